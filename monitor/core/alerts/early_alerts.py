@@ -25,6 +25,7 @@ from monitor.core.alerts.early_firing import NEVER, EarlyFiring
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.alerts.early_windows import EarlyWindows
 from monitor.core.alerts.suspects import Suspected, Suspects
+from monitor.core.calls.new_calls import NewCalls
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.pending_records import PendingRecords
 from monitor.core.rules.conditions import Rows, evaluate_view, last_measure, measure, rule_view
@@ -133,6 +134,8 @@ class EarlyAlerts:
         if new_calls is None:
             new_calls = []
             self._begin()
+        if new_calls:
+            new_calls = [NewCalls.concat(new_calls)]
         self.catch_up()
         complained = self._complaints.take_counted()
         self._complaints.forget(self._records.decided)

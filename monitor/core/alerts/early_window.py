@@ -1,7 +1,6 @@
 """Early windows: what a window will hold at a future end, from everything read so far."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from monitor.core.tenants.complaints import ComplaintForecast
 from monitor.core.windows.distinct.count_names import count_of, counts_of
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
-from monitor.core.windows.distinct.repeats import Repeats
+from monitor.core.windows.distinct.key_uses import KeyUses
 from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.tenant_columns import TenantColumns, TenantSums
@@ -47,7 +46,7 @@ class EarlyWindow(WindowView):
         opened: OpenPanes,
         recent: RecentCalls,
         table: TenantColumns,
-        repeats: Repeats,
+        uses: KeyUses,
         tenants: int,
     ) -> None:
         self.window = window
@@ -66,8 +65,7 @@ class EarlyWindow(WindowView):
             left = window.running_sums.field(_ATTEMPTS, tenants) - kept
             for keys, distinct in window.distinct.items():
                 came = self._came(keys, window, opened, recent)
-                repeated = partial(repeats.of, keys)
-                self.distinct[keys] = EarlyDistinctCounts(distinct, repeated, self.start_ms, came, table, first)
+                self.distinct[keys] = EarlyDistinctCounts(keys, distinct, uses, self.start_ms, came, table, first)
                 self.distinct[keys].begin(kept, left)
                 first += EarlyDistinctCounts.width(distinct)
         self.talk = None

@@ -9,7 +9,7 @@ from monitor.core.alerts.early_complaints import EarlyComplaints
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.alerts.recent_calls import CallSums, RecentCalls
 from monitor.core.calls.new_calls import NewCalls
-from monitor.core.windows.distinct.repeats import Repeats
+from monitor.core.windows.distinct.key_uses import KeyUses
 from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.tenant_columns import TenantColumns
 from monitor.core.windows.window import SlidingWindow
@@ -39,7 +39,7 @@ class EarlyWindows:
         self._recent = RecentCalls(unsealed)
         self._targets: dict[int, tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
         self.table = TenantColumns()
-        self.repeats = Repeats()
+        self.uses = KeyUses()
         self.sealed_ms = -1
         self._summed: tuple[object, ...] = ()
 
@@ -76,7 +76,7 @@ class EarlyWindows:
     def reach(self, tenants: int) -> None:
         """Grow to ``tenants`` tenants."""
         self.table.reach(tenants)
-        self.repeats.reach(tenants)
+        self.uses.reach(tenants)
         for early_window in self:
             early_window.reach(tenants)
 
@@ -85,7 +85,7 @@ class EarlyWindows:
     def take(self, calls: Sequence[NewCalls]) -> None:
         """Take new open calls of known tenants."""
         for some in calls:
-            self.repeats.add(some)
+            self.uses.add(some)
         for sums in self._recent.add(calls):
             self._enter(sums)
             self._unsealed.sum_up()  # what is not summed up is among the recent calls
@@ -152,6 +152,6 @@ class EarlyWindows:
             early_windows = self._windows[window]
             for end_ms in sorted(ends - early_windows.keys()):
                 early_window = early_windows[end_ms] = EarlyWindow(
-                    window, end_ms, self._unsealed, self._recent, self.table, self.repeats, tenants
+                    window, end_ms, self._unsealed, self._recent, self.table, self.uses, tenants
                 )
                 self._complaints.count_waiting(early_window)

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.alerts.breach_bounds import NEVER, BreachBounds, Evaluation
+from monitor.core.alerts.breach_bounds import NEVER, BreachBounds
+from monitor.core.alerts.breach_lines import Evaluation
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.alerts.early_windows import EarlyWindows
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.rules.conditions import Floats, Rows
 from monitor.core.rules.rule_state import RuleState
+from monitor.core.windows.distinct.key_uses import SETS
 from monitor.core.windows.window import SlidingWindow
 
 Suspected = dict[EarlyWindow, dict[int, set[int]]]
@@ -25,7 +27,7 @@ _SLICE = 4_096  # tenants whose calls are compared together: none of these steps
 
 
 class Suspects:
-    """The suspects of the rules of each window, by the calls that each tenant needs. Memory: 16 bytes per tenant.
+    """The suspects of the rules of each window, by the calls that each tenant needs. Memory: 40 bytes per tenant.
 
     ``calls`` counts the calls of each tenant since `begin`.
     """
@@ -39,7 +41,7 @@ class Suspects:
         """Start again with all tenants, on these early windows."""
         self._windows = windows
         self._needed = np.full(tenants, int(NEVER))
-        self._repeats_at = np.full(tenants, int(NEVER))
+        self._uses_at = np.full((len(SETS), tenants), int(NEVER))
         self.calls = np.zeros(tenants, np.int64)
         self._ranges: dict[tuple[SlidingWindow, int], range] = {}
         self._bounds: BreachBounds | None = None
@@ -50,7 +52,7 @@ class Suspects:
         self._reach(tenants)
         if not new_calls:
             return np.empty(0, np.intp)
-        called, calls = np.unique(np.concatenate([some.tenant for some in new_calls]), return_counts=True)
+        called, calls = np.unique(NewCalls.concat(new_calls).tenant, return_counts=True)
         self.calls[called] += calls
         self._needed[called] -= calls
         return called.astype(np.intp)
@@ -60,8 +62,8 @@ class Suspects:
 
         The early windows must have taken the calls. Afterwards they are up to date for these tenants and for ``early``.
         """
-        repeats = self._windows.repeats.count[:, called].sum(axis=0)
-        who = called[(self._needed[called] <= 0) | (repeats >= self._repeats_at[called])]
+        used = (self._windows.uses.count(called) >= self._uses_at[:, called]).any(axis=0)
+        who = called[(self._needed[called] <= 0) | used]
         if changed:
             who = np.union1d(who, list(changed)).astype(np.intp)
         found: Suspected = {}
@@ -89,8 +91,8 @@ class Suspects:
                 self._wait(some, *self._compare(self._bounds, some, None))
         self._needed[self._overridden] = 0
 
-    def _wait(self, who: Rows, calls: NDArray[np.int64], repeats_at: NDArray[np.int64]) -> None:
-        self._needed[who], self._repeats_at[who] = calls, repeats_at
+    def _wait(self, who: Rows, calls: NDArray[np.int64], uses_at: NDArray[np.int64]) -> None:
+        self._needed[who], self._uses_at[:, who] = calls, uses_at
 
     # Evaluations ------------------------------------------------------------------------------------------------
 
@@ -114,7 +116,7 @@ class Suspects:
             for place, rule_state in enumerate(rule_states)
             if rule_state.from_ms <= end_ms and end_ms in ranges[window, rule_state.rule.step_ms]
         ]
-        self._bounds = BreachBounds(evaluations, self._windows.table, self._windows.repeats) if evaluations else None
+        self._bounds = BreachBounds(evaluations, self._windows.table, self._windows.uses) if evaluations else None
         self._fresh = [one for one in evaluations if one.rule.id not in one.early_window.evaluated_rules]
         for one in self._fresh:
             one.early_window.evaluated_rules.add(one.rule.id)
@@ -124,7 +126,7 @@ class Suspects:
         """Compare all tenants with the rules that are evaluated for the first time at an end."""
         if not self._fresh:
             return
-        fresh = BreachBounds(self._fresh, self._windows.table, self._windows.repeats)
+        fresh = BreachBounds(self._fresh, self._windows.table, self._windows.uses)
         for start in range(0, tenants, _SLICE):
             whose = slice(start, min(start + _SLICE, tenants))
             needed, unknown = fresh.calls_at_least(whose)
@@ -132,18 +134,18 @@ class Suspects:
             rest = start + np.flatnonzero(unknown)
             for at in range(0, len(rest), _AT_ONCE):
                 some = rest[at : at + _AT_ONCE]
-                calls, repeats_at = self._compare(fresh, some, found)
-                self._wait(some, np.minimum(self._needed[some], calls), np.minimum(self._repeats_at[some], repeats_at))
+                calls, uses_at = self._compare(fresh, some, found)
+                self._wait(some, np.minimum(self._needed[some], calls), np.minimum(self._uses_at[:, some], uses_at))
         for one in self._fresh:
             self._add_overridden(one, range(tenants), found)
 
     def _compare(
         self, bounds: BreachBounds, who: Rows, found: Suspected | None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The calls that each of these tenants needs, and the sum of `Repeats` at which it is to be compared again,
-        each ``[k]``. Those who may break a rule now are added to ``found``.
+        """The calls that each of these tenants needs, and the count of `KeyUses` at which it is to be compared
+        again, ``[k]`` and ``[set, k]``. Those who may break a rule now are added to ``found``.
         """
-        needed, repeats = bounds.of(who)
+        needed, uses = bounds.of(who)
         for number, row in zip(*(of.tolist() for of in np.nonzero(needed == 0)), strict=True):
             one, tenant = bounds.evaluations[number], int(who[row])
             if self._is_open(one, tenant):
@@ -157,8 +159,8 @@ class Suspects:
             for one in bounds.evaluations:
                 self._add_overridden(one, some, found)
         lowest: Floats = needed.min(axis=0)
-        repeats_at = self._windows.repeats.count[:, who].sum(axis=0) + repeats.astype(np.int64)
-        return lowest.astype(np.int64), repeats_at
+        uses_at = self._windows.uses.count(who) + uses.astype(np.int64)
+        return lowest.astype(np.int64), uses_at
 
     def _add_overridden(self, one: Evaluation, who: Iterable[int], found: Suspected) -> None:
         """Add those of these tenants that have an override of the rule."""
@@ -187,7 +189,7 @@ class Suspects:
         if tenants > have:  # a new tenant is evaluated at its first call
             more = np.zeros(max(tenants, 2 * have, 64) - have, np.int64)
             self._needed, self.calls = np.append(self._needed, more), np.append(self.calls, more)
-            self._repeats_at = np.append(self._repeats_at, more)
+            self._uses_at = np.pad(self._uses_at, ((0, 0), (0, len(more))))
         overridden = {tenant for rule_state in self._rule_states for tenant in rule_state.overrides}
         if len(overridden) != len(self._overridden):  # none ever ceases to be
             self._overridden = np.array(sorted(overridden), np.intp)

@@ -1,5 +1,6 @@
 """New calls: the columns of calls that early evaluation needs, without their ids and places."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -43,6 +44,14 @@ class NewCalls(NamedTuple):
             np.empty(count, np.uint64),
             np.empty(count, np.uint64),
         )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """Concatenate the parts (at least one)."""
+        if len(parts) == 1:
+            return parts[0]
+        columns: list[Any] = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return cls(*columns)
 
     def take(self, rows: NDArray[np.intp] | slice) -> Self:
         """The calls at these rows."""

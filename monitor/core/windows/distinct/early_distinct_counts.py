@@ -17,19 +17,21 @@ from numpy.typing import NDArray
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, SEQUENTIAL, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
-from monitor.core.windows.distinct.key_groups import BLOCK_LEAST
+from monitor.core.windows.distinct.key_groups import BLOCK_LEAST, SURE_FROM
+from monitor.core.windows.distinct.key_uses import SETS, KeyUses
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 from monitor.core.windows.tenant_columns import TenantColumns
+from monitor.policy.metrics import KeySet
 
 Counts = NDArray[np.int64]
 
 # The most by which one attempt changes a count, if not 1.
 _MOST_STEP: Final[dict[Name, int]] = {SEQUENTIAL: 2, IN_BLOCKS: BLOCK_LEAST}
 # The first columns: the attempts at the last count, those that left since then, by how much more an attempt changes a
-# count (`spread`), and the repeats at the last count.
-ATTEMPTS, LEFT, SPREAD, REPEATS = range(4)
+# count (`spread`), and the uses of keys before the last count (`KeyUses`).
+ATTEMPTS, LEFT, SPREAD, USES = range(4)
 _FIRST_NAME = 4
-_NOT_KNOWN = -(1 << 60)  # the repeats before the first count: calls came before
+_NOT_KNOWN = -(1 << 40)  # the uses before the first count: calls came before
 CHANGED: Final = 0
 """The value of the column `SPREAD` of a tenant whose sampling changed since the last count."""
 _MOST_ESTIMATE = 2  # times all attempts: no estimate from thousands of keys is as large
@@ -41,8 +43,16 @@ def most_step(name: Name) -> int:
 
 
 def is_largest(name: Name) -> bool:
-    """Whether the count is the largest of those of the tenant's keys, or groups of keys: it rises by repeats."""
+    """Whether the count is that of one key, or group of keys, with the largest: it rises by the uses of one key."""
     return name in (PEAK, WIDEST)
+
+
+def largest_after(name: Name, count: Counts, used: Counts, spread: Counts) -> Counts:
+    """The upper bound of a largest count, after some uses of one key. ``spread`` is the column `SPREAD`."""
+    after: Counts = count + used
+    if name == WIDEST and (spread != 1).any():  # small samples are not scaled
+        after = np.where((spread != 1) & (after > SURE_FROM), after * spread, after)
+    return np.where(spread == CHANGED, -_NOT_KNOWN, after)
 
 
 def least_attempts(name: Name) -> int:
@@ -67,20 +77,22 @@ class EarlyDistinctCounts:
     """The counts for a window that begins at ``start_ms`` and ends after the sealed panes.
 
     They are in the columns of ``table`` from ``first`` on, as many as `width` says. `begin` fills them. ``opened``
-    returns the keys of the open attempts of marked tenants, ``repeats`` the number of `Repeats` of tenants.
+    returns the keys of the open attempts of marked tenants. ``uses`` are those of the keys of the set ``which``.
     """
 
     def __init__(
         self,
+        which: KeySet,
         distinct: DistinctCounts | PaneDistinctCounts,
-        repeats: Callable[[NDArray[np.intp]], Counts],
+        uses: KeyUses,
         start_ms: int,
         opened: Callable[[NDArray[np.bool_]], KeyCounts],
         table: TenantColumns,
         first: int,
     ) -> None:
         self._distinct = distinct
-        self._repeats = repeats
+        self._which = which
+        self._uses = uses
         self._start_ms = start_ms
         self._opened = opened
         self._table = table
@@ -115,11 +127,11 @@ class EarlyDistinctCounts:
         return name in self._columns
 
     def began(self, attempts: Counts) -> None:
-        """Take note of all attempts of each tenant in the window. Their repeats are known if none of them is open."""
+        """Take note of all attempts of each tenant in the window. The uses of their keys are known if none is open."""
         values = self._table.values[: len(attempts)]
         none_open = attempts == values[:, self.first + ATTEMPTS]
-        repeats = self._repeats(np.arange(len(attempts)))
-        values[:, self.first + REPEATS] = np.where(none_open, repeats, _NOT_KNOWN)
+        before = self._uses.before[SETS.index(self._which), : len(attempts)] if self._which in SETS else 0
+        values[:, self.first + USES] = np.where(none_open, before, _NOT_KNOWN)
 
     def sample(self, opened: Mapping[int, int]) -> set[int]:
         """Take note of the levels of the tenants whose keys in the panes that are not in the window are sampled.
@@ -150,11 +162,12 @@ class EarlyDistinctCounts:
         values, first = self._table.values, self.first
         left, came = values[who, first + LEFT], attempts - values[who, first + ATTEMPTS]
         spread = values[who, first + SPREAD]
-        rise = most_step(name) * came
+        count, step = values[who, self._columns[name]], most_step(name)
+        least, most = bounds(count, step * came, step * left, attempts, least_attempts(name), spread)
         if is_largest(name):
-            rise = np.minimum(rise, 1 + self._repeats(who) - values[who, first + REPEATS])
-        lost = most_step(name) * left
-        return bounds(values[who, self._columns[name]], rise, lost, attempts, least_attempts(name), spread)
+            used = self._uses.count(who)[SETS.index(self._which)] - values[who, first + USES]
+            most = np.minimum(most, largest_after(name, count, used, spread))
+        return least, most
 
     def count(self, who: NDArray[np.intp], attempts: Counts) -> None:
         """Count the keys of these tenants unless they are up to date, given all their attempts ``[k]``."""
@@ -171,7 +184,9 @@ class EarlyDistinctCounts:
         for name, column in self._columns.items():
             values[who, column] = counted[name]
         values[who, first + ATTEMPTS], values[who, first + LEFT] = attempts, 0
-        values[who, first + REPEATS], values[who, first + SPREAD] = self._repeats(who), spread(0)
+        values[who, first + SPREAD] = spread(0)
+        if any(map(is_largest, self._columns)):
+            values[who, first + USES] = self._uses.restart(self._which, who)
         sampled = self._sampling(came.levels)
         for tenant in sampled.keys() & set(who.tolist()) if sampled else ():
             values[tenant, first + SPREAD] = spread(max(sampled[tenant]))

@@ -14,6 +14,8 @@ BLOCK_LEAST: Final = 10
 """The numbers that make a block: a number and at least nine others."""
 _SURE: Final = 5
 """The standard errors by which `at_least` stays below an estimate."""
+SURE_FROM: Final = _SURE**2
+"""`at_least` does not scale as few keys or fewer."""
 
 Steps = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 """Changes of groups: the tenant of each, and its number of keys before and after, each ``[n]``."""

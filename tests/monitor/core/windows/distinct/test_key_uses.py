@@ -1,0 +1,79 @@
+"""No key is used more often after a restart than the count of uses is above what it was before."""
+
+import random
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from monitor.core.calls.fields import BIT
+from monitor.core.calls.new_calls import NewCalls
+from monitor.core.windows.distinct.key_uses import SETS, KeyUses
+
+TENANTS = 4
+BUSY = 3  # the tenant that makes most calls
+
+
+def some_calls(rng: random.Random, count: int, keys: int) -> NewCalls:
+    calls = NewCalls.room(count)
+    for column in calls:
+        column[:] = 0
+    for row in range(count):
+        calls.tenant[row] = rng.choice((*range(TENANTS), BUSY, BUSY))
+        calls.word[row] = rng.choice((0, 1 << BIT["attempts"], 1 << BIT["attempts"] | 1 << BIT["answered"]))
+        for column in (calls.callee_key, calls.caller_key, calls.consent_key):
+            column[row] = rng.randrange(keys) * 0x1234567 % (1 << 63)
+    return calls
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_count_bounds_how_often_a_key_is_used(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    print(f"seed {seed}")
+    monkeypatch.setattr("monitor.core.windows.distinct.key_uses._MOST_OFTEN", 1)
+    monkeypatch.setattr("monitor.core.windows.distinct.key_uses._OFTEN", 12)
+    rng = random.Random(seed)
+    uses = KeyUses()
+    uses.reach(TENANTS)
+    keys = rng.choice((1, 2, 10, 1_000, 100_000))
+    # For each set and tenant: the uses of each key since each restart, and the count before.
+    since: dict[tuple[int, int], list[tuple[int, Counter[int]]]] = defaultdict(list)
+    for place in range(len(SETS)):
+        for tenant in range(TENANTS):
+            since[place, tenant].append((0, Counter()))
+    last = uses.count(np.arange(TENANTS))
+    for _ in range(60):
+        if rng.random() < 0.5:
+            who = np.array(sorted(rng.sample(range(TENANTS), rng.randint(1, TENANTS))))
+            place = rng.randrange(len(SETS))
+            before = uses.restart(SETS[place], who)
+            for tenant, count in zip(who.tolist(), before.tolist(), strict=True):
+                since[place, tenant].append((count, Counter()))
+        calls = some_calls(rng, rng.choice((1, 3, 40, 300)), keys)
+        uses.add(calls)
+        for row in range(len(calls.tenant)):
+            for place, (column, bit) in enumerate(
+                ((calls.callee_key, "attempts"), (calls.caller_key, "attempts"), (calls.consent_key, "answered"))
+            ):
+                if int(calls.word[row]) & 1 << BIT[bit]:
+                    for _, counter in since[place, int(calls.tenant[row])]:
+                        counter[int(column[row])] += 1
+        count = uses.count(np.arange(TENANTS))
+        assert (count >= last).all()
+        last = count
+        for (place, tenant), marks in since.items():
+            for before_then, counter in marks:
+                assert max(counter.values(), default=0) <= count[place, tenant] - before_then
+
+
+def test_uses_of_different_keys_hardly_add_up() -> None:
+    rng = random.Random(1)
+    uses = KeyUses()
+    uses.reach(TENANTS)
+    for _ in range(100):
+        uses.add(some_calls(rng, 30, 1 << 40))
+    assert uses.count(np.arange(TENANTS))[0].max() < 60, "of 1,200 calls, half of them by one tenant"
+    uses.add(some_calls(rng, 300, 1 << 40))
+    before = uses.count(np.arange(TENANTS))[0, BUSY]
+    for _ in range(100):
+        uses.add(some_calls(rng, 30, 1 << 40))
+    assert uses.count(np.arange(TENANTS))[0, BUSY] - before < 10, "a tenant that calls often has more counters"
