@@ -16,6 +16,7 @@ from worker_judge import assert_exact
 from worker_processes import PARTITIONS, fleet_of, wait_for
 from worker_traffic import Sender, Sent, likely_ban, make_topics, policy_file, sender_to
 
+from helpers.patience import WAIT
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
@@ -25,7 +26,7 @@ from streams.kafka.topic_names import TopicNames
 pytestmark = pytest.mark.services
 
 _LATENESS_S = 2
-_WAIT = ("--wait", "60", "--reason", "looked into it", "--by", "wang")
+_WAIT = ("--wait", WAIT, "--reason", "looked into it", "--by", "wang")
 
 
 def application(tenant: str, at_ms: int) -> Sent:

@@ -25,7 +25,7 @@ from worker_processes import MAIN, PARTITIONS, Fleet, Worker, callwarden, fleet_
 from worker_traffic import Sender, Sent, make_topics, sender_to
 
 from alerting.alarms import Alarms, hurried_alarms
-from helpers.patience import PATIENCE_S
+from helpers.patience import PATIENCE_S, WAIT
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
@@ -165,6 +165,11 @@ async def test_a_lag_that_grows_shrinks_when_there_are_more_workers(platform: Pl
 # CallwardenWatermarkStuck --------------------------------------------------------------------------------------------
 
 
+def held(alarms: Alarms) -> set[int]:
+    """The partitions whose watermark is reported as stuck."""
+    return {int(labels["partition"]) for labels in alarms.firing("CallwardenWatermarkStuck")}
+
+
 async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_silent(
     platform: Platform, tmp_path: Path
 ) -> None:
@@ -186,8 +191,7 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
                 # Every partition is held back: nothing is committed, so no new record is counted.
                 counted = "sum(increase(callwarden_records_total[12s]))"
                 await until(lambda: alarms.value(counted) == 0, "nothing is counted")
-                held = {int(labels["partition"]) for labels in alarms.firing("CallwardenWatermarkStuck")}
-                assert held == set(range(PARTITIONS))
+                await until(lambda: held(alarms) == set(range(PARTITIONS)), "each partition is reported")
                 assert not alarms.firing("CallwardenNoRecords")
                 least = "bottomk(1, min by (topic) (callwarden_clock_timestamp_seconds))"
                 assert [one["metric"]["topic"] for one in alarms.server.query(least)] == ["findings"]
@@ -379,7 +383,7 @@ async def test_a_wrong_rule_is_changed_and_its_decisions_are_overturned(platform
             mistake = ("--rule", "many-calls", *span, "--reason", "three zeros were missing")
             listed = await typed("reviews", "overturn", *mistake, "--dry-run")
             assert all(f"  {tenant}  " in listed for tenant in TENANTS)
-            await typed("reviews", "overturn", *mistake, "--yes", "--wait", "60")
+            await typed("reviews", "overturn", *mistake, "--yes", "--wait", WAIT)
             async with deadline("all of it is taken back"):
                 while "many-calls" in await typed("reviews", "overturn", *mistake, "--dry-run"):
                     await asyncio.sleep(0.5)

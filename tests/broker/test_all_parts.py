@@ -27,7 +27,7 @@ from ruamel.yaml import YAML
 from worker_processes import MAIN, wait_for
 
 from alerting.programs import alertmanager
-from helpers.patience import PATIENCE_S
+from helpers.patience import PATIENCE_S, WAIT
 from streams.dev.kafka_node import free_ports
 from streams.dev.tail import follow
 from streams.runtime.child_process import ChildProcess
@@ -223,7 +223,7 @@ def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_numbe
         assert [hold["clause"] for hold in held] == [1, 3]
         # A reviewer overturns one of them, with a reason that no page may show.
         reason = f"ask {NUMBER}, he is wrong about {COMPLAINT}"
-        reviewed = parts.run("ledger", "reviews", "overturn", held[0]["id"], "--reason", reason, "--wait", "60")
+        reviewed = parts.run("ledger", "reviews", "overturn", held[0]["id"], "--reason", reason, "--wait", WAIT)
         wait_for(lambda: [hold["clause"] for hold in answer()["holds"]] == [3], "the other one is left")
         wait_for(lambda: "reversal" in parts.run("ledger", "ledger", "show", TENANT).lower(), "the ledger knows")
 

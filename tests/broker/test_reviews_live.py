@@ -20,6 +20,7 @@ from worker_judge import assert_exact, read_all
 from worker_processes import PARTITIONS, fleet_of, wait_for
 from worker_traffic import Sender, Sent, likely_ban, make_topics, policy_file, sender_to
 
+from helpers.patience import WAIT
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
@@ -43,7 +44,6 @@ from streams.reviews.signatures import SignedValue
 pytestmark = pytest.mark.services
 
 _LATENESS_S = 3
-_WAIT_S = "60"
 
 
 class Reviewer:
@@ -129,7 +129,7 @@ async def test_reviews_and_the_replay_agree_on_the_decisions(address: str, tmp_p
         assert set(waiting) == {"upheld", "overturned", "acme"}
 
         # A pending decision is upheld; the final decision arrives before the command ends.
-        status, said = await review("reviews", "uphold", waiting["upheld"], "--reason", "heard", "--wait", _WAIT_S)
+        status, said = await review("reviews", "uphold", waiting["upheld"], "--reason", "heard", "--wait", WAIT)
         assert status == 0, said
         [final] = await review.listed("--status", "final", "--tenant", "upheld")
         assert final["event_ids"] == [waiting["upheld"], final["enforcement_id"]]
@@ -154,7 +154,7 @@ async def test_reviews_and_the_replay_agree_on_the_decisions(address: str, tmp_p
         span = ("--from", str(begun_ms), "--to", str(begun_ms + 3_600_000))
         mass = ("reviews", "overturn", "--rule", "blind_calling", *span, "--reason", "a wrong sign", "--yes")
         await review.list_until(5, "--status", "final", "--rule", "blind_calling")
-        status, said = await review(*mass, "--wait", _WAIT_S)
+        status, said = await review(*mass, "--wait", WAIT)
         assert status == 0, said
         assert len(await review.listed("--status", "reversed", "--rule", "blind_calling")) == 5
         assert [each["status"] for each in await review.listed("--status", "all", "--tenant", "acme")] == [

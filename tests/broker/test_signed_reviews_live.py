@@ -15,6 +15,7 @@ from deadlines import deadline
 from worker_processes import PARTITIONS, fleet_of
 from worker_traffic import Sender, likely_ban, make_topics, policy_file, sender_to
 
+from helpers.patience import WAIT
 from monitor.partition.key_check import partition_of
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.signatures import make_key
@@ -81,7 +82,7 @@ async def test_only_signed_verdicts_take_effect(address: str, tmp_path: Path) ->
                     for one in json.loads(line)["decisions"]
                 ]
         about = pending[0]["enforcement_id"]
-        uphold = ("reviews", "uphold", about, "--reason", "heard", "--by", "wang", "--wait", "60")
+        uphold = ("reviews", "uphold", about, "--reason", "heard", "--by", "wang", "--wait", WAIT)
 
         await forge(address, names.input_prefix + "reviews", about, b"wang:" + b"A" * 86 + b"==")
         status, said = await callwarden(variables, *uphold)

@@ -13,6 +13,7 @@ from worker_judge import assert_exact
 from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
 
+from helpers.patience import WAIT
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.load import load
 from streams.dev.kafka_node import DevKafka
@@ -236,5 +237,5 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
             "`partition refused`\n",
         )
         await asyncio.to_thread(refuses, worker)
-        assert await accept(1, "--wait", "60") == (0, "taken: partition 3 has continued, and has recorded it\n")
+        assert await accept(1, "--wait", WAIT) == (0, "taken: partition 3 has continued, and has recorded it\n")
         assert await asyncio.to_thread(worker.terminate) == 0
