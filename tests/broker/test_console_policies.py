@@ -103,6 +103,7 @@ async def test_a_policy_of_two_persons_applies_once_at_its_event_time(address: s
                     assert console.child is not None
                     console.child.kill()
                     console.start()
+                await console.ready()
                 await answered(database)
                 await sender.send(day.pieces[1])
                 await sender.send(day.pieces[2])

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import Broker
+from deadlines import deadline
 from followers import Followers
 from ingest_doors import ready
 from postgres import Postgres
@@ -92,8 +93,10 @@ async def test_rows_are_written_once_while_files_rotate_and_the_follower_is_kill
     calls = await followers.calls(len(ids))
     assert calls == dict.fromkeys(ids, 1)
     assert 'callwarden_follow_source_up{follower="pbx"} 1.0' in await asyncio.to_thread(followers.metrics)
-    letters = await followers.records("dead-letter")
     bad = sum(each.read_bytes().count(b"bad,row") for each in path.parent.iterdir())
+    async with deadline(f"{bad} dead letters"):
+        while len(letters := await followers.records("dead-letter")) < bad:
+            await asyncio.sleep(0.3)
     assert letters == [b"bad,row"] * bad
     # A second process of the name ends the first.
     first = followers.children[-1]

@@ -59,7 +59,7 @@ def decided_over_http(
     """Send the requests of the README, and read the decision that it promises; `killed_when_late` ends the wait."""
     [script] = re.findall(r"^```sh\n(now=.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     sent = subprocess.run(
-        ["sh", "-e", "-c", script.replace("6070", str(port))], capture_output=True, text=True, timeout=60
+        ["sh", "-e", "-c", script.replace("6070", str(port))], capture_output=True, text=True, timeout=PATIENCE_S
     )
     answer = json.loads(sent.stdout)
     answer.pop("decided", None)  # the ingest service may not have read it yet
