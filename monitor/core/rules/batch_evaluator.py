@@ -5,14 +5,15 @@ metric of each rule is compared with its threshold. The pairs of rule and tenant
 ``also`` conditions and the Wilson bound.
 """
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from math import inf, nextafter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls.fields import BIT
 from monitor.core.rules.conditions import Floats, Rows
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import bound, quantile
@@ -22,8 +23,10 @@ from monitor.policy.metrics import DISTINCT_COUNTS, METRICS
 from monitor.policy.model import Rule
 
 _UPWARDS = ("above", "at_least")
+_NEVER_ABOVE_ATTEMPTS = {"caller_peak", "callee_peak", "callers"}  # not even where they are estimated
 _ONE = 0  # the index of a count that is always 1
 _TENANT_BITS = 32
+_NONE: Rows = np.empty(0, np.intp)
 
 
 class _Line(NamedTuple):
@@ -41,26 +44,24 @@ class _Line(NamedTuple):
 
 
 class _OtherCount(NamedTuple):
-    """The numerator or, ``below``, the denominator of a metric for a rule, needed by rules with these steps."""
+    """The numerator or, ``below``, the denominator of a metric for a rule, in its window."""
 
+    window: SlidingWindow
     metric: str
     rule: Rule
     below: bool
-    steps: set[int]
 
 
 @dataclass(slots=True)
 class _Places:
     """The indices of the counts of one window: its sums, which are consecutive, and other counts by name.
 
-    ``present`` indexes whether there is a record, for metrics without a denominator. ``others`` holds, by index, how to
-    read each count that is not a sum.
+    ``present`` indexes whether there is a record, for metrics without a denominator.
     """
 
     sums: slice
     present: int
     of: dict[Hashable, int]
-    others: dict[int, _OtherCount] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class BatchEvaluator:
         self._rule_states = rule_states
         self._width = 1
         self._places: dict[SlidingWindow, _Places] = {}
+        self._others: dict[int, _OtherCount] = {}  # by index: how to read each count that is not a sum
+        self._reads: list[set[int]] = [set() for _ in rule_states]  # the indices of those that a rule needs
         self._touched: dict[int, DirtyTenants] = {}
         for rule_state in rule_states:
             self._touched.setdefault(rule_state.rule.step_ms, DirtyTenants())
@@ -110,9 +113,7 @@ class BatchEvaluator:
         rules = [rule_state.rule for rule_state in rule_states]
         asked = [[(r.metric, r.direction, r.threshold), *((c.metric, c.op, c.value) for c in r.also)] for r in rules]
         most = max(map(len, asked), default=1)
-        lines = [
-            [self._line(rule_state, *one) for one in some] for rule_state, some in zip(rule_states, asked, strict=True)
-        ]
+        lines = [[self._line(place, *one) for one in some] for place, some in enumerate(asked)]
         for some in lines:
             some += some[:1] * (most - len(some))
         self._numerator, self._denominator, self._divisor, self._scale, self._sign, self._limit = (
@@ -122,7 +123,7 @@ class BatchEvaluator:
         self._present = np.array([self._places[rule_state.window].present for rule_state in rule_states])
         counted = self._denominator[:, 0] == _ONE
         self._least = np.where(counted, 1, [max(rule.min_denominator, 1) for rule in rules])
-        self._gate = np.where(counted, self._numerator[:, 0], self._denominator[:, 0])
+        self._gate = np.where(counted, [self._bound(place) for place in range(len(rules))], self._denominator[:, 0])
         self._gate_sign = np.where(counted, self._sign[:, 0], 1.0)
         self._gate_limit = np.where(counted, self._limit[:, 0], self._least - 0.5)
         self._recover = self._sign[:, 0] * [rule.recover for rule in rules]
@@ -138,34 +139,39 @@ class BatchEvaluator:
         """
         rules = np.array(due)
         flags = np.zeros(tenants, np.bool_)
-        steps = {self._rule_states[place].rule.step_ms for place in due}
-        for step_ms in steps:
+        for step_ms in {self._rule_states[place].rule.step_ms for place in due}:
             flags |= self._touched[step_ms].take(tenants)
         if not self._evaluated[rules].all():
             self._evaluated[rules] = flags[:] = True
         who = np.flatnonzero(flags)
         if not len(who):
             return ConditionsMet(self._by_rule(rules), set())
-        counts = self._counts({self._rule_states[place].window for place in due}, steps, tenants, who)
+        counts = self._sums(due, tenants, who)
         with np.errstate(divide="ignore", invalid="ignore"):
+            gates = self._others.keys() & self._gate[rules].tolist()
+            self._read(counts, gates, tenants, who)
             rule, row = self._enough(counts, rules)
+            fires, whose = self._firing(due, flags)
+            # Counts that are not sums cost more, and few tenants have enough calls for a rule.
+            self._read(counts, self._read_by(np.append(rule, fires)) - gates, tenants, who)
             if len(rule):
                 kept = self._holds(counts, rule, row, self._limit[rule, 0])
                 rule, row = rule[kept], row[kept]
             if len(rule):
                 kept = self._conditions(counts, rule, row)
                 rule, row = rule[kept], row[kept]
-            ending = self._ending(counts, due, who, flags)
+            ends = fires[~self._holds(counts, fires, who.searchsorted(whose), self._recover[fires])]
         self._remember(rules, flags, rule, who[row])
-        return ConditionsMet(self._by_rule(rules), ending)
+        return ConditionsMet(self._by_rule(rules), set(ends.tolist()))
 
     def counts(self, due: Sequence[int], tenants: int, who: Rows) -> Floats:
         """The counts of the tenants ``who``, ascending, in the windows as they are now, ``[count, tenant]``.
 
         ``own`` says which of them the rules ``due`` measure by. Those of other rules are undefined.
         """
-        states = [self._rule_states[place] for place in due]
-        return self._counts({state.window for state in states}, {state.rule.step_ms for state in states}, tenants, who)
+        counts = self._sums(due, tenants, who)
+        self._read(counts, self._read_by(due), tenants, who)
+        return counts
 
     @property
     def own(self) -> "OwnCounts":
@@ -225,58 +231,74 @@ class BatchEvaluator:
         kept &= ~self._sure[rule] | (surely > limit[:, 0])
         return kept
 
-    def _ending(self, counts: Floats, due: Sequence[int], who: Rows, flags: Flags) -> set[int]:
-        """The rules with a firing alert whose value is no longer beyond ``recover`` or no longer exists."""
-        firing = [(place, tenant) for place in due for tenant in self._rule_states[place].firing]
-        if not firing:
-            return set()
-        rule, tenant = np.array(firing).T
-        rule, tenant = rule[flags[tenant]], tenant[flags[tenant]]
-        return set(rule[~self._holds(counts, rule, who.searchsorted(tenant), self._recover[rule])].tolist())
+    def _firing(self, due: Sequence[int], flags: Flags) -> tuple[Rows, Rows]:
+        """The pairs of a rule and a flagged tenant for whom its alert fires, as rule indices and tenants."""
+        fires, whose = [_NONE], [_NONE]
+        for place in due:
+            tenants = self._rule_states[place].firing.tenants
+            if len(tenants):
+                whose.append(tenants[flags[tenants]])
+                fires.append(np.full(len(whose[-1]), place))
+        return np.concatenate(fires), np.concatenate(whose)
 
-    def _counts(self, windows: set[SlidingWindow], steps: set[int], tenants: int, who: Rows) -> Floats:
-        """The counts of these tenants that rules with these windows and steps need. All others are undefined."""
+    def _sums(self, due: Sequence[int], tenants: int, who: Rows) -> Floats:
+        """The counts of these tenants in the windows of these rules, as far as they are sums; others are undefined."""
         counts = np.empty((self._width, len(who)))
         counts[_ONE] = 1
-        for window in windows:
+        for window in {self._rule_states[place].window for place in due}:
             places = self._places[window]
             counts[places.sums] = window.running_sums.of(who)
             if places.present != _ONE:
                 counts[places.present] = window.present(tenants, who)
-            for place, other in places.others.items():
-                if other.steps & steps:
-                    count = window.measure(other.metric, other.rule, tenants)[other.below]
-                    assert count is not None
-                    counts[place] = count[who]
         return counts
+
+    def _read(self, counts: Floats, places: Iterable[int], tenants: int, who: Rows) -> None:
+        """Fill in the counts at these indices, which are not sums."""
+        for place in places:
+            window, metric, rule, below = self._others[place]
+            count = window.measure(metric, rule, tenants)[below]
+            assert count is not None
+            counts[place] = count[who]
+
+    def _read_by(self, rules: Sequence[int] | Rows) -> set[int]:
+        """The indices of the counts that any of these rules needs and that are not sums."""
+        return set[int]().union(*(self._reads[rule] for rule in set(np.asarray(rules).tolist())))
 
     def _place(self, count: int = 1) -> int:
         """Reserve ``count`` consecutive indices, and return the first."""
         self._width += count
         return self._width - count
 
-    def _line(self, rule_state: RuleState, name: str, op: str, limit: float) -> _Line:
+    def _line(self, place: int, name: str, op: str, limit: float) -> _Line:
         metric, sign = METRICS[name], 1.0 if op in _UPWARDS else -1.0
-        numerator = self._index(rule_state, name, metric.numerator, metric.family in ("talk", "complaints"), False)
+        numerator = self._index(place, name, metric.numerator, metric.family in ("talk", "complaints"), False)
         denominator = _ONE
         if metric.denominator is not None:
-            denominator = self._index(rule_state, name, metric.denominator, False, True)
+            denominator = self._index(place, name, metric.denominator, False, True)
         limit *= sign
         if op in ("at_least", "at_most"):
             limit = nextafter(limit, -inf)
         return _Line(numerator, denominator, denominator if metric.divided else _ONE, metric.scale, sign, limit)
 
-    def _index(self, rule_state: RuleState, name: str, field: str, apart: bool, below: bool) -> int:
-        """The index of a numerator or, ``below``, a denominator of a metric.
+    def _bound(self, place: int) -> int:
+        """The index of a count that the numerator of a rule never exceeds: attempts if they cost less, else itself."""
+        rule, window = self._rule_states[place].rule, self._rule_states[place].window
+        if METRICS[rule.metric].numerator in _NEVER_ABOVE_ATTEMPTS and rule.direction == "above":
+            return self._places[window].of[BIT["attempts"]]
+        return int(self._numerator[place, 0])
+
+    def _index(self, place: int, name: str, field: str, apart: bool, below: bool) -> int:
+        """The index of a numerator or, ``below``, a denominator of a metric, for the rule with the index ``place``.
 
         ``apart``: whether it is one of complaints or talk times, neither a sum nor a distinct count.
         """
-        rule, places = rule_state.rule, self._places[rule_state.window]
+        rule, window = self._rule_states[place].rule, self._rule_states[place].window
+        of = self._places[window].of
         if field not in DISTINCT_COUNTS and not apart:
-            return places.of[rule_state.window.layout.field(field, rule.params)]
+            return of[window.layout.field(field, rule.params)]
         key = field, rule.params.callee_limit
-        if key not in places.of:
-            places.of[key] = self._place()
-            places.others[places.of[key]] = _OtherCount(name, rule, below, set())
-        places.others[places.of[key]].steps.add(rule.step_ms)
-        return places.of[key]
+        if key not in of:
+            of[key] = self._place()
+            self._others[of[key]] = _OtherCount(window, name, rule, below)
+        self._reads[place].add(of[key])
+        return of[key]

@@ -179,7 +179,7 @@ class RuleEvaluator:
             or rule.first_ms is not None
             or not self._unchanged(rule_state, breach, end_ms)
         ):
-            found, who = False, np.union1d(breach, list(rule_state.firing)).astype(np.intp)
+            found, who = False, np.union1d(breach, rule_state.firing.tenants).astype(np.intp)
             if excepted:
                 who = who[~np.isin(who, list(excepted))]
         fit = room is None or (room.left > 0 and len(who) + len(excepted) <= SLICE)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 V = TypeVar("V")
 
@@ -23,25 +25,37 @@ class ActiveAlert(Struct, frozen=True, gc=False):
 class ByTenant(dict[int, V]):
     """Values by tenant. Each tenant whose value is set or removed is added to ``changed``.
 
-    Only ``one[tenant] = value`` and ``del one[tenant]`` track changes; do not use other mutating methods.
+    Only ``one[tenant] = value`` and ``del one[tenant]`` track changes; do not use other mutating methods than `load`.
     """
 
     def __init__(self, changed: set[int] | None = None) -> None:
         super().__init__()
         self._changed = set() if changed is None else changed
+        self._tenants: NDArray[np.intp] | None = None
 
     def __setitem__(self, tenant: int, value: V) -> None:
         self._changed.add(tenant)
+        if tenant not in self:
+            self._tenants = None
         super().__setitem__(tenant, value)
 
     def __delitem__(self, tenant: int) -> None:
         super().__delitem__(tenant)
         self._changed.add(tenant)
+        self._tenants = None
+
+    @property
+    def tenants(self) -> NDArray[np.intp]:
+        """The tenants that have a value, ascending, ``[n]``. It is kept until one comes or goes: do not change it."""
+        if self._tenants is None:
+            self._tenants = np.array(sorted(self), np.intp)
+        return self._tenants
 
     def load(self, stored: Mapping[int, V]) -> None:
         """Replace all values by stored ones, without marking changes."""
         self.clear()
         self.update(stored)
+        self._tenants = None
 
 
 class ActiveAlerts(Struct):

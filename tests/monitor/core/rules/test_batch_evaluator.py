@@ -17,7 +17,7 @@ from monitor.core.rules.rule_state import RuleState
 from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.windows.pane import Pane, seal
-from monitor.core.windows.window import SlidingWindow
+from monitor.core.windows.window import SlidingWindow, WindowView
 from monitor.policy.metrics import METRICS
 from schemas.inputs import Complaint
 
@@ -153,4 +153,29 @@ def keep_up(rng: random.Random, rule_state: RuleState) -> None:
     )
     active = {tenant for tenant in rule_state.firing if found.keeps_firing[tenant]}
     active |= {tenant for tenant in found.breach.tenants.tolist() if rng.random() < 0.7}
-    rule_state.firing = {tenant: ActiveAlert(T0) for tenant in active}
+    rule_state.firing.load({tenant: ActiveAlert(T0) for tenant in active})
+
+
+def test_counts_that_cost_more_are_read_only_where_a_tenant_has_enough_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rule = {"id": "peak", "behaviour": "blind_calling", "metric": "caller_peak", "mode": "shadow"}
+    rule |= {"window": "1h", "step": "5m", "recover": 1}
+    policy = policy_of(rules=[rule | {"above": 100_000}, rule | {"id": "low", "above": 2}])
+    layout = FieldLayout.of(policy.params, policy.rules)
+    window = SlidingWindow(HOUR, 5 * MINUTE, 0, policy.rules, layout)
+    rule_states = [RuleState(rule, window) for rule in policy.rules]
+    read: list[str] = []
+
+    def measure(self: SlidingWindow, name: str, *arguments: Any) -> Any:
+        read.append(name)
+        return WindowView.measure(self, name, *arguments)
+
+    monkeypatch.setattr(SlidingWindow, "measure", measure)
+    high, low = (BatchEvaluator([one]) for one in rule_states)
+    for pane in list(some_panes(random.Random(7), layout))[:3]:
+        window.enter(pane, KNOWN)
+    assert high.evaluate([0], KNOWN).breach == {}
+    assert read == []
+    assert low.evaluate([0], KNOWN).breach
+    assert read == ["caller_peak"]
