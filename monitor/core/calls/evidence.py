@@ -16,6 +16,7 @@ from monitor.core.calls.keys import U64, hashes, mix
 from monitor.core.calls.string_column import StringColumn, concatenate
 
 NEWEST = 20  # section 6 of the contract
+_TIME_BITS = 42  # until the year 2109
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +114,9 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
     """The newest calls of each tenant and field, not before ``since_ms[field]``, sorted by tenant and time."""
     if not since_ms:
         return parts[0].slice(0, 0)
-    wanted = np.uint64(sum(1 << k for k in since_ms))
-    parts = [part.take(np.flatnonzero((part.mask & wanted) != 0)) for part in parts]
     rows = EvidenceRows(*(concatenate([getattr(p, f.name) for p in parts]) for f in fields(EvidenceRows)))
-    rows = rows.take(np.lexsort((rows.end_ms, rows.tenant)))
+    wanted = np.uint64(sum(1 << k for k in since_ms))
+    rows = rows.take(_by_tenant_and_time(rows, np.flatnonzero(rows.mask & wanted)))
     mask, tenant = np.zeros(len(rows), np.uint64), rows.tenant.astype(np.int64)
     again = _with_an_id_twice(tenant, rows.call_id)
     for k, start_ms in since_ms.items():
@@ -127,6 +127,15 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
     return EvidenceRows(
         rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact(), rows.place[kept]
     )
+
+
+def _by_tenant_and_time(rows: EvidenceRows, some: NDArray[np.intp]) -> NDArray[np.intp]:
+    """These rows, sorted by tenant and time; rows of one instant keep their order."""
+    tenant, end_ms = rows.tenant[some].astype(np.int64), rows.end_ms[some]
+    if len(some) and tenant.max() < 1 << 63 - _TIME_BITS and 0 <= end_ms.min() <= end_ms.max() < 1 << _TIME_BITS:
+        # One key in place of two: the rows of each pane are sorted by it already.
+        return some[np.argsort(tenant << _TIME_BITS | end_ms, kind="stable")]
+    return some[np.lexsort((end_ms, tenant))]
 
 
 class NewestCalls:
