@@ -153,16 +153,16 @@ def test_a_policy_is_written_and_its_fault_found_by_the_keyboard_alone(browser: 
     wait(browser, "return location.pathname.startsWith('/policy/drafts/') && document.querySelector('[data-faults]')")
     assert browser.find_element("css selector", "h1").text == "Holidays"
     area = browser.find_element("id", "policy-text")
-    assert area.get_property("value").count("\n") == 3
+    assert area.get_property("value").count("\n") == 8
     # The last line gets a key that no policy has; Tab indents it.
     ActionChains(browser).click(area).key_down(Keys.CONTROL).send_keys(Keys.END).key_up(Keys.CONTROL).perform()
     press(browser, f"patch:{Keys.ENTER}{Keys.TAB}short-cals: {{above: 0.2}}")
     wait(browser, "return document.querySelector('#policy-check [data-line]')")
     fault = browser.find_element("css selector", "#policy-check [data-line]")
-    assert (fault.get_dom_attribute("data-line"), fault.get_dom_attribute("data-column")) == ("5", "3")
+    assert (fault.get_dom_attribute("data-line"), fault.get_dom_attribute("data-column")) == ("10", "3")
     assert "did you mean `short-calls`?" in fault.text
     faulty = "return [...document.querySelectorAll('.gutter .faulty')].map(one => one.textContent.trim())"
-    assert browser.execute_script(faulty) == ["5"]
+    assert browser.execute_script(faulty) == ["10"]
     assert browser.execute_script("return arguments[0].getAttribute('aria-invalid')", area) == "true"
     assert browser.find_element("css selector", "[data-unsaved]").is_displayed()
     # Escape, then Tab leaves the editor; the fault leads back to its place.

@@ -19,7 +19,7 @@ from streams.console.cases.claims import AT_ONCE, CaseRefused, free_for
 from streams.console.cases.history import case_of, is_banned
 from streams.console.four_eyes import ProposalKind, ProposalRefused, ProposalStep
 from streams.console.identity.users import User
-from streams.console.tables import CASES, VERDICTS
+from streams.console.tables import CASES, TENANTS, VERDICTS
 from streams.consumers.ledger.queries.cases import LedgerCase
 from streams.reviews.validation import GivenVerdict, ReviewRefused, Verdict, rejection_reason, review_of
 
@@ -70,9 +70,12 @@ def give(
 
 
 def just_given(connection: Connection, case_id: str, by: User) -> Row[Any] | None:
-    """The newest verdict of this user on a case, if it is in force."""
-    v = VERDICTS.c
-    query = select(VERDICTS).where(v.case_id == case_id, v.subject == by.subject, v.state.in_(LIVE))
+    """The newest verdict of this user on a case, if it is in force, with the tenant, its ``company`` and the kind."""
+    v, c = VERDICTS.c, CASES.c
+    of_case = VERDICTS.join(CASES, c.id == v.case_id).outerjoin(TENANTS, TENANTS.c.tenant_id == c.tenant_id)
+    about = c.tenant_id, TENANTS.c.name.label("company"), c.kind.label("case_kind")
+    query = select(VERDICTS, *about).select_from(of_case)
+    query = query.where(v.case_id == case_id, v.subject == by.subject, v.state.in_(LIVE))
     return connection.execute(query.order_by(v.number.desc()).limit(1)).one_or_none()
 
 

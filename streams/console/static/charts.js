@@ -19,6 +19,15 @@
     const column = (values) => (Array.isArray(values) ? values : t.map(() => values));
     return { ...one, t, bound: column(one.bound), threshold: column(one.threshold) };
   };
+  // Hours and days as everywhere in the console; a day, or a year, stands below where it begins.
+  const at = "{HH}:{mm}", day = "{MM}-{DD}", whole = "{YYYY}-{MM}-{DD}";
+  const rollovers = (least, shown, year, each) => [least, shown, year, null, each, null, null, null, 1];
+  const ticks = [
+    rollovers(31536000, "{YYYY}", null, null), rollovers(86400, day, "\n{YYYY}", null),
+    rollovers(60, at, `\n${whole}`, `\n${day}`), rollovers(1, "{HH}:{mm}:{ss}", `\n${whole}`, `\n${day}`),
+  ];
+  const HALF_DAY_S = 43200;
+  const begins = (text) => text.charAt(0).toUpperCase() + text.slice(1);
   let drawn = [];
   let series = [];
   const draw = () => {
@@ -41,13 +50,14 @@
       const options = {
         width: canvas.clientWidth || 320, height: 190,
         series: [
-          { label: texts.time },
+          { label: texts.time, value: `${whole} ${at}` },
           { label: texts.value, stroke: ink("--accent"), width: 1.8, points, value },
-          ...(bounded ? [{ label: texts.bound, stroke: ink("--accent"), width: 1.1, dash: [4, 4], points: { show: false }, value }] : []),
-          { label: one.threshold_name, stroke: ink("--severe"), width: 1.3, points: { show: false }, value },
+          ...(bounded ? [{ label: begins(texts.bound), stroke: ink("--accent"), width: 1.1, dash: [4, 4], points: { show: false }, value }] : []),
+          { label: one.threshold_name, stroke: ink("--severe"), width: 1.3, points: { show: one.t.length === 1, size: 5 }, value },
         ],
-        axes: [axis, { ...axis, size: 58, values: (_, ticks) => ticks.map(show) }],
-        scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, ...one.threshold) * 1.1 || 1] } },
+        axes: [{ ...axis, values: ticks }, { ...axis, size: 58, values: (_, ticks) => ticks.map(show) }],
+        // By itself uPlot shows years behind a single point.
+        scales: { x: { range: (_, low, high) => (one.t.length === 1 ? [low - HALF_DAY_S, low + HALF_DAY_S] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(high || 0, ...one.threshold) * 1.1 || 1] } },
         tzDate: (s) => new Date(s * 1000),
       };
       drawn.push(new uPlot(options, [one.t, one.value, ...(bounded ? [one.bound] : []), one.threshold], canvas));

@@ -36,7 +36,16 @@ from streams.console.policies.drafts import Draft, DraftRefused
 router = APIRouter(include_in_schema=False)
 
 _STATUS: Final = {"unknown": 404, "not_yours": 403, "stale": 409, "long": 413}
-EMPTY: Final = 'id: house-rules\nversion: "1"\nextends: access-rules\n'
+EMPTY: Final = """\
+id: house-rules
+version: "1"
+extends: access-rules
+# patch:                        # change single rules; the others stay
+#   short-calls: {above: 0.3}
+# disable: [one-ring-calls]
+# add:                          # new rules
+# - {id: night-calls, behaviour: no_consent, metric: out_of_hours_ratio, above: 0.5, window: 24h, step: 1h}
+"""
 
 
 @router.post("/policy/drafts")

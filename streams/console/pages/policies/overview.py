@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from monitor.policy.built_in import built_in
 from streams.console.pages.policies.forms import Context, PolicyViewer, refused_of
 from streams.console.pages.render import render
 from streams.console.policies import drafts, proposals, reports, requests
@@ -21,8 +22,10 @@ async def policy_page(request: Request, user: PolicyViewer, context: Context) ->
     now_ms, policies = context.clock(), context.policies
 
     def read(connection: Connection) -> dict[str, Any]:
+        policy = policies.now(connection, now_ms)
         return {
-            "policy": policies.now(connection, now_ms),
+            "policy": policy,
+            "is_built_in": policy.sha256 == built_in().sha256,
             "standing": reports.standing_changes(connection, policies, now_ms),
             "withdrawn": reports.withdrawn_changes(connection),
             "drafts": drafts.newest(connection),
