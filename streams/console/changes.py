@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from streams.console import outbox
 from streams.console.cases import queue
+from streams.console.four_eyes import ProposalKind, pending_proposers
 from streams.console.tables import OUTBOX, POSITIONS
 from streams.console.telemetry import STATES, ConsoleMetrics, ConsoleState
 from streams.consumers.database import Database
@@ -23,7 +24,8 @@ _AGAIN_MS: Final = 15_000
 
 
 class ChangeWatch:
-    """The version of the queue: it grows with each change. ``streams`` counts the open pages.
+    """The version of the queue: it grows with each change. ``streams`` counts the open pages. ``policy_proposers``: who
+    proposed the policies that wait for a second person.
 
     ``failure``: why the database could not be read when it was looked at last.
     """
@@ -41,6 +43,7 @@ class ChangeWatch:
         self.version = 0
         self.streams = 0
         self.counts: queue.QueueCounts | None = None
+        self.policy_proposers: list[str] = []
         self.failure: str | None = None
         self._seen: object = None
         self._mark: object = None
@@ -71,7 +74,7 @@ class ChangeWatch:
         seen = await asyncio.to_thread(self._read)
         if seen is None:
             return
-        self.counts, newest, oldest_due_ms = seen
+        self.counts, self.policy_proposers, newest, oldest_due_ms = seen
         queued = {name: getattr(self.counts, name) for name in STATES}
         self._telemetry.state = ConsoleState(queued, oldest_due_ms, self.streams)
         if (self.counts, newest) != self._seen:
@@ -93,7 +96,7 @@ class ChangeWatch:
                 return False
         return self.version != version
 
-    def _read(self) -> tuple[queue.QueueCounts, int, int | None] | None:
+    def _read(self) -> tuple[queue.QueueCounts, list[str], int, int | None] | None:
         """What is to be seen; None if nothing was written and no time has come since."""
         now_ms = self._now_ms()
         with self._database.reading() as connection:
@@ -102,7 +105,8 @@ class ChangeWatch:
                 return None
             # Counting reads many rows: as often as something changes, but no more than that.
             self._mark, self._again_ms = mark, now_ms + _AGAIN_MS
-            return queue.shared_counts(connection, now_ms), mark[1], outbox.oldest_due_ms(connection)
+            proposers = pending_proposers(connection, ProposalKind.POLICY, now_ms)
+            return queue.shared_counts(connection, now_ms), proposers, mark[1], outbox.oldest_due_ms(connection)
 
 
 def _newest_action(connection: Connection) -> int:

@@ -178,6 +178,13 @@ def pending(connection: Connection, kind: ProposalKind, now_ms: int, about: str 
     return [_proposal(row) for row in connection.execute(query.order_by(PROPOSALS.c.proposed_ms).limit(_MOST))]
 
 
+def pending_proposers(connection: Connection, kind: ProposalKind, now_ms: int) -> list[str]:
+    """Who proposed what waits for a second person; without the contents, which may be long."""
+    p = PROPOSALS.c
+    waits = p.kind == kind.value, p.state == ProposalState.PENDING.value, p.expires_ms > now_ms
+    return list(connection.execute(select(p.proposed_by).where(*waits).limit(_MOST)).scalars())
+
+
 def proposals_about(connection: Connection, kind: ProposalKind, about: str) -> Sequence[Proposal]:
     """All proposals about a thing, the newest first."""
     query = _ALL.where(PROPOSALS.c.kind == kind.value, PROPOSALS.c.about == about)

@@ -74,7 +74,11 @@ class Formats:
 
     def reason(self, given: Reason, ids: tuple[str, ...] = ()) -> str:
         """The reason of a decision or an alert in the reader's language, numbers masked."""
-        return in_zone(self.display.reason(given.zh if self.language == "zh" else given.en, ids), ZoneInfo(self.zone))
+        return self.sentence(given.zh if self.language == "zh" else given.en, ids)
+
+    def sentence(self, given: str, ids: tuple[str, ...] = (), limit: int = 600) -> str:
+        """A reason in one language: numbers masked, its times in the reader's zone."""
+        return in_zone(self.display.reason(given, ids, limit), ZoneInfo(self.zone))
 
     def event_reason(self, event: Enforcement | Alert) -> str:
         """The reason of this decision or alert in the reader's language and zone; the ids of its record are shown."""

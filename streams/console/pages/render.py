@@ -14,6 +14,7 @@ from monitor.report import labels
 from monitor.report.views import quantity
 from monitor.text.display import DEFAULT
 from streams.console.identity.permissions import Permission, permits, signed_in
+from streams.console.identity.users import User
 from streams.console.pages import formats
 from streams.console.pages.formats import Formats
 from streams.console.pages.path_ids import tenant_path
@@ -73,9 +74,18 @@ def page_context(request: Request) -> dict[str, Any]:
         "link": _links(request),
         "now_ms": seen.now_ms,
         "label": seen.label,
+        "waiting_for_me": _waiting_for(user, request),
     }
     context["m"] = environment().get_template("macros.html.j2").make_module(context)
     return context
+
+
+def _waiting_for(user: User | None, request: Request) -> dict[str, int]:
+    """By page of the header, how many proposals of others wait for this user there."""
+    changes = getattr(request.app.state, "changes", None)
+    if user is None or changes is None or not permits(user, Permission.APPROVE_POLICY):
+        return {}
+    return {"policy": sum(proposer != user.subject for proposer in changes.policy_proposers)}
 
 
 @cache
