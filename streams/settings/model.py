@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     """How long all calls may be absent and still not be late when they arrive."""
     review_keys_file: File = None
     """The YAML file with the public keys of reviews, by name. Workers with it accept only reviews that one of them
-    signed ([signed-reviews.md](../guides/signed-reviews.md))."""
+    signed; the console and commands verify signatures by it ([signed-reviews.md](../guides/signed-reviews.md))."""
     measures: Annotated[Literal["on", "off"], one_of("on", "off", change=str.lower)] = "on"
     """`on`: write the measures of each tenant and hour to `callwarden.measures` ([measures.md](measures.md))."""
     enforce_from_ms: Moment = None
