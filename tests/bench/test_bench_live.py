@@ -122,7 +122,7 @@ def test_workers_that_decide_differently_are_not_measured(monkeypatch: pytest.Mo
     monkeypatch.setattr("bench.broker_topics.decided", answer)
     live._compare(worker, deployment)
     live._compare(two, deployment)
-    for what in ("1 are missing", "1 of them again", "1 are new"):
+    for what in ("1 of them are missing", "1 of them again", "1 are new"):
         with pytest.raises(DisagreementError, match=what):
             live._compare(two, deployment)
 
