@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +11,9 @@ import pytest
 from broker_clusters import cluster_at
 from deadlines import deadline
 from worker_judge import assert_exact, read_all
-from worker_processes import MAIN, PARTITIONS, Fleet, fleet_of, wait_for
+from worker_processes import PARTITIONS, Fleet, fleet_of, run_command, wait_for
 from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
 
-from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.key_check import partition_of
@@ -48,15 +44,6 @@ def environment(address: str, names: TopicNames, policy: Path) -> dict[str, str]
         "CALLWARDEN_IDLE_AFTER": "1s",
         "CALLWARDEN_OUTAGE_GRACE": "30d",  # the calls' clock advances with calls only
     }
-
-
-def run_command(environment: Mapping[str, str], *words: str) -> tuple[int, str]:
-    """The exit status and output of a command."""
-    command = [sys.executable, "-c", MAIN, *words]
-    done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=PATIENCE_S
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 async def existing(environment: Mapping[str, str], names: TopicNames) -> dict[str, ExistingTopic]:

@@ -6,9 +6,6 @@ late calls, duplicates, dead letters, and a record that an operator skips.
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,10 +15,9 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from broker_clusters import cluster_at
-from worker_processes import MAIN, PARTITIONS, Worker, fleet_of, wait_for
+from worker_processes import MAIN, PARTITIONS, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import make_topics
 
-from helpers.patience import PATIENCE_S
 from monitor.partition.key_check import partition_of
 from streams.kafka.api import TP, Cluster
 from streams.kafka.topic_names import TopicNames
@@ -145,8 +141,4 @@ def until_it_stands_still(worker: Worker) -> str:
 
 def skip(variables: dict[str, str], topic: str, offset: int) -> None:
     at = ("--topic", topic, "--partition", str(NUMBER_OF), "--offset", str(offset))
-    command = [sys.executable, "-c", MAIN, "skip", *at, "--reason", f"{NUMBER} is wrong"]
-    done = subprocess.run(
-        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False, timeout=PATIENCE_S
-    )
-    assert done.returncode == 0, done.stderr
+    callwarden(variables, "skip", *at, "--reason", f"{NUMBER} is wrong")

@@ -3,9 +3,7 @@ once.
 """
 
 import asyncio
-import os
 import random
-import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,6 +18,7 @@ from process_group import ProcessGroup
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from worker_judge import read_all
+from worker_processes import run_command
 
 from oracle.ledger import chained, event, oracle, pending, review, rows
 from schemas import codec
@@ -162,24 +161,11 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             with fleet.database.reading() as connection:
                 assert verify(connection, published).faults == []
     for url in urls:
-        status, said = await command(
-            {**variables, "CALLWARDEN_LEDGER_DATABASE": url}, "ledger", "verify", "--with-topics"
+        status, said = await asyncio.to_thread(
+            run_command, {**variables, "CALLWARDEN_LEDGER_DATABASE": url}, "ledger", "verify", "--with-topics"
         )
         assert status == 0, said
         assert f"verified: {len(expected):,} entries." in said
-
-
-async def command(variables: dict[str, str], *words: str) -> tuple[int, str]:
-    """The output and exit status of a command."""
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "streams.cli", *words),
-        env={**os.environ, **variables, "NO_COLOR": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with deadline(f"{' '.join(words)} ends"):
-        said, _ = await running.communicate()
-    return running.returncode or 0, said.decode()
 
 
 @pytest.mark.services

@@ -3,14 +3,12 @@ person accepts it.
 """
 
 import asyncio
-import os
 import sqlite3
-import sys
 from pathlib import Path
 
 import pytest
 from broker_clusters import delete_below, make_topic, produce
-from deadlines import deadline
+from worker_processes import run_command
 
 from oracle.ledger import event, review
 from schemas import codec
@@ -35,15 +33,7 @@ async def test_a_gap_is_refused_until_accepted_and_reported_ever_after(address: 
     }
 
     async def command(*words: str) -> tuple[int, str]:
-        running = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "streams.cli", *words),
-            env={**os.environ, **output, "NO_COLOR": "1"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        async with deadline(f"{' '.join(words)} ends"):
-            said, _ = await running.communicate()
-        return running.returncode or 0, said.decode()
+        return await asyncio.to_thread(run_command, output, *words)
 
     gone = f"{reviews}-0: the next record to handle is 0, but all records before 3 were deleted"
     uphold = ("reviews", "uphold", "cwe-1", "--reason", "heard")

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 import time
 import uuid
 from collections.abc import Mapping
@@ -12,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 from deadlines import deadline
-from worker_processes import PARTITIONS, fleet_of
+from worker_processes import PARTITIONS, fleet_of, run_command
 from worker_traffic import Sender, likely_ban, make_topics, policy_file, sender_to
 
 from helpers.patience import WAIT
@@ -25,15 +23,7 @@ pytestmark = pytest.mark.services
 
 async def callwarden(variables: Mapping[str, str], *words: str) -> tuple[int, str]:
     """The exit status and output of a command."""
-    running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "streams.cli", *words),
-        env={**os.environ, **variables, "NO_COLOR": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with deadline(f"{' '.join(words)} ends"):
-        said, _ = await running.communicate()
-    return running.returncode or 0, said.decode()
+    return await asyncio.to_thread(run_command, variables, *words)
 
 
 async def forge(address: str, topic: str, about: str, header: bytes) -> None:

@@ -1,16 +1,13 @@
 """A worker on a real broker: it waits for the broker, leaves the group at once, and survives an outage."""
 
 import asyncio
-import os
-import sys
 import uuid
 from pathlib import Path
 
 import pytest
 from broker_clusters import produce
-from deadlines import deadline
 from worker_judge import assert_exact
-from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, wait_for
+from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, run_command, wait_for
 from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
 
 from helpers.patience import WAIT
@@ -219,15 +216,7 @@ async def test_an_acceptance_is_answered_by_the_worker_that_refused(address: str
 
         async def accept(offset: int, *more: str) -> tuple[int, str]:
             command = ["accept", "lost-state", "--partition", "3", "--offset", str(offset), "--reason", "a test", *more]
-            running = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "streams.cli", *command),
-                env=os.environ | variables,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            async with deadline("the command ends"):
-                said, _ = await running.communicate()
-            return running.returncode or 0, said.decode()
+            return await asyncio.to_thread(run_command, variables, *command)
 
         # The acceptance of another loss.
         status, said = await accept(7)

@@ -35,8 +35,8 @@ def wait_for(holds: Callable[[], object], what: str) -> None:
         time.sleep(0.1)
 
 
-def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0) -> str:
-    """The output of the command. Raises AssertionError when it ends with another exit status."""
+def run_command(environment: Mapping[str, str], *arguments: str) -> tuple[int, str]:
+    """The exit status of `callwarden`, and its output on both streams."""
     done = subprocess.run(
         [sys.executable, "-c", MAIN, *arguments],
         env={**os.environ, "NO_COLOR": "1", **environment},
@@ -46,8 +46,14 @@ def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0)
         check=False,
         timeout=PATIENCE_S,
     )
-    assert done.returncode == status, done.stdout
-    return done.stdout
+    return done.returncode, done.stdout
+
+
+def callwarden(environment: Mapping[str, str], *arguments: str, status: int = 0) -> str:
+    """The output of `callwarden`. Raises AssertionError when it ends with another exit status."""
+    ended, said = run_command(environment, *arguments)
+    assert ended == status, said
+    return said
 
 
 class Pages:
