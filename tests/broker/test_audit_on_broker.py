@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +12,13 @@ from broker_clusters import cluster_at
 from deadlines import deadline
 from worker_judge import read_all
 from worker_platform import Platform, drain
-from worker_processes import MAIN, PARTITIONS, fleet_of
+from worker_processes import PARTITIONS, callwarden, fleet_of
 from worker_traffic import Day, Sender, make_topics, sender_to
 
-from helpers.patience import PATIENCE_S
 from streams.kafka.api import TP
 
 pytestmark = pytest.mark.services
 OURS = ("enforcement", "shadow", "evidence", "clock", "control", "state")
-
-
-def command(platform: Platform, *arguments: str, status: int = 0) -> str:
-    """The output of `callwarden`."""
-    done = subprocess.run(
-        [sys.executable, "-c", MAIN, *arguments],
-        env={**os.environ, **platform.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 async def copied(platform: Platform, prefix: str) -> list[str]:
@@ -112,7 +94,7 @@ async def test_an_audit_confirms_the_decisions_and_finds_manual_changes(platform
     export = tmp_path / "state.zst"
 
     async def run(*arguments: str, status: int = 0) -> str:
-        return await asyncio.to_thread(command, platform, *arguments, status=status)
+        return await asyncio.to_thread(callwarden, platform.environment, *arguments, status=status)
 
     async def judged(*arguments: str, status: int = 0) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(await run("audit", "--json", *arguments, status=status))
