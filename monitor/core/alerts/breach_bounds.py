@@ -23,8 +23,8 @@ from monitor.core.rules.wilson import bound
 from monitor.core.windows.distinct.count_names import WIDEST
 from monitor.core.windows.distinct.early_distinct_counts import (
     ATTEMPTS,
+    EXTRA,
     LEFT,
-    SPREAD,
     USES,
     bounds,
     is_largest,
@@ -85,7 +85,7 @@ class BreachBounds:
         self._calls = np.array([window.running_sums.column(BIT["rows"]) for window in least_calls], np.intp)
         self._finish(list(lines))
         self._by_uses = self._waiting_for_uses(list(lines), of_evaluation, starts)
-        self._spreads = np.unique(np.array([one.first + SPREAD for one in self._terms.distinct], np.intp))
+        self._spreads = np.unique(np.array([one.first + EXTRA for one in self._terms.distinct], np.intp))
 
     def _finish(self, lines: list[Line]) -> None:
         """Number the terms, and turn the lines into columns. Terms of each kind are consecutive."""
@@ -185,7 +185,7 @@ class BreachBounds:
         if terms.distinct:
             first, stop = self._distinct_first, at + len(terms.distinct)
             attempts, left = values[:, self._distinct_attempts].T, values[:, first + LEFT].T
-            came, spread = attempts - values[:, first + ATTEMPTS].T, values[:, first + SPREAD].T
+            came, spread = attempts - values[:, first + ATTEMPTS].T, values[:, first + EXTRA].T + 1
             count = values[:, self._distinct_count].T
             step = self._distinct_step
             least, most = bounds(count, step * came, step * left, attempts, self._distinct_each, spread)
@@ -212,7 +212,7 @@ class BreachBounds:
         """By how much more a call of each tenant changes its distinct counts, because its keys are sampled: ``[k]``."""
         if not len(self._spreads):
             return np.ones(len(who), np.int64)
-        most: Counts = spread_ahead(self._table.values[who[:, None], self._spreads]).max(axis=1)
+        most: Counts = spread_ahead(self._table.values[who[:, None], self._spreads] + 1).max(axis=1)
         return most
 
 

@@ -28,12 +28,12 @@ Counts = NDArray[np.int64]
 # The most by which one attempt changes a count, if not 1.
 _MOST_STEP: Final[dict[Name, int]] = {SEQUENTIAL: 2, IN_BLOCKS: BLOCK_LEAST}
 # The first columns: the attempts at the last count, those that left since then, by how much more an attempt changes a
-# count (`spread`), and the uses of keys before the last count (`KeyUses`).
-ATTEMPTS, LEFT, SPREAD, USES = range(4)
+# count (`spread`, less 1), and the uses of keys before the last count (`KeyUses`). A new tenant has 0 in all of them.
+ATTEMPTS, LEFT, EXTRA, USES = range(4)
 _FIRST_NAME = 4
 _NOT_KNOWN = -(1 << 40)  # the uses before the first count: calls came before
 CHANGED: Final = 0
-"""The value of the column `SPREAD` of a tenant whose sampling changed since the last count."""
+"""What `spread` is for a tenant whose sampling changed since the last count."""
 _MOST_ESTIMATE = 2  # times all attempts: no estimate from thousands of keys is as large
 
 
@@ -48,7 +48,7 @@ def is_largest(name: Name) -> bool:
 
 
 def largest_after(name: Name, count: Counts, used: Counts, spread: Counts) -> Counts:
-    """The upper bound of a largest count, after some uses of one key. ``spread`` is the column `SPREAD`."""
+    """The upper bound of a largest count, after some uses of one key."""
     after: Counts = count + used
     if name == WIDEST and (spread != 1).any():  # small samples are not scaled
         after = np.where((spread != 1) & (after > SURE_FROM), after * spread, after)
@@ -68,9 +68,9 @@ def spread(level: int) -> int:
     return 2 << level if level else 1
 
 
-def spread_ahead(column: Counts) -> Counts:
-    """The same for the attempts that are still to come, from the column `SPREAD`."""
-    return np.where(column == CHANGED, 2 * _MOST_ESTIMATE, column)
+def spread_ahead(spread: Counts) -> Counts:
+    """The same for the attempts that are still to come."""
+    return np.where(spread == CHANGED, 2 * _MOST_ESTIMATE, spread)
 
 
 class EarlyDistinctCounts:
@@ -113,14 +113,13 @@ class EarlyDistinctCounts:
         tenants = len(kept)
         values = self._table.values[:tenants]
         values[:, self.first + ATTEMPTS] = kept
-        values[:, self.first + SPREAD] = spread(0)
         if not isinstance(self._distinct, PaneDistinctCounts):  # else no sealed pane will be in the window
             values[:, self.first + LEFT] = left
             for name, column in self._columns.items():
                 values[:, column] = self._distinct.read(name, tenants)
             self._sampled = self._sampling({})
             for tenant, levels in self._sampled.items():
-                values[tenant, self.first + SPREAD] = spread(max(levels))
+                values[tenant, self.first + EXTRA] = spread(max(levels)) - 1
 
     def keeps(self, name: Name) -> bool:
         """Whether the count is kept."""
@@ -142,7 +141,7 @@ class EarlyDistinctCounts:
         changed = {tenant for tenant, _ in before.items() ^ self._sampled.items()}
         if changed:
             self._table.reach(max(changed) + 1)
-            self._table.values[list(changed), self.first + SPREAD] = CHANGED
+            self._table.values[list(changed), self.first + EXTRA] = CHANGED - 1
         return changed
 
     def _sampling(self, opened: Mapping[int, int]) -> dict[int, tuple[int, int]]:
@@ -151,7 +150,7 @@ class EarlyDistinctCounts:
 
     def spread(self, tenant: int) -> int:
         """By how much more an attempt of the tenant changes its counts; only if it was counted."""
-        return int(self._table.values[tenant, self.first + SPREAD])
+        return int(self._table.values[tenant, self.first + EXTRA]) + 1
 
     def column(self, name: Name) -> int:
         """The column of a count."""
@@ -161,7 +160,7 @@ class EarlyDistinctCounts:
         """The lower and upper bounds of a count of these tenants, given all their attempts ``[k]``."""
         values, first = self._table.values, self.first
         left, came = values[who, first + LEFT], attempts - values[who, first + ATTEMPTS]
-        spread = values[who, first + SPREAD]
+        spread = values[who, first + EXTRA] + 1
         count, step = values[who, self._columns[name]], most_step(name)
         least, most = bounds(count, step * came, step * left, attempts, least_attempts(name), spread)
         if is_largest(name):
@@ -173,7 +172,7 @@ class EarlyDistinctCounts:
         """Count the keys of these tenants unless they are up to date, given all their attempts ``[k]``."""
         values, first = self._table.values, self.first
         stale = (values[who, first + LEFT] > 0) | (values[who, first + ATTEMPTS] != attempts)
-        stale |= values[who, first + SPREAD] == CHANGED
+        stale |= values[who, first + EXTRA] + 1 == CHANGED
         who, attempts = who[stale], attempts[stale]
         if not len(who):
             return
@@ -184,12 +183,12 @@ class EarlyDistinctCounts:
         for name, column in self._columns.items():
             values[who, column] = counted[name]
         values[who, first + ATTEMPTS], values[who, first + LEFT] = attempts, 0
-        values[who, first + SPREAD] = spread(0)
+        values[who, first + EXTRA] = 0
         if any(map(is_largest, self._columns)):
             values[who, first + USES] = self._uses.restart(self._which, who)
         sampled = self._sampling(came.levels)
         for tenant in sampled.keys() & set(who.tolist()) if sampled else ():
-            values[tenant, first + SPREAD] = spread(max(sampled[tenant]))
+            values[tenant, first + EXTRA] = spread(max(sampled[tenant])) - 1
             self._sampled[tenant] = sampled[tenant]
 
     def read(self, name: Name, tenants: int) -> Counts:
@@ -206,7 +205,7 @@ def bounds(
     spread: Counts,
 ) -> tuple[Counts, Counts]:
     """The lower and upper bounds of a count, given the most by which exact counting can have raised and lowered it, all
-    attempts, the attempts that a key needs to be counted, and the column `SPREAD`. They may have any one shape.
+    attempts, the attempts that a key needs to be counted, and its `spread`. They may have any one shape.
     """
     least: Counts = np.maximum(count - lost, 0)
     most: Counts = np.minimum(np.minimum(count + rise, attempts), attempts // attempts_each)
