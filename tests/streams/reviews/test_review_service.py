@@ -117,7 +117,7 @@ async def test_a_broker_that_is_away_is_reported_at_once(tmp_path: Path) -> None
 async def test_without_the_topic_nothing_is_claimed_for_good(tmp_path: Path) -> None:
     async with desk_at(tmp_path, Broker()) as service:
         service._topics = FakeTopics()
-        with pytest.raises(PermanentError, match="`callwarden topics create` creates it"):
+        with pytest.raises(PermanentError, match="`callwarden topics create` creates them"):
             await service.begin()
 
 
