@@ -283,7 +283,7 @@ class Shard:
         if self.hourly.partial is None:
             self.evaluator.evaluate(end_ms, self.tenants, bounds or dict.fromkeys(self._steps, end_ms), room)
         self.at_ms = end_ms
-        if self.evaluator.partial is None:
+        if self.evaluator.partial is None and (bounds is None or end_ms <= bounds[HOUR_MS]):
             self.hourly.write(end_ms, self.tenants, room)
 
     def _seal(self, before_ms: int) -> None:
