@@ -1,6 +1,6 @@
 """Breach lines: the conditions of a rule at the end of an early window, as lines between terms.
 
-A condition becomes one line, or several of which each is necessary. Rules share terms.
+A condition becomes one line, or several that must all hold. Rules share terms.
 """
 
 from collections.abc import Iterator

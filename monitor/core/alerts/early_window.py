@@ -127,7 +127,7 @@ class EarlyWindow(WindowView):
             self.talk.reach(tenants)
 
     def sample(self, opened: OpenPanes) -> set[int]:
-        """Take note of which tenants have sampled keys, and how. Returns those with a change."""
+        """Record which tenants have sampled keys, and at which level. Returns the tenants that changed."""
         changed: set[int] = set()
         for which, distinct in self.distinct.items():
             levels: dict[int, int] = {}

@@ -91,7 +91,7 @@ class EarlyWindows:
             self._unsealed.sum_up()  # what is not summed up is among the recent calls
 
     def sample(self) -> set[int]:
-        """Take note of which tenants have sampled keys. Returns those with a change since the last time."""
+        """Record which tenants have sampled keys. Returns the tenants that changed since the last time."""
         summed = (self._unsealed.summed, *(window.running_sums.version for window in self._windows))
         if summed == self._summed:
             return set()

@@ -126,14 +126,14 @@ class EarlyDistinctCounts:
         return name in self._columns
 
     def began(self, attempts: Counts) -> None:
-        """Take note of all attempts of each tenant in the window. The uses of their keys are known if none is open."""
+        """Record the attempts of each tenant in the window. The uses of their keys are known if no pane is open."""
         values = self._table.values[: len(attempts)]
         none_open = attempts == values[:, self.first + ATTEMPTS]
         before = self._uses.before[SETS.index(self._which), : len(attempts)] if self._which in SETS else 0
         values[:, self.first + USES] = np.where(none_open, before, _NOT_KNOWN)
 
     def sample(self, opened: Mapping[int, int]) -> set[int]:
-        """Take note of the levels of the tenants whose keys in the panes that are not in the window are sampled.
+        """Record the levels of the tenants whose keys are sampled in the panes that are not yet in the window.
 
         Returns the tenants whose sampling is not that of their last count.
         """

@@ -130,7 +130,7 @@ def test_parts_of_different_levels_are_joined_at_the_highest() -> None:
 
 
 def test_the_keys_of_some_tenants_have_their_levels_alone() -> None:
-    """The level of another may lie beyond the arrays of whoever counts them."""
+    """The level of another tenant may be beyond the end of the arrays of the tenants that are counted."""
     keys = np.arange(64 * 200, dtype=np.uint64)
     tenant = np.repeat(np.array([0, 7], np.int32), len(keys) // 2)
     every = KeyCounts(keys, tenant, np.ones(len(keys), np.int32), np.ones(len(keys), np.bool_)).thinned({0: 1, 7: 2})
