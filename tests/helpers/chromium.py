@@ -1,6 +1,5 @@
 """A headless Chromium for the tests of pages."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +19,13 @@ FLAGS = (
 def chromium_with(profile: Path, load_strategy: str = "normal") -> Iterator[Any]:
     """The driver of a browser that keeps its data in ``profile`` and its console's messages for `get_log`.
 
-    pip cannot install a browser, and most changes touch no page: without Chromium the test is skipped by name. CI sets
-    CALLWARDEN_REQUIRE_SERVICES=1, and the test fails, because pages must not be merged unseen.
+    Skips the test if Chromium is absent.
     """
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
-        missing = "chromium and chromedriver are not on PATH; on Debian `make tools` installs them"
-        if os.environ.get("CALLWARDEN_REQUIRE_SERVICES") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        # pip cannot install a browser, and most changes touch no page. Where services are required, `tests/conftest.py`
+        # makes this skip a failure, so that no page is merged untried.
+        pytest.skip("chromium and chromedriver are not on PATH; on Debian `make tools` installs them")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()

@@ -60,7 +60,9 @@ def test_a_run_in_the_background_can_interrupt_what_it_starts(tmp_path: Path) ->
     assert status == 0, output
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes through /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="it looks at processes through /proc, which macOS lacks"
+)
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["one process", "side by side"])
 def test_a_run_that_leaves_a_process_behind_fails_names_it_and_ends_it(
     tmp_path: Path, options: tuple[str, ...]

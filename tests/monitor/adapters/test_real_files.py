@@ -21,7 +21,9 @@ from monitor.adapters.shipped import open_adapter, shipped_text
 from monitor.adapters.surveying.survey import survey
 from schemas.inputs import Cdr, Complaint
 
-pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the folder shared/data is not here")
+pytestmark = pytest.mark.skipif(
+    not DATA.is_dir(), reason="the sample files (shared/data) are beside the repository, not in it"
+)
 
 BANK = DATA / "bank-calls" / "data_anonymous_bank_february.txt"
 FULL = DATA / "ftc-complaints" / "dnc_complaint_numbers_2021-07-08.csv"

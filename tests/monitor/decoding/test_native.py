@@ -18,7 +18,9 @@ from monitor.decoding.decode import Decoder
 from schemas import codec
 from schemas.inputs import END_MS, MIN_MS, Cdr
 
-pytestmark = pytest.mark.skipif(not native.built(), reason="the extension is not built")
+pytestmark = pytest.mark.skipif(
+    not native.built(), reason="the extension is not built: no C compiler (`.ci/run` requires it)"
+)
 
 
 @pytest.fixture

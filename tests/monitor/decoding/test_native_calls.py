@@ -10,7 +10,9 @@ from native_lines import DECODERS, FULL, LINE, rows_in_blocks, some_lines
 
 from monitor.decoding import native
 
-pytestmark = pytest.mark.skipif(not native.built(), reason="the extension is not built")
+pytestmark = pytest.mark.skipif(
+    not native.built(), reason="the extension is not built: no C compiler (`.ci/run` requires it)"
+)
 
 
 def test_memory_does_not_grow() -> None:

@@ -12,7 +12,9 @@ from monitor.decoding.byte_rows import ByteRows
 from schemas import codec
 from schemas.inputs import Cdr
 
-pytestmark = pytest.mark.skipif(not native.built(), reason="the extension is not built")
+pytestmark = pytest.mark.skipif(
+    not native.built(), reason="the extension is not built: no C compiler (`.ci/run` requires it)"
+)
 
 
 @pytest.fixture

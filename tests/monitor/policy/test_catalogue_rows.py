@@ -202,7 +202,7 @@ def test_every_prohibition_of_the_opening_paragraph_has_a_row() -> None:
         assert match.certain, phrase
 
 
-@pytest.mark.skipif(not RULES.exists(), reason="the access rules are not beside the repository")
+@pytest.mark.skipif(not RULES.exists(), reason="the access rules are beside the repository, not in it")
 def test_the_table_above_is_the_rules_own() -> None:
     text = RULES.read_text("utf-8")
     table = text[text.index("申请号码接入准则") :]

@@ -279,7 +279,9 @@ def test_the_built_in_policy_has_the_documented_values() -> None:
     assert (escalation.mode, escalation.freeze) == ("review", False)
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
+@pytest.mark.skipif(
+    not CASES.is_dir(), reason="the worked cases (../shared/cases) are beside the repository, not in it"
+)
 def test_the_policies_of_all_worked_cases_load() -> None:
     files = [file for file in sorted(CASES.glob("*/policy.json")) if file.parent.name not in NOT_BUILT]
     assert files

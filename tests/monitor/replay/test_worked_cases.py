@@ -21,7 +21,9 @@ def _case(folder: Path) -> Any:
 
 
 CASES = [_case(folder) for folder in case_folders()]
-pytestmark = pytest.mark.skipif(not CASES, reason="the worked examples (../shared/cases) are not here")
+pytestmark = pytest.mark.skipif(
+    not CASES, reason="the worked cases (../shared/cases) are beside the repository, not in it"
+)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -347,7 +347,7 @@ def test_what_comes_of_a_batch_depends_on_its_bytes_alone(seed: int, monkeypatch
 
 def test_common_batches_are_taken_apart_by_the_extension() -> None:
     if not native.built():
-        pytest.skip("the extension is not built")
+        pytest.skip("the extension is not built: no C compiler (`.ci/run` requires it)")
     headers: list[Header] = [(b"trace", b"x"), (b"", None)]
     some = [record(None, b"v", headers), record(b"k", None, delta=1), record(b"", b"", delta=2)]
     for attributes in (0, LOG_APPEND_TIME, GZIP, TRANSACTIONAL):

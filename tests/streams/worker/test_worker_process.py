@@ -203,7 +203,7 @@ def test_a_log_whose_disk_is_full_or_whose_reader_has_gone_ends_no_program(form:
             assert ended.stdout == b"went on\n"
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone takes the setting")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has the setting (M_ARENA_MAX)")
 def test_a_thread_has_no_memory_of_its_own_that_it_would_keep() -> None:
     # In processes of their own: a forked one has the arenas of the one that it was forked from.
     shares = [sys.executable, "-c", SHARES]

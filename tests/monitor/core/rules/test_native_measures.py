@@ -16,7 +16,9 @@ from monitor.policy.load import load
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule
 
-pytestmark = pytest.mark.skipif(not native_measures.built(), reason="the extension is not built")
+pytestmark = pytest.mark.skipif(
+    not native_measures.built(), reason="the extension is not built: no C compiler (`.ci/run` requires it)"
+)
 
 RULES = load(None).rules
 HOUR_MS = 1_764_244_800_000
