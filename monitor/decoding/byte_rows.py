@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, overload
 
 import numpy as np
@@ -145,11 +146,9 @@ def as_byte_rows(rows: Sequence[bytes | None]) -> ByteRows:
     return rows if isinstance(rows, ByteRows) else ByteRows.of(rows)
 
 
-def extended(rows: list[bytes | None] | ByteRows, more: list[bytes | None] | ByteRows) -> list[bytes | None] | ByteRows:
-    """``rows`` and then ``more``. A list is extended in place, unless ``more`` are `ByteRows`."""
-    if isinstance(rows, list) and isinstance(more, list):
-        rows += more
-        return rows
-    if not len(rows):
-        return more
-    return ByteRows.concat([as_byte_rows(rows), as_byte_rows(more)])
+def concatenated(parts: Sequence[list[bytes | None] | ByteRows]) -> list[bytes | None] | ByteRows:
+    """The rows of all parts: a list if all parts are lists, else `ByteRows`."""
+    lists = [part for part in parts if isinstance(part, list)]
+    if len(lists) == len(parts):
+        return list(chain.from_iterable(lists))
+    return ByteRows.concat(as_byte_rows(part) for part in parts)

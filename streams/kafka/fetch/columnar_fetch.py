@@ -20,6 +20,7 @@ from streams.kafka.aiokafka_private import FetchedPartition, deserializer_of, or
 from streams.kafka.fetch.record_batch import CONTROL, TRANSACTIONAL, BatchHeader, DamagedBatchError, next_batch
 from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders, joined
 from streams.kafka.fetch.record_parser import RejectedBatchError, records_of, takes_long
+from streams.kafka.fetch.small_batches import SmallBatches, is_small
 
 _POLL_BYTES: Final = 16 << 20
 
@@ -108,13 +109,14 @@ def _getall(result: Any, max_records: int | None = None) -> Any:
         return []
     if rows is None:
         rows = result.rows = _Rows(part, deserializer.wanted(part.tp.topic))
-    taken, before = RecordColumns(), part.next_offset
+    parts: list[RecordColumns] = []
+    before = part.next_offset
     budget = _BUDGET.get() or _Budget(_POLL_BYTES)
     try:
-        over = rows.take(taken, max_records if max_records is not None else 1 << 62, budget)
+        over = rows.take(parts, max_records if max_records is not None else 1 << 62, budget)
     except DamagedBatchError as damaged:
         over = True  # fetched again from there
-        if not len(taken) and part.next_offset == before:
+        if not parts and part.next_offset == before:
             part.drop()
             result.rows = None
             raise CorruptBatch(part.tp, part.next_offset, damaged) from None
@@ -122,6 +124,8 @@ def _getall(result: Any, max_records: int | None = None) -> Any:
     if over:
         part.drop()
         result.rows = None
+    taken = RecordColumns.concat(parts)
+    taken.beside = rows.waits_for
     return taken
 
 
@@ -137,14 +141,17 @@ class _Rows:
         self._ready: RecordColumns | None = None
         self._reading: asyncio.Future[tuple[RecordColumns, int]] | None = None  # by a thread
         self._taken = 0  # of those that are ready
+        self.waits_for: asyncio.Future[tuple[RecordColumns, int]] | None = None
+        """The thread's result without which nothing more can be taken, after `take`."""
 
-    def take(self, columns: RecordColumns, most: int, budget: _Budget) -> bool:
-        """Move at most ``most`` records to ``columns``; True if none are left. Raises DamagedBatchError."""
+    def take(self, parts: list[RecordColumns], most: int, budget: _Budget) -> bool:
+        """Append at most ``most`` records to ``parts``; True if none are left. Raises DamagedBatchError."""
         part = self.part
+        self.waits_for = None
         while most > 0:
             if self._ready is None and self._reading is not None:
                 if not self._reading.done():
-                    columns.beside = budget.beside = self._reading
+                    self.waits_for = budget.beside = self._reading
                     return False
                 self._ready, cost = self._reading.result()
                 self._reading, self._taken = None, 0
@@ -158,7 +165,7 @@ class _Rows:
                     return True
                 beside = budget.threads and takes_long(batch)
                 if beside and budget.beside is not None:
-                    columns.beside = budget.beside
+                    self.waits_for = budget.beside
                     return False
                 self._at = batch.end
                 self._next = max(batch.last + 1, part.next_offset)
@@ -169,7 +176,10 @@ class _Rows:
                     loop = asyncio.get_running_loop()
                     self._reading = loop.run_in_executor(None, self._decoded, batch, part.next_offset)
                     continue
-                self._ready, cost = self._decoded(batch, part.next_offset)
+                if is_small(batch, self._headers) and batch.base >= part.next_offset:
+                    self._ready, cost = self._run(batch, most, budget.left)
+                else:
+                    self._ready, cost = self._decoded(batch, part.next_offset)
                 self._taken = 0
                 budget.left -= cost
             left = len(self._ready) - self._taken
@@ -177,7 +187,7 @@ class _Rows:
                 part.next_offset, self._ready = self._next, None
                 continue
             some = self._ready.part(self._taken, self._taken + min(left, most))
-            columns.extend(some)
+            parts.append(some)
             self._taken += len(some)
             most -= len(some)
             part.next_offset = int(some.offsets[-1][-1]) + 1
@@ -187,6 +197,30 @@ class _Rows:
         """Raise DamagedBatchError if the response had no whole batch: the same fetch would be repeated endlessly."""
         if self.part.next_offset == self._asked and self._data:
             raise DamagedBatchError("the broker sends no whole record batch from there on", None, self._data)
+
+    def _run(self, first: BatchHeader, most: int, most_bytes: int) -> tuple[RecordColumns, int]:
+        """The records of ``first`` and of small batches that follow it, until there are ``most`` or ``most_bytes``."""
+        run = SmallBatches(self._headers)
+        batch: BatchHeader | None = first
+        while batch is not None:
+            if not run.add(self._data, batch):
+                alone, cost = self._decoded(batch, batch.base)
+                return RecordColumns.concat([run.columns(), alone]), run.cost + cost
+            batch = self._next_small() if len(run) < most and run.cost < most_bytes else None
+        return run.columns(), run.cost
+
+    def _next_small(self) -> BatchHeader | None:
+        """The next batch that is not hidden, if it is small."""
+        while True:
+            try:
+                batch = next_batch(self._data, self._at, self.part.checks_crcs)
+            except DamagedBatchError:
+                return None  # raised again once all before it is taken
+            if batch is None or batch.base < self._next or not is_small(batch, self._headers):
+                return None
+            self._at, self._next = batch.end, batch.last + 1
+            if not self._hidden(batch):
+                return batch
 
     def _decoded(self, batch: BatchHeader, at: int) -> tuple[RecordColumns, int]:
         """The records of a batch from offset ``at`` on; if it is rejected, one row that stands for it."""

@@ -35,6 +35,7 @@ class BatchHeader(NamedTuple):
     last: int
     magic: int
     attributes: int = 0
+    first_timestamp_ms: int = 0
     max_timestamp_ms: int = 0
     producer_id: int = -1
     records: int = 0
@@ -80,9 +81,8 @@ def next_batch(data: bytes, start: int, check: bool = True) -> BatchHeader | Non
         last = _bounded(data, end, base, base + max(delta, 0))
         raise DamagedBatchError("the checksum of a record batch is wrong", last, data[start:end])
     last = min(base + max(delta, 0), _MAX_OFFSET)
-    return BatchHeader(
-        start, end, base, last, magic, attributes, fields[8], fields[9], fields[12] if delta >= 0 else -1
-    )
+    records = fields[12] if delta >= 0 else -1
+    return BatchHeader(start, end, base, last, magic, attributes, fields[7], fields[8], fields[9], records)
 
 
 def _old(data: bytes, start: int, end: int, offset: int, magic: int) -> BatchHeader:

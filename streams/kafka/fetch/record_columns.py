@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.decoding.byte_rows import ByteRows, extended
+from monitor.decoding.byte_rows import ByteRows, concatenated
 from monitor.partition.record_batch import UnreadableRecord
 from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.api import FetchedBatch
 
 Headers = Sequence[tuple[str, bytes | None]]
+Rows = list[bytes | None] | ByteRows
 
 
 class WantedHeaders(Enum):
@@ -37,8 +38,8 @@ class RecordColumns:
     def __init__(self) -> None:
         self.offsets: list[NDArray[np.int64]] = []
         self.timestamps_ms: list[NDArray[np.int64]] = []
-        self.keys: list[bytes | None] | ByteRows = []
-        self.values: list[bytes | None] | ByteRows = []
+        self.keys: Rows = []
+        self.values: Rows = []
         self.headers: list[Headers] = []
         self.unreadable: dict[int, UnreadableRecord] = {}
         self.signatures: dict[int, Signatures] = {}
@@ -50,39 +51,49 @@ class RecordColumns:
     def __len__(self) -> int:
         return len(self.values)
 
-    def add(self, rows: Sequence[Any], at_ms: int | None, *, offsets: bool, headers: WantedHeaders) -> None:
-        """Append aiokafka's records (at least one). ``at_ms`` is the timestamp of all; None: each has its own.
+    @classmethod
+    def of(
+        cls, rows: Sequence[Any], at_ms: int | None, *, offsets: bool = True, headers: WantedHeaders
+    ) -> "RecordColumns":
+        """aiokafka's records (at least one). ``at_ms`` is the timestamp of all; None: each has its own.
 
-        ``offsets``: whether to append these, too. Signatures are appended with the number of their row in place of the
-        offset, which may not be known here.
+        ``offsets``: whether to take these, too. Signatures have the number of their row in place of the offset, which
+        may not be known here.
         """
+        made = cls()
         if offsets:
-            self.offsets.append(np.array([row.offset for row in rows], np.int64))
+            made.offsets = [np.array([row.offset for row in rows], np.int64)]
         if at_ms is None:
-            self.timestamps_ms.append(np.array([row.timestamp for row in rows], np.int64))
+            made.timestamps_ms = [np.array([row.timestamp for row in rows], np.int64)]
         else:
-            self.timestamps_ms.append(np.full(len(rows), at_ms, np.int64))
-        self.keys = extended(self.keys, [row.key for row in rows])
-        self.values = extended(self.values, [row.value for row in rows])
+            made.timestamps_ms = [np.full(len(rows), at_ms, np.int64)]
+        made.keys, made.values = [row.key for row in rows], [row.value for row in rows]
         if headers is WantedHeaders.ALL:
-            self.headers += [tuple(row.headers) for row in rows]
+            made.headers = [tuple(row.headers) for row in rows]
         elif headers is WantedHeaders.SIGNATURES:
-            first = len(self) - len(rows)
-            for row, record in enumerate(rows, first):
-                if record.headers and (found := signatures_in(record.headers)):
-                    self.signatures[row] = found
+            for number, row in enumerate(rows):
+                if row.headers and (found := signatures_in(row.headers)):
+                    made.signatures[number] = found
+        return made
 
-    def extend(self, other: "RecordColumns") -> None:
-        """Append the records of ``other``."""
-        self.offsets += other.offsets
-        self.timestamps_ms += other.timestamps_ms
-        self.keys, self.values = extended(self.keys, other.keys), extended(self.values, other.values)
-        if other.headers:
-            self.headers += other.headers
-        if other.unreadable:
-            self.unreadable |= other.unreadable
-        if other.signatures:
-            self.signatures |= other.signatures
+    @classmethod
+    def concat(cls, parts: Sequence["RecordColumns"]) -> "RecordColumns":
+        """The records of all parts, in this order.
+
+        The cost grows with the number of parts: collect them, and call this once.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        made = cls()
+        made.keys = concatenated([part.keys for part in parts])
+        made.values = concatenated([part.values for part in parts])
+        for part in parts:
+            made.offsets += part.offsets
+            made.timestamps_ms += part.timestamps_ms
+            made.headers += part.headers
+            made.unreadable |= part.unreadable
+            made.signatures |= part.signatures
+        return made
 
     def part(self, start: int, stop: int) -> "RecordColumns":
         """The records ``[start, stop)`` by row."""
@@ -102,7 +113,7 @@ class RecordColumns:
         return part
 
 
-def _part(rows: list[bytes | None] | ByteRows, start: int, stop: int) -> list[bytes | None] | ByteRows:
+def _part(rows: Rows, start: int, stop: int) -> Rows:
     return rows[start:stop].trimmed() if isinstance(rows, ByteRows) else rows[start:stop]
 
 

@@ -122,7 +122,8 @@ class _Parser:
 
     def __init__(self, buffer: memoryview, end: int, batch: BatchHeader, headers: WantedHeaders) -> None:
         self._buffer, self._end, self._batch, self._wanted = buffer, end, batch, headers
-        self._columns = RecordColumns()
+        self._parts: list[RecordColumns] = []
+        self._rows = 0  # of all parts
         self._dense = batch.records == batch.last - batch.base + 1
         self._appended_ms = batch.max_timestamp_ms if batch.attributes & LOG_APPEND_TIME else None
         self._unreadable: dict[int, UnreadableRecord] = {}  # by row
@@ -141,7 +142,7 @@ class _Parser:
             for piece in list(self._pieces()):
                 if piece.end - piece.start > _PIECE_BYTES or not self._fast(self._alone(piece), counting=True):
                     self._slow(piece)
-        columns = self._columns
+        columns = RecordColumns.concat(self._parts)
         if self._dense:
             # As many records as offsets: the records' own offsets are not used.
             columns.offsets = [np.arange(batch.base, batch.last + 1, dtype=np.int64)]
@@ -188,25 +189,27 @@ class _Parser:
 
     def _fast(self, buffer: memoryview, *, counting: bool) -> bool:
         """Read a batch, or a piece of one, with aiokafka's parser; if it raises, reads nothing and returns False."""
-        read, headers = RecordColumns(), 0
+        parts: list[RecordColumns] = []
+        headers = 0
         try:
             rows = chain(DefaultRecordBatch(buffer))  # a batch can be iterated once
             while some := list(islice(rows, _AT_ONCE)):
-                read.add(some, self._appended_ms, offsets=not self._dense, headers=self._wanted)
+                parts.append(RecordColumns.of(some, self._appended_ms, offsets=not self._dense, headers=self._wanted))
                 if counting:
                     headers += sum([len(row.headers) for row in some])
         except Exception:  # noqa: BLE001 - our own parser finds the fault again
             return False
         if headers:
             self._count_headers(headers)
-        first = len(self._columns)
-        self._signatures |= {first + row: one for row, one in read.signatures.items()}
-        read.signatures = {}
-        if first:
-            self._columns.extend(read)
-        else:
-            self._columns = read
+        for part in parts:
+            self._signatures |= {self._rows + row: one for row, one in part.signatures.items()}
+            part.signatures = {}
+            self._add(part)
         return True
+
+    def _add(self, part: RecordColumns) -> None:
+        self._parts.append(part)
+        self._rows += len(part)
 
     def _count_headers(self, more: int) -> None:
         self._headers += more
@@ -224,7 +227,7 @@ class _Parser:
             length, body = _varint(self._buffer, at, self._end)
             at = body + length
             one = self._one(body, at)
-            row = len(self._columns) + len(values)
+            row = self._rows + len(values)
             if one.why is not None:
                 self._unreadable[row] = UnreadableRecord(one.why)
             if self._wanted is WantedHeaders.SIGNATURES and (found := signatures_in(one.headers)):
@@ -239,7 +242,7 @@ class _Parser:
         read.timestamps_ms = [np.array(timestamps_ms, np.int64)]
         if not self._dense:
             read.offsets = [np.array(offsets, np.int64)]
-        self._columns.extend(read)
+        self._add(read)
 
     def _one(self, start: int, end: int) -> "_Record":
         """The record in ``[start, end)``, parsed as strictly as by aiokafka. Raises _TornError."""

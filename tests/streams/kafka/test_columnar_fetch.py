@@ -4,33 +4,14 @@ import random
 
 import aiokafka
 import pytest
-from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.record.memory_records import MemoryRecords
-from wire_log import Log
+from wire_log import TP, Log, position, result_of
 
 from streams.kafka import aiokafka_private
 from streams.kafka.api import PermanentError
 from streams.kafka.fetch import columnar_fetch as fastfetch
-from streams.kafka.fetch.record_columns import RecordColumns, columns
-
-TP = TopicPartition("t", 0)
-
-
-def result_of(log: Log, start: int, *, fast: bool, committed: bool, check: bool = False) -> fetcher.FetchResult:
-    assignment = Assignment([TP])
-    assignment.state_value(TP).seek(start)
-    deserializer = fastfetch.AsColumns() if fast else None
-    isolation = fetcher.READ_COMMITTED if committed else fetcher.READ_UNCOMMITTED
-    records = fetcher.PartitionRecords(
-        TP, fetcher.MemoryRecords(log.sent(start)), list(log.aborted), start, None, deserializer, check, isolation
-    )
-    return fetcher.FetchResult(TP, assignment=assignment, partition_records=records, backoff=0)
-
-
-def position(result: fetcher.FetchResult) -> int:
-    return int(result._assignment.state_value(TP).position)
+from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders, columns
 
 
 def drained(log: Log, start: int, cuts: list[int | None], *, fast: bool, committed: bool) -> list[object]:
@@ -42,8 +23,7 @@ def drained(log: Log, start: int, cuts: list[int | None], *, fast: bool, committ
             break
         taken = result.getall(most)
         if taken and isinstance(taken, list):
-            rows_of, taken = taken, RecordColumns()
-            taken.add(rows_of, None, offsets=True, headers=False)
+            taken = RecordColumns.of(taken, None, headers=WantedHeaders.NONE)
         fetched = columns(start, position(result), taken)
         rows = list(
             zip(fetched.offsets.tolist(), fetched.timestamps_ms.tolist(), fetched.keys, fetched.values, strict=True)

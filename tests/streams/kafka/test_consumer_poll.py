@@ -218,8 +218,9 @@ async def test_a_common_batch_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(fastfetch, "records_of", noted)
     for codec in (0, GZIP, ZSTD):
         with fetching() as stage:
-            stage.fetched(A, Log(batch([record(b"k", b"value %d" % at, delta=at) for at in range(90)], codec=codec)))
-            assert await stage.poll(A, B) == {A: (0, 90, 90)}
+            rows = [record(b"k", b"value %030d" % at, delta=at) for at in range(1_100)]
+            stage.fetched(A, Log(batch(rows, codec=codec)))
+            assert await stage.poll(A, B) == {A: (0, 100, 100)}
     assert set(threads) == {threading.get_ident()}
 
 

@@ -1,10 +1,17 @@
-"""A partition's log as a broker sends it."""
+"""A partition's log as a broker sends it, and as aiokafka holds what it fetched."""
 
 import random
 from dataclasses import dataclass, field
 
+from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
+
+from streams.kafka.fetch import columnar_fetch as fastfetch
+
+TP = TopicPartition("t", 0)
 
 CRC_AT = 17
 ATTRIBUTES_AT = 22  # the low byte of a batch's attributes
@@ -75,3 +82,23 @@ class Log:
         self.begins.append((self.end, len(self.data)))
         self.data += bytes(made)
         self.end += count
+
+
+def result_of(log: Log, start: int, *, fast: bool, committed: bool, check: bool = False) -> fetcher.FetchResult:
+    """What is fetched from offset ``start`` on, to be read as columns (``fast``) or as aiokafka does.
+
+    ``check``: whether checksums are verified.
+    """
+    assignment = Assignment([TP])
+    assignment.state_value(TP).seek(start)
+    deserializer = fastfetch.AsColumns() if fast else None
+    isolation = fetcher.READ_COMMITTED if committed else fetcher.READ_UNCOMMITTED
+    records = fetcher.PartitionRecords(
+        TP, fetcher.MemoryRecords(log.sent(start)), list(log.aborted), start, None, deserializer, check, isolation
+    )
+    return fetcher.FetchResult(TP, assignment=assignment, partition_records=records, backoff=0)
+
+
+def position(result: fetcher.FetchResult) -> int:
+    """The position of the consumer after what was taken."""
+    return int(result._assignment.state_value(TP).position)
