@@ -25,13 +25,14 @@ class Placement:
     leaves evenly spaced keys evenly spaced, and so do two if the keys differ only in their high bits. Such keys can
     cluster, and linear probing visits the whole cluster.
 
-    No result may depend on ``secret``, which has `SECRET_BYTES` bytes. The default comes from `os.urandom`, one per
-    process.
+    ``words`` are these numbers. No result may depend on ``secret``, which has `SECRET_BYTES` bytes. The default comes
+    from `os.urandom`, one per process.
     """
 
     def __init__(self, secret: bytes | None = None) -> None:
         words = np.frombuffer(secret or _PROCESS_SECRET, "<u8", SECRET_BYTES // 8)
-        self._first, self._second, self._third = words.astype(np.uint64) | np.uint64(1)
+        self.words = words.astype(np.uint64) | np.uint64(1)
+        self._first, self._second, self._third = self.words
 
     def slots(self, keys: U64, bits: int) -> NDArray[np.intp]:
         """The home slot of each key in a table of ``2^bits`` slots; ``bits`` is at least 1."""

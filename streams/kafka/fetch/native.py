@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.rules import native_measures
+from monitor.core.windows.distinct import native_keys
 from monitor.decoding import native as decoding
 from monitor.decoding.byte_rows import ByteRows, RowBlock
 from monitor.extensions import WANTED, load
@@ -33,6 +34,7 @@ def missing() -> list[str]:
     """The extensions that are not used by this process, so that Python does their work."""
     in_use = {
         "monitor.core.rules._measures": native_measures.enabled,
+        "monitor.core.windows.distinct._keys": native_keys.enabled,
         "monitor.decoding._calls": decoding.enabled,
         "streams.kafka.fetch._records": enabled,
     }

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.tenants.dirty import DirtyTenants
+from monitor.core.windows.distinct import native_keys
 from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, SEQUENTIAL, Name
 from monitor.core.windows.distinct.derived_counts import DerivedCounts
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, level_for
@@ -242,10 +243,13 @@ class DistinctCounts:
             return
         table = self._table
         at = table.claim(keys)
-        before = table.count[at]
-        after = before + keys.count
-        _add(self._counts, keys.tenant, self._steps(keys, before, after))
-        table.count[at] = after
+        if native_keys.enabled:
+            before, after = native_keys.change(table.native, keys, at, self._limits[1:], self._sequences, self._counts)
+        else:
+            before = table.count[at]
+            after = before + keys.count
+            _add(self._counts, keys.tenant, self._steps(keys, before, after))
+            table.count[at] = after
         if self._derived is not None:
             self._derived.change(keys, before, after)
 

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
+from monitor.core.windows.distinct import native_keys
 from monitor.core.windows.distinct.key_counts import KeyCounts
 
 _SMALLEST_TABLE = 1 << 10
@@ -16,6 +17,7 @@ _FREE = np.iinfo(np.int32).min  # a free slot; otherwise the tenant of a number,
 class KeyTable:
     """An open-addressing hash table (linear probing, at most half full). ``count`` holds the attempts by slot.
 
+    ``native`` is the same table for `monitor.core.windows.distinct.native_keys`.
     Memory: 16 bytes per slot, so 32 to 128 bytes per distinct key. The slot of a key depends only on ``placement``, a
     secret of the process, so tenants cannot predict it.
     """
@@ -50,6 +52,8 @@ class KeyTable:
 
     def claim(self, keys: KeyCounts) -> NDArray[np.intp]:
         """The slots of these distinct keys. Allocates slots for new keys."""
+        if native_keys.enabled:
+            return self._claim_native(keys)
         found, free = self._probe(keys.key)
         missing = np.flatnonzero(found < 0)
         if 2 * (self._used + len(missing)) > len(self._key):
@@ -69,6 +73,15 @@ class KeyTable:
                 _, free[missing] = self._probe(keys.key[missing])
         return found
 
+    def _claim_native(self, keys: KeyCounts) -> NDArray[np.intp]:
+        room = len(self._key) // 2 - self._used
+        at, new = native_keys.claim(self.native, keys, room)
+        if new > room:
+            self._rehash(new)
+            return self._claim_native(keys)
+        self._used += new
+        return at
+
     def _rehash(self, extra: int) -> None:
         """Rebuild the table without keys whose count is 0, at most a quarter full after ``extra`` more keys."""
         held = self.keys()
@@ -83,6 +96,7 @@ class KeyTable:
         self._key, self.count, self._whose = table["key"], table["count"], table["whose"]
         self._whose[:] = _FREE
         self._used = 0
+        self.native = native_keys.NativeTable(table, self._placement.words)
 
     def _held(self, at: NDArray[np.intp]) -> KeyCounts:
         """The keys at these slots."""
@@ -91,7 +105,7 @@ class KeyTable:
 
     def _find(self, keys: U64) -> NDArray[np.intp]:
         """The slot of each key, or -1 if absent."""
-        return self._probe(keys)[0]
+        return native_keys.find(self.native, keys) if native_keys.enabled else self._probe(keys)[0]
 
     def _probe(self, keys: U64) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """``(slot of each key or -1, the slot where the search for it ended)``, which is free if the key is absent."""

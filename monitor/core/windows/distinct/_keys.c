@@ -1,0 +1,273 @@
+/* Finds keys in a hash table and changes the counts of their tenants: what `key_table.py` and `distinct_counts.py` do
+ * with numpy, in one pass. With thin traffic a pane has few keys, and the calls of numpy are the cost.
+ *
+ * All memory is the caller's. Sizes, alignment and indices are checked before the first write. The GIL is released while
+ * many keys are changed.
+ */
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+
+#define FREE_SLOT INT32_MIN /* `key_table._FREE` */
+#define MANY_ROWS 500       /* the GIL is released for more; as in numpy */
+
+enum { DISTINCT, NUMBERS, SEQUENTIAL }; /* rows of the counts, `distinct_counts`; one row per limit follows */
+
+static int refused(const char *why)
+{
+    PyErr_SetString(PyExc_ValueError, why);
+    return 0;
+}
+
+/* Whether a buffer holds `count` items of `size` bytes, aligned for them as far as the machine needs; -1: any number. */
+static int holds(const Py_buffer *buffer, Py_ssize_t size, Py_ssize_t count)
+{
+    uintptr_t alignment = size > 8 ? 8 : (uintptr_t)size;
+    if (buffer->itemsize != size || (uintptr_t)buffer->buf % alignment)
+        return refused("a column does not fit: expected aligned items of its size");
+    if (count >= 0 && buffer->len / size != count) return refused("the columns do not fit each other");
+    return 1;
+}
+
+static int tenants_below(const int32_t *tenant, Py_ssize_t rows, Py_ssize_t tenants)
+{
+    for (Py_ssize_t row = 0; row < rows; row++)
+        if (tenant[row] < 0 || tenant[row] >= tenants) return refused("there is no such tenant");
+    return 1;
+}
+
+static void released(Py_buffer *buffers, int count)
+{
+    for (int i = 0; i < count; i++) PyBuffer_Release(&buffers[i]);
+}
+
+/* ---- The table of keys --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t key;
+    int32_t count, whose;
+} Slot; /* `key_table._SLOT` */
+
+typedef struct {
+    Slot *slots;
+    uint64_t last; /* the number of slots, a power of two, minus 1 */
+    int shift;
+    uint64_t first_word, second_word, third_word; /* `Placement.words` */
+} Table;
+
+static int table_of(const Py_buffer *slots, const Py_buffer *words, Table *table)
+{
+    if (!holds(slots, sizeof(Slot), -1) || !holds(words, 8, 3)) return 0;
+    uint64_t size = (uint64_t)slots->len / sizeof(Slot);
+    if (size < 2 || size & (size - 1)) return refused("expected a table with a power of two of slots");
+    const uint64_t *word = words->buf;
+    *table = (Table){slots->buf, size - 1, 64, word[0], word[1], word[2]};
+    for (; size > 1; size >>= 1) table->shift--;
+    return 1;
+}
+
+/* The slot of a key, or the free one where it would be. At least one slot is free: the caller keeps half of them so. */
+static inline uint64_t slot_of(const Table *table, uint64_t key)
+{
+    uint64_t mixed = key * table->first_word; /* `Placement.slots` */
+    mixed ^= mixed >> 32;
+    mixed *= table->second_word;
+    mixed ^= mixed >> 32;
+    uint64_t at = mixed * table->third_word >> table->shift;
+    for (uint64_t visited = 0; visited <= table->last; visited++) {
+        const Slot *slot = &table->slots[at];
+        if (slot->whose == FREE_SLOT || slot->key == key) break;
+        at = (at + 1) & table->last;
+    }
+    return at;
+}
+
+static inline int is_free(const Table *table, uint64_t at)
+{
+    return table->slots[at].whose == FREE_SLOT;
+}
+
+/* Whether it is a number with attempts. */
+static inline int is_present(const Table *table, uint64_t key)
+{
+    const Slot *slot = &table->slots[slot_of(table, key)];
+    return slot->whose >= 0 && slot->count > 0;
+}
+
+static Py_ssize_t find_all(const Table *table, const uint64_t *key, Py_ssize_t rows, int64_t *at)
+{
+    Py_ssize_t missing = 0;
+    for (Py_ssize_t row = 0; row < rows; row++) {
+        uint64_t slot = slot_of(table, key[row]);
+        int absent = is_free(table, slot);
+        at[row] = absent ? -1 : (int64_t)slot;
+        missing += absent;
+    }
+    return missing;
+}
+
+static void claim_missing(const Table *table, const uint64_t *key, const int32_t *tenant, const uint8_t *numeric,
+                          Py_ssize_t rows, int64_t *at)
+{
+    for (Py_ssize_t row = 0; row < rows; row++) {
+        if (at[row] >= 0) continue;
+        uint64_t slot = slot_of(table, key[row]);
+        table->slots[slot] = (Slot){key[row], 0, numeric[row] ? tenant[row] : ~tenant[row]};
+        at[row] = (int64_t)slot;
+    }
+}
+
+/* find(slots, words, key, at): the slot of each key, or -1, into `at`. */
+static PyObject *find(PyObject *module, PyObject *args)
+{
+    Py_buffer of[4] = {{0}};
+    PyObject *done = NULL;
+    Table table;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*y*w*", &of[0], &of[1], &of[2], &of[3])) return NULL;
+    Py_ssize_t rows = of[2].len / 8;
+    if (table_of(&of[0], &of[1], &table) && holds(&of[2], 8, rows) && holds(&of[3], 8, rows)) {
+        PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
+        find_all(&table, of[2].buf, rows, of[3].buf);
+        if (thread) PyEval_RestoreThread(thread);
+        done = Py_NewRef(Py_None);
+    }
+    released(of, 4);
+    return done;
+}
+
+/* claim(slots, words, key, tenant, numeric, room, at) -> the number of keys that are new. Each gets a slot, whose count
+ * is 0, unless they are more than `room`. */
+static PyObject *claim(PyObject *module, PyObject *args)
+{
+    Py_buffer of[6] = {{0}};
+    Py_ssize_t room;
+    PyObject *found = NULL;
+    Table table;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "w*y*y*y*y*nw*", &of[0], &of[1], &of[2], &of[3], &of[4], &room, &of[5])) return NULL;
+    Py_ssize_t rows = of[2].len / 8;
+    if (table_of(&of[0], &of[1], &table) && holds(&of[2], 8, rows) && holds(&of[3], 4, rows) && holds(&of[4], 1, rows)
+        && holds(&of[5], 8, rows)) {
+        PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
+        Py_ssize_t missing = find_all(&table, of[2].buf, rows, of[5].buf);
+        if (missing && missing <= room) claim_missing(&table, of[2].buf, of[3].buf, of[4].buf, rows, of[5].buf);
+        if (thread) PyEval_RestoreThread(thread);
+        found = PyLong_FromSsize_t(missing);
+    }
+    released(of, 6);
+    return found;
+}
+
+/* ---- Distinct counts ------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const uint64_t *key; /* ascending, and distinct */
+    const int32_t *tenant, *change;
+    const uint8_t *numeric;
+    const int64_t *at;
+    int32_t *before, *after;
+    Py_ssize_t rows;
+} Keys;
+
+static inline int step_of(int32_t before, int32_t after, int32_t limit)
+{
+    return (after > limit) - (before > limit);
+}
+
+/* 1 for a number that enters, -1 for one that leaves, else 0. */
+static inline int number_step(const Keys *keys, Py_ssize_t row)
+{
+    return keys->numeric[row] ? step_of(keys->before[row], keys->after[row], 0) : 0;
+}
+
+/* `DistinctCounts._pairs`: the change in the number of pairs of neighbours. A pair that moves counts at its second. */
+static inline int pairs_step(const Table *table, const Keys *keys, Py_ssize_t row, int step)
+{
+    uint64_t key = keys->key[row];
+    int had_previous = is_present(table, key - 1), has_next = is_present(table, key + 1), has_previous = had_previous;
+    if (row > 0 && keys->key[row - 1] == key - 1) {
+        int previous = number_step(keys, row - 1);
+        if (previous) has_previous = previous > 0;
+    }
+    if (row + 1 < keys->rows && keys->key[row + 1] == key + 1 && number_step(keys, row + 1)) has_next = 0;
+    return (step > 0 ? has_previous : -had_previous) + step * has_next;
+}
+
+static void change_counts(const Table *table, const Keys *keys, const int32_t *limits, Py_ssize_t limit_count,
+                          int sequences, int64_t *counts, Py_ssize_t tenants)
+{
+    for (Py_ssize_t row = 0; row < keys->rows; row++) {
+        keys->before[row] = table->slots[keys->at[row]].count;
+        keys->after[row] = (int32_t)((uint32_t)keys->before[row] + (uint32_t)keys->change[row]);
+    }
+    for (Py_ssize_t row = 0; row < keys->rows; row++) {
+        int64_t *own = counts + keys->tenant[row];
+        int number = number_step(keys, row);
+        own[DISTINCT * tenants] += step_of(keys->before[row], keys->after[row], 0);
+        own[NUMBERS * tenants] += number;
+        if (sequences && number) own[SEQUENTIAL * tenants] += pairs_step(table, keys, row, number);
+        for (Py_ssize_t limit = 0; limit < limit_count; limit++)
+            own[(SEQUENTIAL + 1 + limit) * tenants] += step_of(keys->before[row], keys->after[row], limits[limit]);
+    }
+    for (Py_ssize_t row = 0; row < keys->rows; row++) table->slots[keys->at[row]].count = keys->after[row];
+}
+
+static int slots_exist(const int64_t *at, Py_ssize_t rows, const Table *table)
+{
+    for (Py_ssize_t row = 0; row < rows; row++)
+        if (at[row] < 0 || (uint64_t)at[row] > table->last) return refused("there is no such slot");
+    return 1;
+}
+
+/* change(slots, words, key, tenant, count, numeric, at, limits, sequences, counts, before, after): add `count` to the
+ * attempts of each key, which has the slot `at`, and change the counts of its tenant, `[what, tenant]`. */
+static PyObject *change(PyObject *module, PyObject *args)
+{
+    enum { SLOTS, WORDS, KEY, TENANT, COUNT, NUMERIC, AT, LIMITS, COUNTS, BEFORE, AFTER, BUFFERS };
+    Py_buffer of[BUFFERS] = {{0}};
+    PyObject *done = NULL;
+    Table table;
+    int sequences;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "w*y*y*y*y*y*y*y*pw*w*w*", &of[SLOTS], &of[WORDS], &of[KEY], &of[TENANT], &of[COUNT],
+                          &of[NUMERIC], &of[AT], &of[LIMITS], &sequences, &of[COUNTS], &of[BEFORE], &of[AFTER]))
+        return NULL;
+    Py_ssize_t rows = of[KEY].len / 8, limit_count = of[LIMITS].len / 4, what = SEQUENTIAL + 1 + limit_count;
+    Py_ssize_t tenants = of[COUNTS].len / 8 / what;
+    Keys keys = {of[KEY].buf, of[TENANT].buf, of[COUNT].buf, of[NUMERIC].buf, of[AT].buf, of[BEFORE].buf, of[AFTER].buf, rows};
+    if (table_of(&of[SLOTS], &of[WORDS], &table) && holds(&of[KEY], 8, rows) && holds(&of[TENANT], 4, rows)
+        && holds(&of[COUNT], 4, rows) && holds(&of[NUMERIC], 1, rows) && holds(&of[AT], 8, rows)
+        && holds(&of[LIMITS], 4, limit_count) && holds(&of[COUNTS], 8, what * tenants) && holds(&of[BEFORE], 4, rows)
+        && holds(&of[AFTER], 4, rows) && tenants_below(keys.tenant, rows, tenants) && slots_exist(keys.at, rows, &table)) {
+        PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
+        change_counts(&table, &keys, of[LIMITS].buf, limit_count, sequences, of[COUNTS].buf, tenants);
+        if (thread) PyEval_RestoreThread(thread);
+        done = Py_NewRef(Py_None);
+    }
+    released(of, BUFFERS);
+    return done;
+}
+
+static PyMethodDef METHODS[] = {{"find", find, METH_VARARGS, NULL},
+                                {"claim", claim, METH_VARARGS, NULL},
+                                {"change", change, METH_VARARGS, NULL},
+                                {NULL, NULL, 0, NULL}};
+
+/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
+#define INTERFACE 1
+
+static int filled(PyObject *module)
+{
+    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
+}
+
+static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
+
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_keys", NULL, 0, METHODS, SLOTS_OF_MODULE, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__keys(void)
+{
+    return PyModuleDef_Init(&MODULE);
+}
