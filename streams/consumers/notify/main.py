@@ -20,7 +20,7 @@ from streams.consumers.notify.rules.rules_by_policy import RulesByPolicy
 from streams.consumers.notify.rules.throttle import Throttle
 from streams.consumers.notify.tables import POSITIONS
 from streams.consumers.notify.telemetry import NOTHING, NotifyMetrics
-from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages_app
+from streams.consumers.service import FollowedTopics, host, lag_reason, once_available, pages_app, until_one_ends
 from streams.kafka.api import PermanentError, TransientError
 from streams.kafka.cluster import KafkaCluster
 from streams.runtime.retry import Backoff
@@ -61,20 +61,25 @@ async def run_notify(settings: Settings, policy: Policy) -> None:
             hooks=FollowerHooks(pass_over=consumer.lost, before=policies.refresh),
         )
         telemetry.registry.register(FollowedTopics("notify", follower))
-        try:
+
+        async def work() -> None:
             await once_available(database.migrate, _LONGEST_RETRY_S)
-            work = [
-                follower.run(),
-                watch(database, consumer, telemetry, names, lambda: lag_reason(follower) is None),
-                *(
-                    Sender(channel, database, epoch_ms, telemetry, display=settings.display).run()
-                    for channel in channels
-                ),
-            ]
+            await until_one_ends(
+                [
+                    follower.run(),
+                    watch(database, consumer, telemetry, names, lambda: lag_reason(follower) is None),
+                    *(
+                        Sender(channel, database, epoch_ms, telemetry, display=settings.display).run()
+                        for channel in channels
+                    ),
+                ]
+            )
+
+        try:
             app = pages_app(telemetry.registry, lambda: lag_reason(follower))
             address = settings.web_host, settings.notify_port
             within_s, registry = settings.stop_within_ms / 1000, telemetry.registry
-            await host(work, app, address, "CALLWARDEN_NOTIFY_PORT", within_s, registry)
+            await host([work()], app, address, "CALLWARDEN_NOTIFY_PORT", within_s, registry)
         finally:
             await cluster.stop()
             database.close()
