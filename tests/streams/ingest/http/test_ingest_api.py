@@ -28,6 +28,12 @@ def gzipped(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
 
 
+def first_block(data: bytes) -> bytes:
+    """A zstd stream that ends after the first block of its frame, as if the connection to its compressor was cut."""
+    frame = zstandard.ZstdCompressor().compressobj()
+    return frame.compress(data) + frame.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+
 def event(data: object, **more: object) -> dict[str, object]:
     return {"specversion": "1.0", "id": "1", "source": "/pbx", "type": "callwarden.cdr.v1", "data": data} | more
 
@@ -56,8 +62,10 @@ async def test_every_type_goes_to_its_topic_as_it_came_and_where_workers_look_fo
         (gzipped(json.dumps(call(1)).encode()), JSON | {"Content-Encoding": "gzip"}),
         (gzipped(b"[") + gzipped(json.dumps(call(1)).encode() + b"]"), JSON | {"Content-Encoding": "gzip"}),
         (zstandard.compress(json.dumps(call(1)).encode()), JSON | {"Content-Encoding": "zstd"}),
+        (zstandard.compress(b"[") + zstandard.compress(json.dumps(call(1)).encode() + b"]"),
+         JSON | {"Content-Encoding": "zstd"}),
     ],
-    ids=["json", "lines", "event", "batch", "binary event", "gzip", "two members", "zstd"],
+    ids=["json", "lines", "event", "batch", "binary event", "gzip", "two members", "zstd", "two frames"],
 )  # fmt: skip
 async def test_the_forms_of_a_body(tmp_path, body: bytes, headers: dict[str, str]) -> None:
     async with serving(tmp_path) as door:
@@ -211,12 +219,16 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
         (b"{}", JSON | {"Content-Encoding": "gzip"}, 400, "is not gzip"),
         (gzipped(b"{}")[:-9], JSON | {"Content-Encoding": "gzip"}, 400, "is not gzip"),
         (b"{}", JSON | {"Content-Encoding": "zstd"}, 400, "is not zstd"),
+        (first_block(json.dumps(call(1)).encode() + b"\n"), LINES | {"Content-Encoding": "zstd"}, 400, "is not zstd"),
+        (zstandard.compress(b"[]")[:-1], JSON | {"Content-Encoding": "zstd"}, 400, "is not zstd"),
+        (b"", JSON | {"Content-Encoding": "zstd"}, 400, "is not zstd"),
         (b"{}", EVENTS, 400, "not an array"),
         (b"{}", JSON | {"Idempotency-Key": "a b"}, 400, ""),
         (b"{}", JSON | {"Idempotency-Key": "x" * 256}, 400, ""),
         (gzipped(bytes(64 << 20)), JSON | {"Content-Encoding": "gzip"}, 413, "decompressed"),
         (zstandard.compress(bytes(512 << 20)), JSON | {"Content-Encoding": "zstd"}, 413, "decompressed"),
         (gzipped(b"") * 5_000 + b"x", JSON | {"Content-Encoding": "gzip"}, 413, "members"),
+        (zstandard.compress(b"") * 20_000, JSON | {"Content-Encoding": "zstd"}, 413, "frames"),
         (b"[" + b"1," * 3_000_000 + b"1]", JSON, 413, "values"),
         (b"[" + b"1," * 5_000 + b"1]", JSON, 413, "5,001 records"),
         (b"\n" * 100_000 + b"1", LINES, 413, "lines"),
