@@ -67,7 +67,7 @@ static int table_of(const Py_buffer *slots, const Py_buffer *words, Table *table
     return 1;
 }
 
-/* The slot of a key, or the free one where it would be. At least one slot is free: the caller keeps half of them so. */
+/* The slot of a key, or the free one where it would be. At least one slot is free: the caller keeps a quarter of them so. */
 static inline uint64_t slot_of(const Table *table, uint64_t key)
 {
     uint64_t mixed = key * table->first_word; /* `Placement.slots` */

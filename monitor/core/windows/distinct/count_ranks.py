@@ -24,7 +24,7 @@ class CountRanks:
     """The largest count of each tenant and the sum of its ten largest, while counts change.
 
     They are computed on request, for the tenants with changes since. Changes are collected until then, because the cost
-    of the table is per call. Memory: 32 to 128 bytes per tenant and different count, 17 per tenant, and 1 MB of
+    of the table is per call. Memory: 21 to 64 bytes per tenant and different count, 17 per tenant, and 1 MB of
     collected changes.
     """
 

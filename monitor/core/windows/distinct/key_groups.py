@@ -22,7 +22,7 @@ Steps = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 
 class KeyGroups:
-    """The number of keys of each group. Memory: 32 to 128 bytes per group; there are no more groups than keys."""
+    """The number of keys of each group. Memory: 21 to 64 bytes per group; there are no more groups than keys."""
 
     def __init__(self, placement: Placement) -> None:
         self._table = KeyTable(placement)

@@ -15,10 +15,10 @@ _FREE = np.iinfo(np.int32).min  # a free slot; otherwise the tenant of a number,
 
 
 class KeyTable:
-    """An open-addressing hash table (linear probing, at most half full). ``count`` holds the attempts by slot.
+    """An open-addressing hash table (linear probing, at most three quarters full). ``count`` has the attempts by slot.
 
     ``native`` is the same table for `monitor.core.windows.distinct.native_keys`.
-    Memory: 16 bytes per slot, so 32 to 128 bytes per distinct key. The slot of a key depends only on ``placement``, a
+    Memory: 16 bytes per slot, so 21 to 64 bytes per distinct key. The slot of a key depends only on ``placement``, a
     secret of the process, so tenants cannot predict it.
     """
 
@@ -56,7 +56,7 @@ class KeyTable:
             return self._claim_native(keys)
         found, free = self._probe(keys.key)
         missing = np.flatnonzero(found < 0)
-        if 2 * (self._used + len(missing)) > len(self._key):
+        if len(missing) > self._room:
             self._rehash(len(missing))
             return self.claim(keys)
         while len(missing):
@@ -74,19 +74,23 @@ class KeyTable:
         return found
 
     def _claim_native(self, keys: KeyCounts) -> NDArray[np.intp]:
-        room = len(self._key) // 2 - self._used
-        at, new = native_keys.claim(self.native, keys, room)
-        if new > room:
+        at, new = native_keys.claim(self.native, keys, self._room)
+        if new > self._room:
             self._rehash(new)
             return self._claim_native(keys)
         self._used += new
         return at
 
+    @property
+    def _room(self) -> int:
+        """The number of slots that may still be used."""
+        return len(self._key) * 3 // 4 - self._used
+
     def _rehash(self, extra: int) -> None:
-        """Rebuild the table without keys whose count is 0, at most a quarter full after ``extra`` more keys."""
+        """Rebuild the table without keys whose count is 0, at most half full after ``extra`` more keys."""
         held = self.keys()
         slots = _SMALLEST_TABLE
-        while slots < 4 * (len(held) + extra):
+        while slots < 2 * (len(held) + extra):
             slots *= 2
         self._clear(slots)
         self.count[self.claim(held)] = held.count
