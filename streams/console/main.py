@@ -129,7 +129,7 @@ class ConsoleProcess:
         within_s = settings.stop_within_ms / 1000
         work = [self._work(app.state.changes)]
         answering = timed(with_security_headers(app), self._telemetry.seconds, _is_timed)
-        options = ServerOptions(_limits(settings))
+        options = ServerOptions(limits_of(settings))
         # What was imported stays: to search it for garbage takes 0.13 s, at every other page of a tenant with charts.
         gc.collect()
         gc.freeze()
@@ -162,8 +162,8 @@ class ConsoleProcess:
         await until_one_ends(work)
 
 
-def _limits(settings: Settings) -> ConnectionLimits:
-    """The limits of the server: forms of policies are larger than usual, uploads take longer."""
+def limits_of(settings: Settings) -> ConnectionLimits:
+    """The limits of a console's server: forms of policies are larger than usual, uploads take longer."""
     return replace(
         usual_limits(), request_s=_REQUEST_S, body_bytes=_BODY_BYTES, larger_bodies=previews.upload_limit(settings)
     )

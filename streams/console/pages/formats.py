@@ -57,7 +57,7 @@ class Formats:
     def span(self, ms: float) -> str:
         """A duration in its two largest units; seconds below one minute."""
         if 0 <= ms < 60_000:
-            return text(self.language, "base.seconds", n=f"{ms / 1000:.3g}")
+            return text(self.language, "base.seconds", n=f"{round(ms / 1000, 1):g}")
         return text(self.language, duration(int(ms)))
 
     def label(self, table: dict[str, Bilingual], code: str) -> str:

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 import structlog
@@ -20,7 +21,7 @@ from streams.console.identity.users import User
 from streams.console.previews import store
 from streams.console.previews.process import Launch, PreviewLimits, launch
 from streams.console.previews.store import PreviewRequest
-from streams.console.previews.task import Done, Failed, PreviewTask, Progress
+from streams.console.previews.task import Done, Failed, PreviewTask, Progress, Source
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.kafka.api import TransientError
@@ -57,13 +58,20 @@ class PreviewRunner:
         clock: Callable[[], int],
         telemetry: ConsoleMetrics,
         launch: Launch = launch,
+        replayed: Sequence[Path] = (),
     ) -> None:
-        """``clock`` gives epoch ms; ``launch`` starts a child process."""
+        """``clock`` gives epoch ms; ``launch`` starts a child process. ``replayed``: the files of the replay that the
+        console shows; without any it shows topics."""
         self._settings, self._database, self._clock, self._telemetry = settings, database, clock, telemetry
-        self._launch = launch
+        self._launch, self._replayed = launch, tuple(map(str, replayed))
         self._limits = PreviewLimits(settings.console_preview_memory << 20, settings.console_preview_time_ms / 1000)
         self._room = asyncio.Semaphore(settings.console_previews)
         self._jobs: dict[str, _Job] = {}
+
+    @property
+    def own_source(self) -> Source:
+        """The records that the console itself shows."""
+        return "replay" if self._replayed else "topics"
 
     async def submit(
         self, requested: PreviewRequest, policy: bytes, base: Policy, by: User, file: int | None = None
@@ -92,6 +100,7 @@ class PreviewRunner:
             now_ms=now_ms,
             since_ms=now_ms - requested.days * _DAY_MS if requested.days else None,
             file=None if file is None else os.dup(file),
+            paths=self._replayed if requested.source == "replay" else (),
             format=requested.format,
             constants=dict(requested.constants),
             upheld=upheld,

@@ -28,7 +28,8 @@ _SHOWN: Final = [column for column in PREVIEWS.c if column.name != "result"]
 class PreviewRequest:
     """A request for a preview: the records to judge, and the policy to compare with.
 
-    ``source``: the topics or an uploaded file. ``days``: how many days of the topics, 0 for all records in them.
+    ``source``: the topics, the files of a replay, or an uploaded file. ``days``: how many days of the first two, 0 for
+    all records in them.
     ``base``: name and hash of the policy to compare with. ``format`` and ``constants``: of the file.
     """
 

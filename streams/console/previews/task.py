@@ -8,7 +8,7 @@ from msgspec import Struct, json
 from streams.console.previews.result import PreviewResult
 from streams.settings.load import Settings
 
-Source = Literal["topics", "file"]
+Source = Literal["topics", "file", "replay"]
 Step = Literal["scan", "before", "after", "compare"]
 LONGEST_LINE = 8 << 20
 """Of a report; a result is smaller."""
@@ -18,10 +18,10 @@ LONGEST_LINE = 8 << 20
 class PreviewTask:
     """Judge the same records by ``base``, a resolved policy as canonical JSON, and by ``policy``, a file's text.
 
-    ``source``: the input topics from ``since_ms`` on (None: all), or the file that is open as ``file``, whose records
-    after ``not_after_ms`` are rejected. ``format``: of the file, as of `callwarden replay --format`; empty: records as
-    JSON lines. ``constants``: its settings, as of ``--set``. ``upheld``: by tenant, whether a review upheld a decision
-    about it.
+    ``source``: the input topics from ``since_ms`` on (None: all), the same of a replay's files ``paths``, or the file
+    that is open as ``file``. ``format``: of that file, as of `callwarden replay --format`; empty: records as JSON
+    lines. ``constants``: its settings, as of ``--set``. ``upheld``: by tenant, whether a review upheld a decision about
+    it.
     """
 
     policy: bytes
@@ -32,6 +32,7 @@ class PreviewTask:
     now_ms: int
     since_ms: int | None = None
     file: int | None = None
+    paths: tuple[str, ...] = ()
     format: str = ""
     constants: dict[str, str] = field(default_factory=dict)
     upheld: dict[str, bool] = field(default_factory=dict)

@@ -39,6 +39,8 @@ def run(task: PreviewTask, report: ReportProgress) -> Report:
     try:
         if task.source == "file":
             return _of_file(task, base, policy, progress)
+        if task.source == "replay":
+            return _of_replay(task, base, policy, progress)
         return asyncio.run(_of_topics(task, base, policy, progress))
     except (TransientError, CorruptLog) as error:
         return Failed("kafka", mask_text(str(error)))
@@ -89,6 +91,21 @@ def _of_file(task: PreviewTask, base: Policy, policy: Policy, progress: _Progres
         return Failed("no_records", "\n".join(f"{each.line}: {each.reason}" for each in first))
     progress.at("compare", 0)
     return Done(compare(before, after, *_truths(truths, task)))
+
+
+def _of_replay(task: PreviewTask, base: Policy, policy: Policy, progress: _ProgressReporter) -> Report:
+    options = ReplayOptions(enforce_from_ms=task.since_ms or 0)
+
+    def judge(step: Step, by: Policy) -> PolicyJudgement:
+        return judgement_by(by, replay(task.paths, by, options, progress=progress.of(step)))
+
+    try:
+        progress.total = sum(_scan(path, progress, has_reviews=False)[0] for path in task.paths)
+        before, after = judge("before", base), judge("after", policy)
+    except OSError as error:
+        return Failed("file", mask_text(str(error)))
+    progress.at("compare", 0)
+    return Done(compare(before, after, *_truths({}, task), task.since_ms))
 
 
 def _scan(path: str, progress: _ProgressReporter, *, has_reviews: bool) -> tuple[int, dict[str, Truth]]:

@@ -12,7 +12,8 @@ from streams.console.identity.components import Identity
 from streams.console.identity.links.sign_in_links import SignInLinks
 from streams.console.identity.users import User
 from streams.console.intake.handler import CaseIntake, followed_topics
-from streams.console.main import open_database
+from streams.console.main import limits_of, open_database
+from streams.console.previews.runner import PreviewRunner
 from streams.console.replayed.file_intake import FileIntake
 from streams.console.replayed.judgement import JudgedFiles
 from streams.console.replayed.rejudging import Rejudging, ReplayFiles
@@ -22,7 +23,7 @@ from streams.consumers.follower import FollowerProgress
 from streams.consumers.service import host, pages
 from streams.kafka.api import TP, PermanentError
 from streams.kafka.topic_names import TopicNames
-from streams.runtime.http_server import listen
+from streams.runtime.http_server import ServerOptions, listen
 from streams.runtime.monotonic import steady_s
 from streams.settings.load import Settings, variable
 
@@ -81,11 +82,15 @@ async def run_replayed(settings: Settings, replayed: Replayed, port: int, show: 
         rejudging = Rejudging(files, database, intake, clock)
         verdicts = VerdictSending(database, lambda value: (), lambda: rejudging, clock, rejudging.wake)
 
+        previews = PreviewRunner(settings, database, clock, telemetry, replayed=[*files.inputs, files.reviews])
+
         def notice() -> str:
             return "judging" if rejudging.judging else "demo"
 
         app = make(
-            ConsoleContext(settings, database, telemetry, progress, clock, notice=notice, has_kafka=False),
+            ConsoleContext(
+                settings, database, telemetry, progress, clock, notice=notice, previews=previews, has_kafka=False
+            ),
             pages(telemetry.registry, lambda: None),
             identity,
         )
@@ -98,11 +103,13 @@ async def run_replayed(settings: Settings, replayed: Replayed, port: int, show: 
             offer(),
             rejudging.run(),
             verdicts.run(),
+            previews.run(),
             identity.run(),
             app.state.changes.run(),
         ]
         within_s = settings.stop_within_ms / 1000
-        address = (HOST, port)
-        await host(work, with_security_headers(app), address, variable("console_port"), within_s, telemetry.registry)
+        address, options = (HOST, port), ServerOptions(limits_of(settings))
+        answering, setting = with_security_headers(app), variable("console_port")
+        await host(work, answering, address, setting, within_s, telemetry.registry, options)
     finally:
         database.close()

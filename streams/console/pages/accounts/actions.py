@@ -2,21 +2,22 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 from starlette.responses import Response, StreamingResponse
 
-from schemas.actions import ACTION_NAMES, Action
+from schemas.actions import Action, ActionName
 from streams.console import actions
 from streams.console.actions import About
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
-from streams.console.identity.users import User
+from streams.console.identity.users import Role, User
 from streams.console.pages.accounts.forms import form_of
 from streams.console.pages.render import render
+from streams.console.pages.texts import catalogue
 from streams.console.tables import ACTIONS
 
 router = APIRouter(include_in_schema=False)
@@ -28,6 +29,8 @@ _EXPORTED: Final = 100_000
 _AT_ONCE: Final = 1_000
 _LONGEST: Final = 600
 _FILTERS: Final = ("who", "tenant", "decision", "action")
+_DETAIL_NAMES: Final = frozenset(key.rpartition(".")[2] for key in catalogue() if key.startswith("actions.detail."))
+"""The names of details that have a text; an action of another release may have others."""
 
 
 @router.get(PAGE)
@@ -39,7 +42,13 @@ async def log(
     found = await context.read(partial(_find, given=given, after=after, most=_PAGE_OF + 1))
     shown = found[:_PAGE_OF]
     more = _cursor(shown[-1]) if len(found) > _PAGE_OF else ""
-    values: dict[str, Any] = {"actions": shown, "given": given, "names": sorted(ACTION_NAMES)}
+    values: dict[str, Any] = {
+        "actions": shown,
+        "given": given,
+        "names": get_args(ActionName),
+        "roles": list(Role),
+        "detail_names": _DETAIL_NAMES,
+    }
     return render(request, "accounts/actions.html.j2", next_cursor=more, first=not after, **values)
 
 

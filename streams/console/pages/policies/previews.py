@@ -1,4 +1,4 @@
-"""Previews of a policy: start one on the topics or on an uploaded file, follow it, read and export its result."""
+"""Previews of a policy: start one on topics or files, follow it, read and export its result."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -33,7 +33,7 @@ Editor = Annotated[User, Depends(needs(Permission.EDIT_POLICY))]
 
 PATH: Final = "/policy/previews"
 DAYS: Final = (1, 3, 7, 14, 30, 0)
-"""The periods of the topics that can be chosen; 0: all that they hold."""
+"""The periods of the console's own records that can be chosen; 0: all of them."""
 _USUAL_DAYS: Final = 7
 _RUNS_OF_DRAFT: Final = 5
 _RUNS_OF: Final = 25
@@ -57,7 +57,7 @@ async def previews(request: Request, user: Viewer, context: Context, after: str 
 
 @router.post(PATH)
 async def begin(request: Request, user: Editor, context: Context) -> Response:
-    """Start a preview of a draft, as it is saved, on the topics or on the records that are sent."""
+    """Start a preview of a draft, as it is saved, on the console's own records or on those that are sent."""
     # Not by FastAPI, which would read the form before it asks for the permission.
     async with request.form(max_files=1, max_fields=_MOST_FIELDS) as form:
         try:
@@ -70,7 +70,7 @@ async def begin(request: Request, user: Editor, context: Context) -> Response:
             if draft is None:
                 raise PreviewRefused("no_draft")
             requested = PreviewRequest(
-                source="topics" if wanted.file is None else "file",
+                source=context.previews.own_source if wanted.file is None else "file",
                 days=wanted.days,
                 title=draft.title,
                 base=(f"{base.id} {base.version}", base.sha256),
@@ -218,8 +218,8 @@ async def _list(request: Request, context: ConsoleContext, after: str = "", erro
 def _choices(context: ConsoleContext) -> dict[str, Any]:
     """What the form that starts a preview needs."""
     limit = context.settings.console_preview_upload
-    runs_here = context.previews is not None
-    return {"days": DAYS, "usual_days": _USUAL_DAYS, "limit": limit, "runs_here": runs_here, "formats": FORMATS}
+    own = None if context.previews is None else context.previews.own_source
+    return {"days": DAYS, "usual_days": _USUAL_DAYS, "limit": limit, "own_source": own, "formats": FORMATS}
 
 
 async def _refused(request: Request, context: ConsoleContext, refused: PreviewRefused) -> Response:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import msgspec
@@ -11,7 +11,7 @@ from sqlalchemy import insert
 
 from helpers.console_identity import NOON_MS, Clock, recorded
 from oracle.ledger import action
-from schemas.actions import Action
+from schemas.actions import Action, ActionName
 from streams.console.app import make
 from streams.console.context import ConsoleContext
 from streams.console.identity.users import Role, User
@@ -95,6 +95,24 @@ async def test_an_export_has_what_the_filters_select_and_is_recorded(
     (done,) = recorded(database)
     assert (done["action"], done["actor"], done["details"]) == ("actions_exported", "local:aude", {"who": "local:li"})
     assert done["at_ms"] == NOON_MS
+
+
+async def test_each_kind_of_action_is_named_in_the_readers_language(
+    browser: httpx.AsyncClient, database: Database
+) -> None:
+    details = {"roles": "reviewer,former_role", "until_ms": "1772409600000", "of_a_later_release": "x"}
+    shown = action("cwc-0", details=details)
+    await _store(
+        database,
+        shown,
+        *(msgspec.structs.replace(action(f"cwc-{name}"), action=name) for name in get_args(ActionName)),
+    )
+    page = (await browser.get("/admin/actions", headers={"cookie": "lang=zh; zone=Asia/Shanghai"})).text
+    assert all(f'<option value="{name}">' in page for name in get_args(ActionName))
+    for words in ("领取案件", "导出操作记录", "复核员、former_role", "2026-03-02 08:00:00", "of_a_later_release"):
+        assert words in page, words
+    page = (await browser.get("/admin/actions")).text
+    assert "reviewer, former_role" in page
 
 
 async def test_nothing_in_an_action_acts_on_the_page(browser: httpx.AsyncClient, database: Database) -> None:

@@ -108,6 +108,26 @@ async def test_a_file_is_judged_by_both_policies(records: int) -> None:
     assert (overall.before.recall, overall.after.recall, overall.after.precision) == (0.0, 1.0, 1.0)
 
 
+async def test_the_files_of_a_replay_are_judged_by_both_policies(tmp_path: Path) -> None:
+    paths = tmp_path / "records", tmp_path / "reviews"
+    paths[0].write_bytes(b"\n".join(call(n, tenant, 2_000) for n in range(60) for tenant in ("a", "b")))
+    paths[1].write_bytes(b"")
+    wanted = replace(task(0), source="replay", file=None, paths=tuple(map(str, paths)), upheld={"a": True})
+    *steps, done = await run(wanted)
+    assert {step.total for step in steps if isinstance(step, Progress) and step.step != "scan"} == {120}
+    assert isinstance(done, Done), done
+    assert [tenant.tenant_id for tenant in done.result.changed] == ["a", "b"]
+    assert (done.result.truth, done.result.truth_tenants) == ("console", 1)
+    # Decisions count from a time on: the calls before it only fill the windows.
+    *_, later = await run(replace(wanted, since_ms=T0 + 86_400_000))
+    assert isinstance(later, Done), later
+    assert (later.result.changed, later.result.records.accepted) == ([], 120)
+    paths[1].unlink()
+    *_, failed = await run(wanted)
+    assert isinstance(failed, Failed)
+    assert failed.why == "file"
+
+
 @pytest.mark.parametrize(
     ("policy", "why", "detail"),
     [(b"id: house\nversion: 2\n", "policy", "policy:2:10"), (b"\xff", "policy", "policy:1:1")],

@@ -174,6 +174,28 @@ async def test_the_second_person_approves_a_ban(served: Served) -> None:
     await served.until(case, "demo + demo-2")
 
 
+async def test_a_draft_is_previewed_on_the_files(served: Served) -> None:
+    client, headers = served.client, {"Origin": str(served.client.base_url)}
+    await client.get(served.links["demo"][0])
+
+    async def post(path: str, **form: str) -> str:
+        found = re.search(r'name="csrf" value="([^"]+)"', (await client.get("/policy")).text)
+        assert found is not None
+        answer = await client.post(path, data={"csrf": found[1], **form}, headers=headers)
+        assert answer.status_code == 303, answer.text
+        return str(answer.headers["location"])
+
+    draft = await post("/policy/drafts", base="empty", title="no findings")
+    page = (await client.get(f"{draft}/preview")).text
+    assert "The records that this console shows" in page
+    text = 'id: house\nversion: "2"\nextends: none\n'
+    await post(draft, text=text, revision="1")
+    path = await post("/policy/previews", draft=draft.rpartition("/")[2], source="own", days="0")
+    page = await served.until(path, "Tenants by tier")
+    assert "Files of the replay, all records" in page
+    assert TENANT.tenant_id in page
+
+
 def test_a_taken_port_is_passed_over() -> None:
     from streams.runtime.http_server import listen
 
