@@ -28,8 +28,8 @@ class TidyCluster(KafkaCluster):
         self._made.append(made := super().consumer(topics, collect_s))
         return made
 
-    def writer(self, transactional_id: str) -> KafkaWriter:
-        self._made.append(made := super().writer(transactional_id))
+    def writer(self, transactional_id: str, transaction_s: float | None = None) -> KafkaWriter:
+        self._made.append(made := super().writer(transactional_id, transaction_s))
         return made
 
     async def stop(self) -> None:
@@ -112,7 +112,7 @@ async def in_transactions(address: str, tp: TP, *transactions: tuple[bool, Seque
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with deadline(holds.__qualname__):
+    async with deadline(getattr(holds, "__qualname__", repr(holds))):
         while not holds():
             await asyncio.sleep(0.05)
 

@@ -37,7 +37,7 @@ class World:
         settings = {"BOOTSTRAP_SERVERS": self.address, "INPUT_PREFIX": self.prefix, "OUTPUT_PREFIX": self.prefix}
         settings["APPLICATION_ID"] = self.prefix.rstrip(".")
         environment = os.environ | {f"CALLWARDEN_{name}": value for name, value in settings.items()}
-        command = [Path(sys.executable).parent / "callwarden", *arguments]
+        command = [str(Path(sys.executable).parent / "callwarden"), *arguments]
         return subprocess.Popen(
             command,
             env=environment,

@@ -37,4 +37,4 @@ def killed_when_late(process: "subprocess.Popen[str]") -> Iterator["subprocess.P
     finally:
         timer.cancel()
         timer.join()
-        assert not late.is_set(), f"killed after {PATIENCE_S:g} s: {process.args}"
+        assert not late.is_set(), f"killed after {PATIENCE_S:g} s: {process.args!r}"

@@ -15,7 +15,7 @@ from deadlines import deadline
 from worker_processes import MAIN
 
 from helpers.patience import PATIENCE_S
-from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Measure, PolicyRef, Reason
+from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, Kind, Measure, PolicyRef, Reason
 from streams.dev.kafka_node import free_ports
 from streams.runtime.child_process import ChildProcess
 
@@ -25,13 +25,13 @@ def warning(id_: str, tenant: str, at_ms: int) -> Enforcement:
     return decision(id_, tenant, at_ms, "warning")
 
 
-def decision(id_: str, tenant: str, at_ms: int, kind: str) -> Enforcement:
+def decision(id_: str, tenant: str, at_ms: int, kind: Kind) -> Enforcement:
     """A final decision."""
     data = EnforcementData(
         tenant_id=tenant, kind=kind, status="final", behaviour="blind_calling", clause=6, tier="minor",
         actions=("warn", "record_violation"), proposed_actions=(), refunds="unaffected", rule_id="short-calls",
         policy=PolicyRef("p", "1", ""), decided_ms=at_ms, review_by_ms=None, window=None, measure=None,
-        evidence=Evidence(), violations_on_record=1, reverses=None, supersedes=None, reason=Reason("原因", "reason"),  # type: ignore[arg-type]
+        evidence=Evidence(), violations_on_record=1, reverses=None, supersedes=None, reason=Reason("原因", "reason"),
     )  # fmt: skip
     return Enforcement(id=id_, subject=tenant, time="", data=data)
 

@@ -78,7 +78,7 @@ class AvroProducer:
         self._context = SerializationContext(topic, MessageField.VALUE)
 
     def value(self, one: Call) -> bytes:
-        value = self._serializer(one, self._context)
+        value: bytes | None = self._serializer(one, self._context)
         assert value is not None
         return value
 
@@ -175,5 +175,5 @@ def registered_as_text(url: str, value: bytes) -> bytes:
         client.register_schema("example/party.proto", Schema(PARTY_TEXT, "PROTOBUF"))
         version = client.get_latest_version("example/party.proto").version
         party = SchemaReference("example/party.proto", "example/party.proto", version)
-        number = client.register_schema("text-calls-value", Schema(CALL_TEXT, "PROTOBUF", [party]))
+        number: int = client.register_schema("text-calls-value", Schema(CALL_TEXT, "PROTOBUF", [party]))
     return b"\0" + number.to_bytes(4, "big") + value[5:]

@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from worker_processes import MAIN, wait_for
@@ -52,7 +53,7 @@ class Consumers:
     def catch_up(self) -> None:
         """Wait until both are ready and have no lag, as `/readyz` and `/metrics` report."""
         for port in self._ports:
-            wait_for(lambda port=port: self._is_at_end(port), f"port {port} says that it is at the end")
+            wait_for(partial(self._is_at_end, port), f"port {port} says that it is at the end")
 
     def holds(self, tenants: Iterable[str]) -> dict[str, set[str]]:
         """The ids of the holds that billing reports for each held tenant."""

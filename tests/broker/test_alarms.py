@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,13 +68,19 @@ async def until(holds: Callable[[], object], what: str) -> None:
     await asyncio.to_thread(wait_for, holds, what)
 
 
+def has_value(alarms: Alarms, expression: str, value: float) -> bool:
+    """Whether Prometheus gives that value."""
+    return bool(alarms.value(expression) == value)
+
+
 async def fires(alarms: Alarms, name: str) -> list[dict[str, str]]:
     """Wait until the alert fires; return its labels."""
     try:
         await until(lambda: alarms.firing(name), f"{name} fires")
     except AssertionError as error:
         raise AssertionError(f"{error}: {alarms.why(name)}") from None
-    return alarms.firing(name)
+    firing: list[dict[str, str]] = alarms.firing(name)
+    return firing
 
 
 async def is_quiet(alarms: Alarms, name: str) -> None:
@@ -106,7 +113,7 @@ async def going_on(sender: Sender, pieces: Iterator[Sequence[Sent]], every_s: fl
     writing = asyncio.create_task(write())
     try:
         yield
-        assert not writing.done(), await writing
+        assert not writing.done(), writing.exception()
     finally:
         writing.cancel()
         await asyncio.wait([writing])
@@ -293,9 +300,9 @@ async def test_messages_that_were_given_up_arrive_once_their_receiver_recovers(a
                 assert [labels["channel"] for labels in fired] == ["webhook"]
                 await until(lambda: notifier.said().count("a message is given up") == 2, "both are given up")
                 said = [json.loads(line) for line in notifier.said().splitlines()]
-                given_up = [line for line in said if line["event"] == "a message is given up"]
-                assert {line["tenant"] for line in given_up} == {"one", "two"}
-                assert {line["why"] for line in given_up} == {"it answers 400: no such template"}
+                messages = [line for line in said if line["event"] == "a message is given up"]
+                assert {line["tenant"] for line in messages} == {"one", "two"}
+                assert {line["why"] for line in messages} == {"it answers 400: no such template"}
                 assert "FAILED: it answers 400" in await notify("--test", 3)
                 receiver.refusing = False
                 assert "FAILED" not in await notify("--test")
@@ -368,7 +375,7 @@ async def test_a_wrong_rule_is_changed_and_its_decisions_are_overturned(platform
             worker = fleet.add({"CALLWARDEN_METRICS_PAIRS": "1000"})
             alarms.look_at("worker", [worker.target])
             for shown in ("sum(callwarden_alerts_firing)", "count(callwarden_tenant_threshold_ratio)"):
-                await until(lambda expr=shown: alarms.value(expr) == len(TENANTS), "all are shown")
+                await until(partial(has_value, alarms, shown, len(TENANTS)), "all are shown")
             assert worker.metric("callwarden_tenant_pairs_left_out") == 0
             await is_quiet(alarms, "CallwardenTenantsLeftOut")
 

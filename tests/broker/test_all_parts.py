@@ -17,6 +17,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ async def send(address: str, prefix: str, some: list[tuple[str, dict[str, Any]]]
 def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_number(address: str, tmp_path: Path) -> None:
     with started(tmp_path, address) as parts:
         for service in SERVING:
-            wait_for(lambda service=service: parts.healthy(service), f"{service} is healthy")
+            wait_for(partial(parts.healthy, service), f"{service} is healthy")
         asyncio.run(send(address, parts.prefix, list(records(time.time_ns() // 1_000_000))))
 
         def answer() -> dict[str, Any]:
@@ -240,7 +241,7 @@ def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_numbe
         for topic in [parts.prefix + name for name in ("enforcement", "alerts", "shadow", "control", "clock")]:
             pages[topic] = b"\n".join(asyncio.run(written({"bootstrap_servers": address}, topic))).decode()
         pages["dead letters"] = parts.run("worker", "dead-letter", "list")
-        for command in (
+        for at_worker in (
             ("policy", "status"),
             ("policy", "preflight", "--from-topics"),
             ("audit",),
@@ -249,7 +250,7 @@ def test_all_services_of_the_compose_file_work_together_and_none_reveals_a_numbe
             ("state", "export", "--out", str(tmp_path / "state.zst")),
             ("state", "show", str(tmp_path / "state.zst")),
         ):
-            pages[" ".join(command)] = parts.run("worker", *command)
+            pages[" ".join(at_worker)] = parts.run("worker", *at_worker)
         statuses = parts.stop()
         parts.run("worker", "replay", "--from-topics", "--out", str(tmp_path / "judged"), "--quiet")
         parts.run("worker", "report", str(tmp_path / "judged"))

@@ -66,8 +66,13 @@ class Honest:
             self.sent += 1
             if self.sent % 2:
                 now_ms, name = time.time_ns() // 1_000_000, f"honest-{self.sent}"
-                complaint = {"type": "complaint", "complaint_id": name, "tenant_id": self._tenant, "status": "verified"}
-                complaint |= {"category": "harassment", "reported_ms": now_ms, "updated_ms": now_ms}
+                complaint: dict[str, object] = {"type": "complaint", "complaint_id": name, "tenant_id": self._tenant}
+                complaint |= {
+                    "status": "verified",
+                    "category": "harassment",
+                    "reported_ms": now_ms,
+                    "updated_ms": now_ms,
+                }
                 topic, value = self._names.input_prefix + "complaints", json.dumps(complaint).encode()
                 taken = await self._producer.send_and_wait(topic, value, call.key, call.partition)
                 self.complaints[name] = taken.timestamp
@@ -159,7 +164,7 @@ async def test_minutes_of_attacks_delay_no_decision_about_another_tenant(platfor
             sender = Sender(producer, names)
             await drain(fleet, sender, calls_now)
         for worker in fleet.running:
-            await asyncio.to_thread(wait_for, lambda w=worker: w.get("/readyz")[0] == 200, "it is ready")
+            await asyncio.to_thread(wait_for, worker.is_ready, "it is ready")
         assert [await asyncio.to_thread(worker.terminate) for worker in fleet.all] == [0, 0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
 

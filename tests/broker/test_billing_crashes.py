@@ -10,6 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,10 @@ class Fleet:
         except (OperationalError, ProgrammingError, TransientError):  # the tables do not exist yet
             return {}
 
+    def is_at(self, ends: dict[TP, int]) -> bool:
+        """Whether it has followed up to there."""
+        return self.positions == ends
+
     def said(self) -> list[str]:
         return self._log.read_text("utf-8").splitlines()
 
@@ -210,7 +215,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
         ends, expected = await log.ends(), holds(log.committed)
         assert sum(map(len, expected.values())) > 100
         for fleet in fleets:
-            await until(lambda fleet=fleet: fleet.positions == ends)
+            await until(partial(fleet.is_at, ends))
             assert fleet.held() == expected, fleet.said()[-3:]
             assert not any("unexpected error" in line or "Traceback" in line for line in fleet.said())
             for slot in (0, 1):

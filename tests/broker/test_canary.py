@@ -81,7 +81,7 @@ async def caught_up(*fleets: Fleet) -> None:
     """Wait until every record is read and the decisions due are committed."""
     for fleet in fleets:
         for worker in fleet.running:
-            await asyncio.to_thread(wait_for, lambda worker=worker: worker.lag() == 0, "all records read")
+            await asyncio.to_thread(wait_for, worker.is_at_end, "all records read")
     await asyncio.sleep(3)
 
 
@@ -195,10 +195,10 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
     assert status == 1, said
     found = json.loads(said)
     ids = {names: {event["id"] for event in events} for names, events in decided.items()}
-    both = ids[production] & ids[canary]
-    assert found["same"] + len(found["changed"]) == len(both)
-    assert {pair["a"]["id"] for pair in found["moved"]} | {e["id"] for e in found["only_a"]} == ids[production] - both
-    assert {pair["b"]["id"] for pair in found["moved"]} | {e["id"] for e in found["only_b"]} == ids[canary] - both
+    common = ids[production] & ids[canary]
+    assert found["same"] + len(found["changed"]) == len(common)
+    assert {pair["a"]["id"] for pair in found["moved"]} | {e["id"] for e in found["only_a"]} == ids[production] - common
+    assert {pair["b"]["id"] for pair in found["moved"]} | {e["id"] for e in found["only_b"]} == ids[canary] - common
     assert any(rule["rule_id"] == "busy-hour" and rule["only_b"] for rule in found["rules"])
     status, said = await asyncio.to_thread(
         run_command, settings[canary], "compare", *(n.output_prefix for n in policies)

@@ -42,7 +42,7 @@ HOSTILE_CASE = decided(
     50, HOSTILE_ID, NOW - 2 * DAY_MS, tier="severe", status="pending_review", reason=Reason(HOSTILE, HOSTILE),
     rule_id=HOSTILE_ID,
 )  # fmt: skip
-WAITING = {
+WAITING: dict[str, Any] = {
     "kind": "admission_review", "status": "pending_review", "behaviour": "application_review", "tier": None,
     "rule_id": "application_review", "measure": None, "window": None, "clause": None, "refunds": "unaffected",
     "review_by_ms": None,
@@ -67,8 +67,8 @@ async def console(folder: Path) -> AsyncIterator[ASGIApp]:
         await console.put(*events, PENDING, HOSTILE_CASE, alerted("nanhai", T0 + DAY_MS), alerted(HOSTILE_ID, T0))
         await console.put(reviewed(events[0], T0 + DAY_MS, "uphold", HOSTILE))
         await console.put(application("nanhai", "app-1", T0, f"信用卡催收 {HOSTILE}", HOSTILE))
-        evidence = {"evidence": Evidence(application_ids=("app-1",))}
-        await console.put(decided(40, "nanhai", NOW - 3 * DAY_MS, **WAITING | evidence))
+        evidence = Evidence(application_ids=("app-1",))
+        await console.put(decided(40, "nanhai", NOW - 3 * DAY_MS, **WAITING, evidence=evidence))
         await recorded(console, started(loads(file_of("2026-11"), "f"), T0, HOSTILE))
         made = make(console.context)
         made.state.policy_checks = ThreadChecks()

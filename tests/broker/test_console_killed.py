@@ -42,7 +42,7 @@ from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.child_process import ChildProcess
-from streams.settings.load import Settings
+from streams.settings.load import load
 
 pytestmark = pytest.mark.services
 
@@ -236,7 +236,7 @@ def states(database: Database) -> list[str]:
 
 async def ledger_has_each_action_once(address: str, names: TopicNames, folder: Path, wanted: list[str]) -> None:
     """The ledger's chain of actions names each verdict once."""
-    cluster = KafkaCluster(Settings(CALLWARDEN_BOOTSTRAP_SERVERS=address))
+    cluster = KafkaCluster(load({"bootstrap_servers": address}))
     ledger = Database(f"sqlite:///{folder / 'ledger.db'}", "ledger")
     try:
         await ledger.migrate()
@@ -255,7 +255,7 @@ async def ledger_has_each_action_once(address: str, names: TopicNames, folder: P
 
 async def sent(address: str, names: TopicNames) -> list[Review]:
     """All reviews in the topic."""
-    cluster = KafkaCluster(Settings(CALLWARDEN_BOOTSTRAP_SERVERS=address))
+    cluster = KafkaCluster(load({"bootstrap_servers": address}))
     try:
         topic = f"{names.input_prefix}reviews"
         tps = [TP(topic, number) for number in range((await cluster.partitions([topic]))[topic])]

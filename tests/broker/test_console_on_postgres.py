@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -31,7 +32,7 @@ LI = User("local:li", "Li", frozenset({Role.REVIEWER}))
 WANG = User("local:wang", "Wang", frozenset({Role.REVIEWER}))
 PENDING = decided(33, "nanhai", NOW - DAY_MS, tier="major", status="pending_review")
 BAN = decided(34, "a/..\x00b", NOW - DAY_MS, tier="severe", status="pending_review")
-WAITING = {
+WAITING: dict[str, Any] = {
     "kind": "admission_review", "status": "pending_review", "behaviour": "application_review", "tier": None,
     "rule_id": "application_review", "measure": None, "window": None, "clause": None, "review_by_ms": None,
     "evidence": Evidence(application_ids=("app-1",)),

@@ -37,7 +37,7 @@ from streams.console.policies.proposals import Approval, PolicyProposals
 from streams.console.policies.requests import RequestedChange
 from streams.consumers.database import Database
 from streams.kafka.topic_names import TopicNames
-from streams.settings.load import Settings
+from streams.settings.load import load as load_settings
 from streams.topics.control_topic import PolicyCommand, decode_command
 from streams.topics.transaction_records import decode_journal_entry, is_tick
 
@@ -84,7 +84,7 @@ async def test_a_policy_of_two_persons_applies_once_at_its_event_time(address: s
     console, database = Console(tmp_path / "log", {**os.environ, **environment}), Database(
         url, "console", package="streams.console"
     )  # fmt: skip
-    policies = PoliciesInForce(Settings(CALLWARDEN_POLICY=str(held)))
+    policies = PoliciesInForce(load_settings({"policy": str(held)}))
     try:
         async with sender_to(address) as producer:
             sender = Sender(producer, names)

@@ -26,7 +26,7 @@ async def test_closing_does_not_wait_for_a_frozen_server(postgres: Postgres, how
     started = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def work(connection: object) -> None:
+    def work(connection: Connection) -> None:
         loop.call_soon_threadsafe(started.set)
         connection.execute(text(asked))
 

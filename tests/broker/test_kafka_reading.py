@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -143,5 +144,6 @@ async def test_whole_records_come_with_their_headers_and_an_early_end_leaves_not
         tasks = asyncio.all_tasks()
         reading = cluster.read(tp, 0, 6)
         await anext(reading)
+        assert isinstance(reading, AsyncGenerator)
         await reading.aclose()
         assert asyncio.all_tasks() == tasks

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from broker_clusters import Member, cluster_at, end_reaches, make_topic, produce, values
@@ -30,7 +31,7 @@ class Guarded:
     node: DevKafka
     folder: Path
 
-    def scram(self, **changed: object) -> dict[str, object]:
+    def scram(self, **changed: object) -> dict[str, Any]:
         settings = {
             "bootstrap_servers": self.node.addresses["SECURE"],
             "security": "SASL_SSL",
@@ -40,11 +41,11 @@ class Guarded:
         }
         return {name: value for name, value in (settings | changed).items() if value is not None}
 
-    def plain(self, **changed: object) -> dict[str, object]:
+    def plain(self, **changed: object) -> dict[str, Any]:
         settings = self.scram(sasl_mechanism="PLAIN", bootstrap_servers=self.node.addresses["WORDS"])
         return {name: value for name, value in (settings | changed).items() if value is not None}
 
-    def mutual(self, certificate: str | None) -> dict[str, object]:
+    def mutual(self, certificate: str | None) -> dict[str, Any]:
         settings: dict[str, object] = {
             "bootstrap_servers": self.node.addresses["MUTUAL"],
             "security": "SSL",

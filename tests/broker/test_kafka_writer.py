@@ -29,7 +29,8 @@ async def all_of(cluster: KafkaCluster, tp: TP) -> list[FetchedBatch]:
 
 async def committed(address: str, group: str, tp: TP) -> int | None:
     async with AIOKafkaConsumer(bootstrap_servers=address, group_id=group, enable_auto_commit=False) as consumer:
-        return await consumer.committed(TopicPartition(*tp))
+        offset: int | None = await consumer.committed(TopicPartition(*tp))
+        return offset
 
 
 async def test_a_transaction_has_everything_in_order_and_the_groups_offsets(address: str) -> None:

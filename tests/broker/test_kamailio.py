@@ -61,7 +61,7 @@ def plan(fork: int) -> list[Call]:
             *(("486 Busy Here", "hangup", 1_000), ("503 Service Unavailable", "hangup", 0)),
         ],
     }
-    calls = []
+    calls: list[Call] = []
     for (tenant, kinds), number in zip(mix.items(), (60, 60, 66, 54), strict=True):
         for n, (answer, does, talk_ms) in enumerate(islice(cycle(kinds), number)):
             callee = f"1380013{len(calls):04}"
@@ -188,7 +188,7 @@ def hand_written(call: Call, call_id: str, times: dict[str, tuple[int, int, int 
 
 def callwarden(*words: object) -> str:
     """Run a command; return its standard output. Raises if it fails."""
-    command = [Path(sys.executable).with_name("callwarden"), *map(str, words)]
+    command = [str(Path(sys.executable).with_name("callwarden")), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr
@@ -337,7 +337,8 @@ def test_a_restart_of_kamailio_costs_no_call(tools: None, postgres: Postgres, tm
             "acme.example",
             "+8675586013388",
             f"1380013{n:04}",
-            *(("bye", "wait") if n % 2 else ()),
+            answer="bye" if n % 2 else "answer",
+            does="wait" if n % 2 else "hangup",
             talk_ms=4_000,
         )
         for n in range(20)

@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,10 @@ class Fleet:
         with self.database.reading() as connection:
             return POSITIONS.known(connection)
 
+    def is_at(self, ends: dict[TP, int]) -> bool:
+        """Whether it has followed up to there."""
+        return self.positions() == ends
+
     def said(self) -> list[str]:
         return self._log.read_text("utf-8").splitlines()
 
@@ -151,7 +156,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
             await second.migrate()
             await follower_of(cluster, second, names, LedgerWriter()).catch_up()
         for fleet in fleets:
-            await until(lambda fleet=fleet: fleet.positions() == ends)
+            await until(partial(fleet.is_at, ends))
             found = rows(fleet.database)
             assert list(map(chained, found)) == expected, fleet.said()[-3:]
             assert found == rows(second)

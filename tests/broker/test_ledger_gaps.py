@@ -63,8 +63,8 @@ async def test_a_gap_is_refused_until_accepted_and_reported_ever_after(address: 
     connection.close()
     assert len(kept) == 1
     assert kept[0][0]
-    for refused in (("ledger", "run"), uphold, ("ledger", "accept-loss", "--reason", "again")):
-        status, said = await command(*refused)
+    for still_refused in (("ledger", "run"), uphold, ("ledger", "accept-loss", "--reason", "again")):
+        status, said = await command(*still_refused)
         assert status == 2, said
         assert f"offsets of the Kafka cluster elsewhere; expected those of {kept[0][0]}. " in said
         assert "use a new, empty database" in said

@@ -192,6 +192,7 @@ def test_live_runs_everything_shows_decisions_and_leaves_nothing_behind(jars: Pa
                 and (banned := BANNED.search(printed))
             ):
                 break
+        assert banned is not None
         decided_over_http(callwarden, ports["INGEST"], seen)
         policy = asyncio.run(policy_of_a_decision(address_in("".join(seen))))
         metrics = {name: get(port, "/metrics") for name, port in ports.items()}

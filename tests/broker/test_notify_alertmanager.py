@@ -60,7 +60,8 @@ async def ops() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def message(tenant: str, **fields: Any) -> Message:
-    said = {"id": "m", "what": "alert", "severity": "warning", "at_ms": 0, "title": Reason("预警", "Alert")}
+    said: dict[str, Any] = {"id": "m", "what": "alert", "severity": "warning", "at_ms": 0}
+    said["title"] = Reason("预警", "Alert")
     lines = (Reason("原因", "the reason"),)
     return Message(
         **said | {"tenant_id": tenant, "behaviour": "blind_calling", "tier": "minor", "lines": lines} | fields

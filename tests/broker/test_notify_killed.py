@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from worker_processes import PARTITIONS
 from worker_traffic import make_topics
 
+from schemas.outputs import Kind
 from streams.consumers.notify.tables import OUTBOX
 from streams.runtime.wall_clock import epoch_ms
 
@@ -111,7 +112,7 @@ async def test_a_poisoned_message_and_a_robots_limit_are_known_after_each_kill(a
         }
         notifier, wanted = Notifier(tmp_path / "log", environment | output), set()
 
-        async def write(id_: str, tenant: str, kind: str = "warning") -> None:
+        async def write(id_: str, tenant: str, kind: Kind = "warning") -> None:
             event = msgspec.json.encode(decision(id_, tenant, epoch_ms(), kind))
             await producer.send_and_wait(f"{prefix}enforcement", event, partition=0)
 

@@ -110,8 +110,9 @@ async def test_topics_are_replayed_like_files_of_the_same_records(world: World, 
     day_ms = START_MS + DAY_MS
     async with world.producer() as producer:
         for number in range(PARTITIONS):
-            for source, name in enumerate(INPUTS):
-                entry = encode_journal_entry(source, ClockAdvance(len(files[f"{world.prefix}{name}-{number}"]), day_ms))
+            for source_number, name in enumerate(INPUTS):
+                advance = ClockAdvance(len(files[f"{world.prefix}{name}-{number}"]), day_ms)
+                entry = encode_journal_entry(source_number, advance)
                 await producer.send_and_wait(world.prefix + "clock", entry, partition=number)
     world.run("replay", "--from-topics", "--to-watermark", "--out", str(by_now), "--quiet")
     decided = set((by_now / "enforcement.jsonl").read_bytes().splitlines())
@@ -174,8 +175,8 @@ async def test_acceptances_and_the_end_of_an_outage_report_whether_they_were_acc
     assert isinstance(command, EndOutageCommand)
     assert unsigned(command) == EndOutageCommand(f"holiday{ASKED}", "ann")
     async with world.producer() as producer:
-        entry = OutageEnded(0, "holiday", "ann", command.at_ms)
-        await producer.send_and_wait(clock, encode_journal_entry(0, entry), partition=0)
+        ended = OutageEnded(0, "holiday", "ann", command.at_ms)
+        await producer.send_and_wait(clock, encode_journal_entry(0, ended), partition=0)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert out == "taken: the clock of partition 0 follows the broker's time until the next call\n"

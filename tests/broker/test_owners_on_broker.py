@@ -109,7 +109,7 @@ async def test_a_ban_follows_its_owner_once_while_workers_are_killed(address: st
     await asyncio.to_thread(callwarden, topics.environment, "topics", "create")
     begun_ms = time.time_ns() // 1_000_000 // (5 * MINUTE) * 5 * MINUTE - 180 * MINUTE
     tenant = {"type": "tenant", "declared_businesses": [], "numbers": [], "owner_id": "o", "updated_ms": begun_ms}
-    complaint = {"type": "complaint", "tenant_id": BAD, "complaint_id": "k", "category": "fraud"}
+    complaint: dict[str, object] = {"type": "complaint", "tenant_id": BAD, "complaint_id": "k", "category": "fraud"}
     complaint |= {"reported_ms": begun_ms}
     application = {"type": "application", "declared_business": "service", "tenant_id": OTHER}
     await topics.send(*(tenant | {"tenant_id": name} for name in (BAD, OTHER)))

@@ -47,7 +47,8 @@ def calls(end_ms: int, name: str, count: int, partitions: int) -> list[Sent]:
     sent = []
     for tenant in _TENANTS:
         for each in range(count):
-            record = {"type": "cdr", "call_id": f"{name}-{each}", "tenant_id": tenant, "direction": "outbound"}
+            record: dict[str, object] = {"type": "cdr", "call_id": f"{name}-{each}", "tenant_id": tenant}
+            record["direction"] = "outbound"
             record |= {"caller": "+8619000000001", "callee": "+8613800000001", "start_ms": end_ms - 3_000}
             record |= {"answer_ms": end_ms - 2_000, "end_ms": end_ms, "outcome": "answered"}
             key = tenant.encode()

@@ -104,7 +104,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
             await sender.send(day.pieces[4])
             assert fleet.running[0].kill() == -9
             fleet.add()
-            said = await telling
+            impact = await telling
             await sender.send(day.pieces[5])
             assert fleet.running[0].kill() == -9
             fleet.add()
@@ -112,7 +112,7 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
         await asyncio.to_thread(withdraw_the_wrong_one, environment, later, from_ms)
         for worker in fleet.running:
             await asyncio.to_thread(worker.terminate)
-    assert "would change tier" in said
+    assert "would change tier" in impact
 
     old, new = load(str(platform.policy)), load(str(later))
     await assert_exact(platform.node.address, platform.names, old, LIVE, PARTITIONS)
@@ -130,6 +130,6 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
     by_new = [one for one in decided if one["decided_ms"] >= from_ms]
     assert by_new
     assert all((one["policy"]["sha256"] == new.sha256) == (one["decided_ms"] >= from_ms) for one in decided)
-    printed = callwarden(environment, "policy", "status")
-    assert printed.count(new.sha256[:12]) == printed.count("test, ask •••••••••78") == PARTITIONS
-    assert printed.count("withdrawn, was scheduled from") == printed.count("it was the wrong file") == PARTITIONS
+    status = callwarden(environment, "policy", "status")
+    assert status.count(new.sha256[:12]) == status.count("test, ask •••••••••78") == PARTITIONS
+    assert status.count("withdrawn, was scheduled from") == status.count("it was the wrong file") == PARTITIONS

@@ -90,8 +90,8 @@ def day_of(seed: int) -> tuple[list[Sent], list[str]]:
 def last_calls(tenants: Iterable[bytes]) -> list[Sent]:
     """A current call in each of the new partitions."""
     now_ms = time.time_ns() // 1_000_000
-    call = {"type": "cdr", "direction": "outbound", "caller": "caller", "callee": "callee", "outcome": "no_answer"}
-    call |= {"call_id": "last", "start_ms": now_ms - 1000, "end_ms": now_ms}
+    call: dict[str, object] = {"type": "cdr", "direction": "outbound", "caller": "caller", "callee": "callee"}
+    call |= {"outcome": "no_answer", "call_id": "last", "start_ms": now_ms - 1000, "end_ms": now_ms}
     homes = {partition_of(key, NEW_PARTITIONS, "murmur2"): key for key in tenants}
     assert len(homes) == NEW_PARTITIONS, "some partition has no tenant; expected another seed"
     return [

@@ -93,8 +93,8 @@ async def serve(variables: Mapping[str, str]) -> asyncio.subprocess.Process:
 def warning(tenant: str, number: int) -> Sent:
     """A current complaint that leads to a warning."""
     now_ms = time.time_ns() // 1_000_000
-    record = {"type": "complaint", "tenant_id": tenant, "complaint_id": f"p{number}", "category": "number_leak"}
-    record |= {"status": "verified", "reported_ms": now_ms, "updated_ms": now_ms}
+    record: dict[str, object] = {"type": "complaint", "tenant_id": tenant, "complaint_id": f"p{number}"}
+    record |= {"category": "number_leak", "status": "verified", "reported_ms": now_ms, "updated_ms": now_ms}
     home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
     return Sent(INPUTS.index("complaints"), home, tenant.encode(), json.dumps(record).encode())
 

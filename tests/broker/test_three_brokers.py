@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +200,8 @@ class ClusterFaults(Faults):
     def _leads(self, number: int) -> bool:
         return any(one["leader"] == number for one in self._partitions())
 
-    def _partitions(self) -> list[dict[str, object]]:
-        async def ask() -> list[dict[str, object]]:
+    def _partitions(self) -> list[dict[str, Any]]:
+        async def ask() -> list[dict[str, Any]]:
             admin = AIOKafkaAdminClient(bootstrap_servers=self._cluster.address)
             await admin.start()
             try:
@@ -232,7 +233,7 @@ async def test_faults_of_three_brokers_change_nothing(three_brokers: Platform, t
             await asyncio.to_thread(wait_for, consumer.ready, f"{consumer.name} is ready")
         await hurt(
             three_brokers, tmp_path, faults=28, broker_kills=7, calls=60_000,
-            faults_of=lambda *known: ClusterFaults(*known, [billing, ledger]),
+            faults_of=partial(ClusterFaults, consumers=[billing, ledger]),
         )  # fmt: skip
         logs = await read_all(address, [names.output("enforcement")], PARTITIONS)
         expected = holds(record.value for record in logs.of(names.output("enforcement")))

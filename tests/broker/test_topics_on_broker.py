@@ -30,7 +30,7 @@ class Callwarden:
         }
 
     def __call__(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
-        command = [Path(sys.executable).parent / "callwarden", *arguments]
+        command = [str(Path(sys.executable).parent / "callwarden"), *arguments]
         done = subprocess.run(
             command, env=self._environment | settings, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )

@@ -141,6 +141,7 @@ async def test_a_worker_continues_behind_hostile_batches_and_after_a_command_beh
         reasons = [dict(letter.headers)["reason"].decode().partition(":")[0] for letter in letters]
         assert sorted(reasons) == sorted(what.partition(",")[0] for what in TAKEN for _ in range(4))
         assert worker.terminate() == 0
+        assert isinstance(node, DevKafka)
         (segment,) = (node.data / "storage" / f"{complaints.topic}-{number}").glob("*.log")
         async with AIOKafkaProducer(bootstrap_servers=node.address) as producer:
             for tenant in (lost, last):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from worker_processes import AWAY, PARTITIONS, Fleet, Worker, fleet_of, wait_for
 from worker_traffic import POISON, Day, Sender, sender_to
 
 from monitor.policy.load import load
+from streams.dev.kafka_node import DevKafka
 
 _MOST_WORKERS = 3
 FAULTS = ("broker", "kill", "terminate", "pause")
@@ -50,6 +52,14 @@ def schedule(chooser: random.Random, faults: int, broker_kills: int) -> list[Ste
     if workers != 1:
         steps.append(Step("add") if workers == 0 else Step("terminate", workers - 1))
     return steps
+
+
+def _stands_still(worker: Worker) -> bool:
+    return worker.state == "T"
+
+
+def _has_joined(worker: Worker, opened_before: int) -> bool:
+    return len(worker.opened()) > opened_before
 
 
 class Faults:
@@ -100,19 +110,20 @@ class Faults:
         for worker in owned:
             worker.pause()
         for worker in owned:
-            wait_for(lambda w=worker: w.state == "T", f"{worker.name} stands still")
+            wait_for(partial(_stands_still, worker), f"{worker.name} stands still")
         time.sleep(SESSION_S + self._chooser.uniform(2, 4))
         self._taken_over(owned)
         for worker in owned:
             worker.go_on()
         for worker in owned:
-            wait_for(lambda w=worker: len(w.opened()) > before[w], f"{worker.name} joins again")
+            wait_for(partial(_has_joined, worker, before[worker]), f"{worker.name} joins again")
         return f"stood still with what they had: {_told(owned)}"
 
     def broker(self) -> str:
         """Kill the broker without a shutdown."""
         heard = {worker: worker.times_said(AWAY) for worker in self._fleet.running}
         self._node.kill()
+        assert isinstance(self._node, DevKafka)
         assert not self._node.running
         wait_for(lambda: all(w.times_said(AWAY) > n for w, n in heard.items()), "all miss the broker")
         time.sleep(self._chooser.uniform(0, 5))

@@ -152,7 +152,7 @@ async def assert_exact(
     poison = logs.marked(inputs) if wrong is None else wrong
     counts.update(one.mark for one in poison)
     for digest, times in Counter(_sha256(one.value) for one in poison if one.mark == "late").items():
-        assert late[digest] == times, f"late record {digest}: {late[digest]} of {times}"
+        assert late[digest] == times, f"late record {digest.hex()}: {late[digest]} of {times}"
     for one in poison:
         if one.mark != "late":
             reason, letter = letters.pop(one.place)

@@ -168,6 +168,14 @@ class Worker:
         values = _LAG.findall(self.get("/metrics")[1])
         return sum(map(float, values)) if values else None
 
+    def is_ready(self) -> bool:
+        """Whether `/readyz` says so."""
+        return self.get("/readyz")[0] == 200
+
+    def is_at_end(self) -> bool:
+        """Whether it has read everything."""
+        return self.lag() == 0
+
     def said(self) -> list[dict[str, Any]]:
         """Its log lines so far."""
         lines = self.log.read_bytes().splitlines(keepends=True)

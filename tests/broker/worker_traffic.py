@@ -53,8 +53,13 @@ def policy_file(folder: Path, lateness_s: int = LATENESS_S) -> Path:
 
 def likely_ban(tenant: str, at_ms: int) -> Sent:
     """A finding of that time, to one of ``PARTITIONS``: it holds refunds and waits for a review."""
-    finding = {"type": "finding", "tenant_id": tenant, "finding_id": f"f-{tenant}", "behaviour": "undeclared_business"}
-    finding |= {"status": "confirmed", "actual_business": "小额贷款中介", "updated_ms": at_ms}
+    finding: dict[str, object] = {"type": "finding", "tenant_id": tenant, "finding_id": f"f-{tenant}"}
+    finding |= {
+        "behaviour": "undeclared_business",
+        "status": "confirmed",
+        "actual_business": "小额贷款中介",
+        "updated_ms": at_ms,
+    }
     home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
     return Sent(INPUTS.index("findings"), home, tenant.encode(), json.dumps(finding).encode())
 
@@ -62,8 +67,14 @@ def likely_ban(tenant: str, at_ms: int) -> Sent:
 def call_now(tenant: str, call_id: str, **more: object) -> Sent:
     """A current unanswered call, to one of ``PARTITIONS``; ``more`` are further fields."""
     now_ms = time.time_ns() // 1_000_000
-    call = {"type": "cdr", "call_id": call_id, "tenant_id": tenant, "direction": "outbound", "caller": "caller"}
-    call |= {"callee": "callee", "start_ms": now_ms - 1000, "end_ms": now_ms, "outcome": "no_answer"}
+    call: dict[str, object] = {"type": "cdr", "call_id": call_id, "tenant_id": tenant, "direction": "outbound"}
+    call |= {
+        "caller": "caller",
+        "callee": "callee",
+        "start_ms": now_ms - 1000,
+        "end_ms": now_ms,
+        "outcome": "no_answer",
+    }
     home = partition_of(tenant.encode(), PARTITIONS, "murmur2")
     return Sent(_CALLS, home, tenant.encode(), json.dumps(call | more).encode())
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from streams.console.identity.users import Role, User
-from streams.console.outbox import OUTBOX
+from streams.console.tables import OUTBOX
 from streams.consumers.database import Database
 
 NOON_MS = 1_795_579_200_000

@@ -112,8 +112,8 @@ def tenant(
     """The record of a tenant."""
     return Tenant(
         tenant_id=tenant_id,
-        declared_businesses=businesses,
-        numbers=(NUMBER,),
+        declared_businesses=list(businesses),
+        numbers=[NUMBER],
         updated_ms=at_ms,
         name=name,
         owner_id=owner_id,

@@ -97,8 +97,8 @@ class Caller:
             for c, port in calls
         ]
         (folder / f"{name}.csv").write_text("\n".join(("SEQUENTIAL", *lines)) + "\n")
-        more = ("-inf", f"{name}.csv", "-m", str(len(calls)), "-l", str(len(calls)), "-r", str(rate))
-        more += ("-cid_str", f"%u-{name}", f"127.0.0.1:{proxy}")
+        limits = ("-m", str(len(calls)), "-l", str(len(calls)), "-r", str(rate))
+        more = ("-inf", f"{name}.csv", *limits, "-cid_str", f"%u-{name}", f"127.0.0.1:{proxy}")
         self._call_ids = {call.name: f"{call.name}///{n}-{name}" for n, (call, _) in enumerate(calls, 1)}
         self.process = _sipp(folder, name, "caller.xml", free_port(), *more)
 

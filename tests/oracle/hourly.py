@@ -93,4 +93,5 @@ def _wrong(expected: dict[str, Any], actual: dict[str, Any]) -> Iterator[str]:
 def _near(ours: float | None, theirs: float | None, decimals: int) -> bool:
     if ours is None or theirs is None:
         return ours is theirs
-    return abs(ours - theirs) <= 0.51 * 10**-decimals + 1e-12 * abs(ours)
+    close: bool = abs(ours - theirs) <= 0.51 * 10**-decimals + 1e-12 * abs(ours)
+    return close

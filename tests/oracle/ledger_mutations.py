@@ -20,7 +20,7 @@ from streams.consumers.ledger.verify.chains import verify
 from streams.consumers.ledger.verify.topics import committed_ends, compare
 from streams.consumers.ledger.writer import LedgerWriter
 from streams.consumers.offsets import LastRecord, hash_of
-from streams.kafka.api import TP, FetchedBatch
+from streams.kafka.api import TP, FetchedBatch, TopicInfo
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.reservations import Replace, ReviewedBy, claim, mark_sent, withdraw
 
@@ -155,6 +155,9 @@ class HeldTopics:
         return "this-one"
 
     def reader(self) -> Any:
+        raise NotImplementedError
+
+    async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         raise NotImplementedError
 
     async def partitions(self, topics: Sequence[str]) -> dict[str, int]:
