@@ -5,6 +5,7 @@ import contextlib
 import resource
 import socket
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -101,7 +102,7 @@ class HttpServer(uvicorn.Server):
             return Connection(self.guarded, **given)
 
         config = uvicorn.Config(
-            _within(app, limits),
+            _within(app, limits, lambda: self.should_exit),
             http=connection,  # type: ignore[arg-type]  # its code accepts any callable that returns a protocol
             ws="none",
             log_config=None,
@@ -145,8 +146,12 @@ class HttpServer(uvicorn.Server):
         yield
 
 
-def _within(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
-    """Wrap ``app``: answers requests with a larger body with 413, and treats a disconnect of the client as no error."""
+def _within(app: ASGIApp, limits: ConnectionLimits, stopping: Callable[[], bool]) -> ASGIApp:
+    """Wrap ``app``: answers requests with a larger body with 413, and treats a disconnect of the client as no error.
+
+    A request that is still not answered when the server ends, because its body does not come or what it waits for, is
+    answered with 503. uvicorn would answer 500 and log a traceback for each.
+    """
 
     async def within(scope: Scope, receive: Receive, send: Send) -> None:
         come, begun = 0, False
@@ -166,17 +171,32 @@ def _within(app: ASGIApp, limits: ConnectionLimits) -> ASGIApp:
 
         announced = [int(value) for name, value in scope["headers"] if name == b"content-length"]
         if max(announced, default=0) <= most_bytes:
-            with contextlib.suppress(ClientDisconnect):
+            try:
                 await app(scope, counted, sending)
+            except ClientDisconnect:
+                pass
+            except asyncio.CancelledError:
+                if begun or not stopping():
+                    raise
+                why = "the server stops; send the request again"
+                await _refuse(scope, send, 503, "Service Unavailable", why)
+                return
             if begun or come <= most_bytes:
                 return
         why = f"expected a body of at most {most_bytes:,} bytes"
-        if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
-            kind, body = b"text/plain", f"413 Content Too Large: {why}\n".encode()
-        else:
-            kind, body = PROBLEM_TYPE, problem_body(413, "Content Too Large", why)
-        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await _refuse(scope, send, 413, "Content Too Large", why)
 
     return within
+
+
+async def _refuse(scope: Scope, send: Send, status: int, phrase: str, why: str) -> None:
+    """Answer with ``status``, and close the connection."""
+    if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
+        kind, body = b"text/plain", f"{status} {phrase}: {why}\n".encode()
+    else:
+        kind, body = PROBLEM_TYPE, problem_body(status, phrase, why)
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

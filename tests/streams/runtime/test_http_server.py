@@ -241,6 +241,30 @@ async def test_where_all_are_being_served_a_new_one_is_asked_to_try_again() -> N
         await asyncio.wait(asked)
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345", b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"],
+    ids=["its body does not come", "what it waits for does not come"],
+)
+async def test_a_request_that_is_not_answered_when_the_server_ends_may_be_sent_again(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A 500 would say that the server has a fault, and that to repeat the request does not help."""
+    served = Served(ConnectionLimits(connections=100))
+    served.server.config.timeout_graceful_shutdown = 0  # in place of five seconds
+    serving = asyncio.create_task(served.server.serve([served.listening]))
+    asking = asyncio.create_task(served.said(sent))
+    await until(lambda: any(each.phase is ConnectionPhase.REQUEST for each in served.connections()))
+    served.server.should_exit = True
+    head, _, body = (await asking).partition(b"\r\n\r\n")
+    await serving
+    assert head.startswith(b"HTTP/1.1 503 "), head
+    assert b"\r\ncontent-type: application/problem+json" in head
+    assert b"\r\nretry-after: 1" in head
+    assert json.loads(body)["detail"] == "the server stops; send the request again"
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
 def test_the_limit_leaves_descriptors_for_everything_else() -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert 16 <= usual_limits().connections <= max(16, soft // 2)
