@@ -15,6 +15,7 @@ from helpers.shard_samples import DAY, HOUR, MINUTE, T0, cdr, counted_keys, poli
 from monitor.core.calls import key_placement
 from monitor.core.calls.key_placement import SECRET_BYTES, Placement
 from monitor.core.calls.keys import mix, number_keys, salt_of, text_keys
+from monitor.core.windows.distinct import native_keys
 from monitor.core.windows.distinct.count_names import PEAK, SEQUENTIAL
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
@@ -84,11 +85,27 @@ def test_the_generator_collides_under_a_placement_whose_secret_it_knows() -> Non
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("count", [400, 1_500])
-def test_numbers_picked_to_collide_cost_no_more_probes_than_others(seed: int, count: int) -> None:
+def test_numbers_picked_to_collide_cost_no_more_probes_than_others(
+    seed: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a public placement 1,500 of them took 1,500 rounds, each over all remaining ones."""
+    monkeypatch.setattr(native_keys, "enabled", False)
     hostile = Probes(seed).take(panes_of(colliding_numbers(TENANT, count)))
     honest = Probes(seed).take(panes_of(random_numbers(seed, count)))
     assert hostile.rounds < 3 * honest.rounds
+    assert hostile.longest_run < 100
+    assert hostile.counts.distinct(1).tolist() == [count]
+
+
+@pytest.mark.skipif(not native_keys.built(), reason="the extension is not built")
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("count", [400, 1_500])
+def test_the_extension_scans_no_long_runs_for_numbers_picked_to_collide(
+    seed: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It places keys as numpy does, and scans slot by slot up to the next free one."""
+    monkeypatch.setattr(native_keys, "enabled", True)
+    hostile = Probes(seed).take(panes_of(colliding_numbers(TENANT, count)))
     assert hostile.longest_run < 100
     assert hostile.counts.distinct(1).tolist() == [count]
 
