@@ -23,6 +23,8 @@ from streams.kafka.fetch.record_parser import RejectedBatchError, records_of, ta
 from streams.kafka.fetch.small_batches import SmallBatches, is_small
 
 _POLL_BYTES: Final = 16 << 20
+_BATCH_BYTES: Final = 8 << 10
+"""What each batch counts besides its own bytes: 2,000 batches of one record, at 5 to 15 us each, are a poll's most."""
 
 
 class AsColumns:
@@ -53,7 +55,8 @@ class CorruptBatch(CorruptRecordException):  # type: ignore[misc]  # aiokafka ha
 
 
 class _Budget:
-    """How many bytes may still be decompressed of what was fetched; the last batch may exceed it.
+    """How many bytes may still be decompressed of what was fetched, with `_BATCH_BYTES` for each batch; the last batch
+    may exceed it.
 
     ``beside``: the batch that a thread is reading, one at a time, for each may take `MAX_BYTES`. Without ``threads``
     all batches are read in the caller.
@@ -172,16 +175,17 @@ class _Rows:
                 if self._hidden(batch) or batch.last < part.next_offset:
                     part.next_offset = self._next
                     continue
+                budget.left -= _BATCH_BYTES
                 if beside:
                     loop = asyncio.get_running_loop()
                     self._reading = loop.run_in_executor(None, self._decoded, batch, part.next_offset)
                     continue
                 if is_small(batch, self._headers) and batch.base >= part.next_offset:
-                    self._ready, cost = self._run(batch, most, budget.left)
+                    self._ready = self._run(batch, most, budget)
                 else:
                     self._ready, cost = self._decoded(batch, part.next_offset)
+                    budget.left -= cost
                 self._taken = 0
-                budget.left -= cost
             left = len(self._ready) - self._taken
             if not left:
                 part.next_offset, self._ready = self._next, None
@@ -198,20 +202,23 @@ class _Rows:
         if self.part.next_offset == self._asked and self._data:
             raise DamagedBatchError("the broker sends no whole record batch from there on", None, self._data)
 
-    def _run(self, first: BatchHeader, most: int, most_bytes: int) -> tuple[RecordColumns, int]:
-        """The records of ``first`` and of small batches that follow it, until there are ``most`` or ``most_bytes``."""
+    def _run(self, first: BatchHeader, most: int, budget: _Budget) -> RecordColumns:
+        """The records of ``first`` and of small batches that follow it, until there are ``most``."""
         run = SmallBatches(self._headers)
         batch: BatchHeader | None = first
         while batch is not None:
-            if not run.add(self._data, batch):
+            cost = run.add(self._data, batch)
+            if cost is None:
                 alone, cost = self._decoded(batch, batch.base)
-                return RecordColumns.concat([run.columns(), alone]), run.cost + cost
-            batch = self._next_small() if len(run) < most and run.cost < most_bytes else None
-        return run.columns(), run.cost
+                budget.left -= cost
+                return RecordColumns.concat([run.columns(), alone])
+            budget.left -= cost
+            batch = self._next_small(budget) if len(run) < most else None
+        return run.columns()
 
-    def _next_small(self) -> BatchHeader | None:
+    def _next_small(self, budget: _Budget) -> BatchHeader | None:
         """The next batch that is not hidden, if it is small."""
-        while True:
+        while budget.left > 0:
             try:
                 batch = next_batch(self._data, self._at, self.part.checks_crcs)
             except DamagedBatchError:
@@ -220,7 +227,9 @@ class _Rows:
                 return None
             self._at, self._next = batch.end, batch.last + 1
             if not self._hidden(batch):
+                budget.left -= _BATCH_BYTES
                 return batch
+        return None
 
     def _decoded(self, batch: BatchHeader, at: int) -> tuple[RecordColumns, int]:
         """The records of a batch from offset ``at`` on; if it is rejected, one row that stands for it."""

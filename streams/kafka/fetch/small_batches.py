@@ -25,7 +25,7 @@ def is_small(batch: BatchHeader, wanted: WantedHeaders) -> bool:
 
 
 class SmallBatches:
-    """Consecutive batches, whose records become one block. ``cost``: the bytes that were decompressed."""
+    """Consecutive batches, whose records become one block."""
 
     def __init__(self, wanted: WantedHeaders) -> None:
         self._wanted = wanted
@@ -33,29 +33,30 @@ class SmallBatches:
         self._starts: list[int] = []  # of each batch in the block
         self._columns: list[NDArray[np.int64]] = []
         self._records = 0
-        self.cost = 0
 
     def __len__(self) -> int:
         return self._records
 
-    def add(self, data: bytes, batch: BatchHeader) -> bool:
-        """Append the records of ``batch`` in ``data``; False if `record_parser.records_of` has to read it."""
+    def add(self, data: bytes, batch: BatchHeader) -> int | None:
+        """Append the records of ``batch`` in ``data``. Returns how many bytes were decompressed.
+
+        None if `record_parser.records_of` has to read it.
+        """
         if not 0 <= batch.records <= batch.last - batch.base + 1:
-            return False
+            return None
         try:
             buffer = decompress(batch.codec, memoryview(data)[batch.start + HEADER_BYTES : batch.end])
         except (TooLargeError, UndecodableError):
-            return False
+            return None
         end = len(buffer) - PADDING
         columns = native.positions(buffer, 0, end, batch, self._wanted)
         if columns is None:
-            return False
+            return None
         self._starts.append(len(self._block))
         self._block += buffer[:end]
         self._columns.append(columns)
         self._records += batch.records
-        self.cost += end
-        return True
+        return end
 
     def columns(self) -> RecordColumns:
         """The records of all batches."""

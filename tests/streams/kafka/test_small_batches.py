@@ -83,7 +83,7 @@ async def test_the_records_are_those_of_batches_that_are_read_alone(seed: int, m
     log = made(rng)
     start = rng.randint(0, max(log.end - 1, 0))
     cuts = [rng.choice([1, 2, 40, None]) for _ in range(10)] + [None] * 200
-    most_bytes = rng.choice([1, 100, 1 << 20])
+    most_bytes = rng.choice([1, 20_000, 1 << 20])
     joined = drained(log, start, cuts, most_bytes)
     monkeypatch.setattr(fastfetch, "is_small", lambda batch, wanted: False)
     alone = drained(log, start, cuts, most_bytes)
@@ -102,6 +102,19 @@ def rows_of(seen: list[object]) -> list[object]:
         else:
             rows.append(one)
     return rows
+
+
+async def test_a_poll_takes_only_some_of_very_many_small_batches() -> None:
+    """Each takes a few microseconds, and a poll is one step of the event loop."""
+    log = Log()
+    for _ in range(3_000):
+        log.batch(1)
+    result, polls = result_of(log, 0, fast=True, committed=True), list[int]()
+    while result.has_more():
+        with fastfetch.bounded():
+            polls.append(len(result.getall(None)))
+    assert max(polls) <= 2_048
+    assert sum(polls) == 3_000
 
 
 async def test_small_batches_become_one_block() -> None:
