@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 import structlog
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from monitor.text.durations import HOUR
@@ -180,6 +180,9 @@ class NotifyHandler:
 
     def _lapses(self, connection: Connection, now_ms: int) -> None:
         table, before_ms = PENDING.c, self._throttle.before_lapse_ms
+        first = select(func.min(table.review_by_ms)).where(table.notified.is_(False))
+        if (first_ms := connection.execute(first).scalar()) is None or first_ms > now_ms + before_ms:
+            return  # at most ticks: those that wait are not read each second
         rows = connection.execute(
             select(table.id, table.tenant_id, table.behaviour, table.kind, table.review_by_ms).where(
                 table.notified.is_(False), table.review_by_ms <= now_ms + 2 * before_ms

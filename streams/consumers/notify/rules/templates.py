@@ -17,6 +17,8 @@ from streams.consumers.notify.messages.message import Message, MessageItem, Seve
 from streams.consumers.notify.rules.tenant_state import AlertThread, TenantState
 
 _ESCALATED: Final = "repeat_violation"
+_SEVERE: Final = ("termination", "ban")
+_MOST_NAMED: Final = 100
 
 
 class MessageTemplates:
@@ -229,12 +231,15 @@ class MessageTemplates:
 
 
 def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int, display: Display = DEFAULT) -> Message:
-    """Decisions that lapse soon, each (id, tenant, behaviour, kind, review by), first to lapse first."""
+    """Decisions that lapse soon, each (id, tenant, behaviour, kind, review by), first to lapse first.
+
+    The first 100 are named and the others counted: a receiver refuses a message of megabytes.
+    """
     items = tuple(
         MessageItem(
             tenant_id,
             behaviour,
-            "critical" if kind in ("termination", "ban") else "warning",
+            "critical" if kind in _SEVERE else "warning",
             Reason(
                 f"{instant(by_ms)} 失效：租户 {display.tenant(tenant_id)}，{label(labels.KINDS, kind).zh}，"
                 f"{label(labels.BEHAVIOURS, behaviour).zh}",
@@ -243,22 +248,23 @@ def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int, d
             ),
             id_,
         )
-        for id_, tenant_id, behaviour, kind, by_ms in pending
+        for id_, tenant_id, behaviour, kind, by_ms in pending[:_MOST_NAMED]
     )
-    n = len(items)
+    n, more = len(pending), len(pending) - len(items)
+    lines = [
+        Reason("后续：callwarden reviews list 查看并复核，否则自动失效", "Next: callwarden reviews list; or they lapse")
+    ]
+    if more:
+        lines.append(Reason(f"另有 {count(more)} 件，失效更晚", f"and {count(more)} more, which lapse later"))
     return Message(
         id=f"lapse:{items[0].ref}:{now_ms}",
         what="lapse_soon",
-        severity=max((item.severity for item in items), key=("warning", "critical").index),
+        severity="critical" if any(kind in _SEVERE for _, _, _, kind, _ in pending) else "warning",
         at_ms=now_ms,
         title=Reason(
             f"{count(n)} 件待复核决定即将失效", f"{count(n)} pending decision{_s(n)} about to lapse without a review"
         ),
-        lines=(
-            Reason(
-                "后续：callwarden reviews list 查看并复核，否则自动失效", "Next: callwarden reviews list; or they lapse"
-            ),
-        ),
+        lines=tuple(lines),
         items=items,
         refs=tuple(item.ref or "" for item in items),
     )

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 
+import msgspec
 from notification_samples import SAID
 
 from monitor.text.durations import DAY, HOUR
@@ -98,6 +99,16 @@ def test_decisions_about_to_lapse_are_named_with_their_times() -> None:
     assert said.items[0].text.en == "lapses 1970-01-02 00:00 UTC: tenant acme, warning, blind calling"
     assert (said.severity, [item.ref for item in said.items]) == ("critical", ["a", "b"])
     assert SAID.zh not in said.title.zh
+
+
+def test_of_many_decisions_about_to_lapse_the_first_are_named_and_the_others_counted() -> None:
+    pending = [(f"d{n}", f"t{n}", "blind_calling", "warning", DAY + n) for n in range(100_000)]
+    said = lapse_soon([*pending, ("z", "last", "blind_calling", "ban", 2 * DAY)], 0)
+    assert said.title.en == "100,001 pending decisions about to lapse without a review"
+    assert [item.ref for item in said.items] == list(said.refs) == [f"d{n}" for n in range(100)]
+    assert said.lines[-1].en == "and 99,901 more, which lapse later"
+    assert said.severity == "critical"  # of one that is not named
+    assert len(msgspec.json.encode(said)) < 100_000
 
 
 def test_the_summary_is_due_at_its_hour_there_and_a_day_later_again() -> None:

@@ -1,6 +1,7 @@
 """Messages that become due with time, and Alertmanager's alerts until they are resolved."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from streams.consumers.data_loss import RecordsLost
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox, tenants
 from streams.consumers.notify.main import watch
+from streams.consumers.notify.rules.schedule import PendingCase, about_to_lapse
 from streams.consumers.notify.tables import SILENT
 from streams.kafka.api import TP
 
@@ -88,6 +90,30 @@ async def test_a_clock_that_was_ahead_suppresses_no_message_and_no_summary(datab
         await notifier.take(decision(f"d{n}", "warning", notifier.now_ms))
     await notifier.later(DAY)
     assert [m.what for m in fake.heard] == ["warning", "summary"]
+
+
+async def test_decisions_that_wait_are_not_read_each_second(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = FakeChannel("one")
+    notifier = Notifier(database, fake)
+    await notifier.later()
+    lapses_ms = BEGAN_MS + 7 * DAY
+    for n in range(3):
+        case = decision(f"p{n}", "ban", BEGAN_MS, tenant=f"t{n}", pending=True, review_by_ms=lapses_ms + n)
+        await notifier.take(case)
+    looked: list[int] = []
+
+    def look(pending: Sequence[PendingCase], now_ms: int, before_ms: int) -> list[PendingCase]:
+        looked.append(now_ms)
+        return about_to_lapse(pending, now_ms, before_ms)
+
+    monkeypatch.setattr("streams.consumers.notify.handler.about_to_lapse", look)
+    notifier.now_ms = lapses_ms - DAY - 2_000
+    for _ in range(4):  # the last two are within a day of the first lapse
+        await notifier.later(1_000)
+    assert looked == [lapses_ms - DAY]
+    assert [m.refs for m in fake.heard if m.what == "lapse_soon"] == [("p0", "p1", "p2")]
 
 
 async def two_alerts(notifier: Notifier) -> None:
