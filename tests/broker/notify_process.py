@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -47,8 +47,8 @@ class Receiver:
     """Counts the messages it accepted by their subject: an event, or the start or end of an alert.
 
     ``down``: it answers 503. ``refusing``: 400, as if it rejected this message. ``breaks``: 500 to a message about one
-    of these ids, counted in ``broke``. ``robot_s`` are the times of the messages to its chat robot. ``reached`` is set
-    when a message has arrived; while ``holding`` is set, no message is answered.
+    of these ids, at the times ``broke_s``. ``robot_s`` are the times of the messages to its chat robot. ``reached`` is
+    set when a message has arrived; while ``holding`` is set, no message is answered.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Receiver:
         self.down = self.refusing = False
         self.reached, self.holding = asyncio.Event(), False
         self.breaks: set[str] = set()
-        self.broke: Counter[str] = Counter()
+        self.broke_s: defaultdict[str, list[float]] = defaultdict(list)
         self.robot_s: list[float] = []
 
     async def robot(self, request: web.Request) -> web.Response:
@@ -73,7 +73,8 @@ class Receiver:
         if self.refusing:
             return web.Response(status=400, text="no such template")
         if broken := self.breaks.intersection(body["refs"]):
-            self.broke.update(broken)
+            for ref in broken:
+                self.broke_s[ref].append(time.monotonic())
             return web.Response(status=500)
         over = " over" if body["standing"] == "off" else ""
         self.taken.update(f"{ref}{over}" for ref in body["refs"])
