@@ -7,9 +7,7 @@ import re
 import shutil
 import zlib
 from html.parser import HTMLParser
-from math import isclose, sqrt
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import msgspec
@@ -19,10 +17,8 @@ from typer.testing import CliRunner
 
 from monitor import report
 from monitor.policy.load import to_plain
-from monitor.report.charts import POINTS, collect
 from monitor.report.page import BUDGETS, make
 from monitor.report.read import NotAReplayError, reason_code
-from monitor.text.display import DEFAULT, Display
 from monitor.text.masking import mask_text
 from schemas.outputs import Evidence, JudgedWindow, Reason, Rejected
 from streams.cli.app import build
@@ -316,60 +312,6 @@ def test_the_command_writes_beside_the_replay_and_refuses_with_2(tmp_path: Path)
     assert CliRunner().invoke(build("report"), ["report", str(tmp_path / "none")]).exit_code == 2
 
 
-def _windows(path: Path, lines: list[tuple[str, str, int, int, int]]) -> Path:
-    records = [JudgedWindow(t, r, "x", samples.DAY, end, n, d, n / d) for t, r, end, n, d in lines]
-    path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in records))
-    return path
-
-
-def test_the_involved_come_first_then_those_nearest_to_a_threshold(tmp_path: Path) -> None:
-    shares = {"far": 10, "near": 140, "nearer": 149, "involved": 1, "tiny": 900}
-    lines = [(t, "short-calls-day", samples.START, n, 1000) for t, n in shares.items() if t != "tiny"]
-    lines.append(("tiny", "short-calls-day", samples.START, 9, 10))
-    path = _windows(tmp_path / "w", lines)
-    assert list(collect(path, samples.policy(), ["involved", "silent"], 3).tenants) == ["involved", "nearer", "near"]
-
-
-def test_thinning_keeps_the_window_nearest_to_breach(tmp_path: Path) -> None:
-    lines = [
-        ("t", "short-calls-day", samples.START + n * 60_000, 10 + (150 if n == 3_333 else 0), 1000)
-        for n in range(5_000)
-    ]
-    lines += [
-        ("t", "consent", samples.START + n * 60_000, 990 - (500 if n == 1_234 else 0), 1000) for n in range(5_000)
-    ]
-    short, consent = collect(_windows(tmp_path / "w", lines), samples.policy(), [], 1).tenants["t"]
-    assert len(short.ends_ms) == POINTS
-    assert short.ends_ms == sorted(short.ends_ms)
-    assert max(short.numerators) == 160
-    assert min(consent.numerators) == 490
-    assert all(b is not None and b < n / 1000 for b, n in zip(short.bounds, short.numerators, strict=True))
-    assert all(b is not None and b > n / 1000 for b, n in zip(consent.bounds, consent.numerators, strict=True))
-
-
-def test_the_drawn_bound_is_where_the_score_test_turns(tmp_path: Path) -> None:
-    lines = [
-        (t, r, samples.START + n * 60_000, n, 100)
-        for n in range(101)
-        for t, r in (("t", "short-calls-day"), ("t", "consent"))
-    ]
-    short, consent = collect(_windows(tmp_path / "w", lines), samples.policy(), [], 1).tenants["t"]
-    z = NormalDist().inv_cdf(0.95)
-    for series, sign in ((short, -1), (consent, 1)):
-        for n, bound in zip(series.numerators, series.bounds, strict=True):
-            assert bound is not None
-            assert isclose(bound, n / 100 + sign * z * sqrt(max(bound * (1 - bound), 0.0) / 100), abs_tol=1e-9)
-
-
-def test_an_override_moves_the_line_only_until_it_expires(tmp_path: Path) -> None:
-    override = {"tenant": "t", "rule": "short-calls-day", "above": 0.4, "owner": "ops", "reason": "agreed",
-                "expires": "2026-01-01T02:00:00Z"}  # fmt: skip
-    lines = [(t, "short-calls-day", samples.START + n * samples.HOUR, 1, 9) for n in range(4) for t in "tu"]
-    tenants = collect(_windows(tmp_path / "w", lines), samples.policy(overrides=[override]), [], 2).tenants
-    assert tenants["t"][0].thresholds == [0.4, 0.4, 0.15, 0.15]
-    assert tenants["u"][0].thresholds == [0.15] * 4
-
-
 @pytest.mark.parametrize(
     ("reason", "code"),
     [
@@ -382,42 +324,3 @@ def test_an_override_moves_the_line_only_until_it_expires(tmp_path: Path) -> Non
 )
 def test_lines_with_one_fault_fall_into_one_group(reason: str, code: str) -> None:
     assert reason_code(reason) == code
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        '{"caller":"alice","callee" : "bob","x":1}',
-        '{"caller":"alice',
-        "{'callee':'alice'}",
-        '{"\\u0063aller":"alice"}',
-        "caller=alice;callee=bob",
-        '{"caller_number":"alice \\"bob\\""}',
-    ],
-)
-def test_a_party_of_any_form_is_hidden_in_a_rejected_line(raw: str) -> None:
-    assert "alice" not in DEFAULT.raw(raw)
-    assert "bob" not in DEFAULT.raw(raw)
-
-
-def test_a_number_at_the_cut_is_not_shown_by_halves() -> None:
-    assert "1381234" not in DEFAULT.text("x" * 594 + "13812345678")
-    assert DEFAULT.text("a" * 700) == "a" * 600 + "… (+100)"
-    assert "1381234" not in DEFAULT.raw("y" * 395 + "13812345678" + "z" * 10_000_000)
-
-
-def test_an_id_is_shown_whole_unless_it_is_a_telephone_number() -> None:
-    ours = "0123456789abcdef0123456789abcdef"
-    for one in (
-        ours,
-        f"cwe-{ours}",
-        "12345678-1234-1234-1234-123456789abc",
-        "1" * 32,
-        "call-13812345678",
-        "1400000000",
-    ):
-        assert DEFAULT.id(one) == one
-    for one in ("13812345678", "+8613812345678"):
-        assert DEFAULT.id(one) != one
-        assert Display("none").id(one) == one
-    assert Display("all_digits").id("call-13812345678") == "call-•••••••••78"

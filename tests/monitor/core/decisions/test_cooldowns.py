@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.shard_harness import ShardHarness, rule, summaries
 from helpers.shard_samples import HOUR, T0, policy_of, tries
 from monitor.core.decisions.cooldowns import Cooldowns, keys_quieted_by, quiet_key
 from monitor.policy.model import Rule
@@ -96,3 +97,95 @@ def test_the_end_of_the_cool_down_may_decide_again() -> None:
     cooldowns.quieten(quiet_key(rule), 3, T0)
     assert cooldowns.open(rule, T0 - 1, np.array([2, 3])).tolist() == [True, False]
     assert cooldowns.open(rule, T0, np.array([2, 3])).tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "quiet"),
+    [
+        ("enforce", "enforce", True),
+        ("enforce", "review", True),
+        ("review", "review", True),
+        ("review", "enforce", False),
+        ("shadow", "shadow", False),
+        ("shadow", "enforce", False),
+        ("shadow", "review", False),
+        ("enforce", "shadow", False),
+        ("review", "shadow", False),
+    ],
+)
+def test_which_rules_of_a_behaviour_a_decision_quiets(first: str, second: str, quiet: bool) -> None:
+    """Both rules are in breach at the same ends; the one first in the file comes first at each."""
+    harness = ShardHarness(
+        rules=[rule("first", mode=first, cooldown="60m"), rule("second", mode=second, cooldown="60m")]
+    )
+    harness.short_calls(4)
+    harness.until(14)
+    said = {event.data.rule_id for event in harness.output.enforcement + harness.output.shadow}
+    assert said == ({"first"} if quiet else {"first", "second"})
+    assert len(harness.output.enforcement + harness.output.shadow) == len(said)  # each at most once within the cooldown
+
+
+def test_another_behaviour_is_not_quiet() -> None:
+    harness = ShardHarness(rules=[rule("one"), rule("other", behaviour="no_consent")])
+    harness.short_calls(4)
+    assert sorted(summaries(harness.until(5))) == [("warning", "final", "one", 5), ("warning", "final", "other", 5)]
+
+
+def test_another_tenant_is_not_quiet() -> None:
+    harness = ShardHarness(rules=[rule("one")])
+    harness.short_calls(4)
+    harness.short_calls(8, tenant="bravo")
+    assert [e.subject for e in harness.until(10)] == ["acme", "bravo"]
+
+
+@pytest.mark.parametrize("cooldown", ["10m", "15m", "20m"])
+def test_a_rule_decides_again_at_the_end_of_its_cool_down_and_not_before(cooldown: str) -> None:
+    harness = ShardHarness(rules=[rule("one", cooldown=cooldown)])
+    harness.short_calls(*range(1, 60))
+    step = int(cooldown[:-1])
+    assert summaries(harness.until(60)) == [("warning", "final", "one", minute) for minute in range(5, 61, step)]
+
+
+def test_the_cool_down_is_the_window_unless_given() -> None:
+    harness = ShardHarness(rules=[rule("one", window="20m")])
+    harness.short_calls(*range(1, 60))
+    assert [minute for *_, minute in summaries(harness.until(60))] == [5, 25, 45]
+
+
+def test_a_shadow_decision_quiets_its_own_rule_alone() -> None:
+    harness = ShardHarness(
+        rules=[rule("one", mode="shadow", cooldown="20m"), rule("two", mode="shadow", cooldown="10m")]
+    )
+    harness.short_calls(*range(1, 30))
+    assert harness.until(30) == []
+    assert summaries(e for e in harness.output.shadow if e.data.rule_id == "one") == [
+        ("warning", "final", "one", 5),
+        ("warning", "final", "one", 25),
+    ]
+    assert [m for *_, m in summaries(e for e in harness.output.shadow if e.data.rule_id == "two")] == [5, 15, 25]
+
+
+def test_a_review_rule_is_quiet_as_long_as_its_decision_is_pending_beyond_the_cool_down() -> None:
+    harness = ShardHarness(rules=[rule("one", mode="review")], defaults={"review_within": "42m"})
+    harness.short_calls(*range(1, 70))
+    # Pending from 5 to 47; at 50 it may decide again.
+    assert summaries(harness.until(60)) == [
+        ("warning", "pending_review", "one", 5),
+        ("lapse", "final", "one", 47),
+        ("warning", "pending_review", "one", 50),
+    ]
+
+
+def test_a_pending_review_decision_does_not_quiet_enforce_rules() -> None:
+    harness = ShardHarness(rules=[rule("ask", mode="review"), rule("act", metric="attempts", above=2)])
+    harness.short_calls(1, 6, 7, 8)
+    assert summaries(harness.until(10)) == [("warning", "pending_review", "ask", 5), ("warning", "final", "act", 10)]
+
+
+def test_a_reversed_decision_keeps_its_cooldown() -> None:
+    """The same calls count once."""
+    harness = ShardHarness(rules=[rule("one", cooldown="20m")])
+    harness.short_calls(*range(1, 40))
+    (warning,) = harness.until(5)
+    harness.review(6, "overturn", warning)
+    assert [m for *_, m in summaries(harness.until(39))] == [6, 25]
