@@ -224,7 +224,7 @@ class Connection(H11Protocol):
         if not begun:
             body = problem_body(status, status.phrase, why)
             head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
-            self.transport.write(head.encode() + b"Content-Type: " + PROBLEM_TYPE + b"\r\n\r\n" + body)
+            self.transport.write(head.encode() + b"Content-Type: " + PROBLEM_TYPE.encode() + b"\r\n\r\n" + body)
         self.transport.close()
         self.phase, self.deadline_s = ConnectionPhase.CLOSING, self._all.now_s() + _LINGER_S
         self._all.waits(self, False)

@@ -194,7 +194,7 @@ async def _refuse(scope: Scope, send: Send, status: int, phrase: str, why: str) 
     if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
         kind, body = b"text/plain", f"{status} {phrase}: {why}\n".encode()
     else:
-        kind, body = PROBLEM_TYPE, problem_body(status, phrase, why)
+        kind, body = PROBLEM_TYPE.encode(), problem_body(status, phrase, why)
     headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), (b"connection", b"close")]
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers.append((b"retry-after", b"1"))

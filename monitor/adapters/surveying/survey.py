@@ -60,12 +60,7 @@ def _survey_rows(
     counted = _Counted(adapter.mapping, reader, reader.index, samples, display)
     for number, (line, raw) in enumerate(islice(reader.records(), limit), 1):
         counted.seen.add(reader.row(line, raw, number))
-        counted.look(raw)
-        if counted.tables:
-            try:
-                counted.count(reader.cells(raw, number))
-            except Reject:
-                continue
+        counted.look_at(raw, number)
     return counted.finish()
 
 
@@ -88,16 +83,7 @@ def _survey_versions(
 ) -> Survey:
     reader = adapter.reader(lines)
     counted = _Counted(adapter.mapping, reader, reader.index, samples, display)
-
-    def look(raw: bytes, number: int) -> None:
-        counted.look(raw)
-        if counted.tables:
-            try:
-                counted.count(reader.cells(raw, number))
-            except Reject:
-                return
-
-    for row in adapter.rows_of(reader, limit, look):
+    for row in adapter.rows_of(reader, limit, counted.look_at):
         counted.seen.add(row)
     return counted.finish()
 
@@ -106,7 +92,7 @@ class _Counted:
     """What is counted of a mapping: its records, its tables, and the columns of the file."""
 
     def __init__(self, mapping: Mapping, reader: MappedRows, index: Index, samples: int, display: Display) -> None:
-        self._is_csv = mapping.form == "csv"
+        self._is_csv, self._reader = mapping.form == "csv", reader
         used = [column for column in mapping.columns if column != ROW]
         found = Survey(mapping.name, list(reader.names) if self._is_csv else [], used, sorts=mapping.sort)
         found.kept_numbers = {name: KeptNumbers() for name, value in mapping.fields.items() if _has_number(value)}
@@ -116,6 +102,16 @@ class _Counted:
         self.tables = [TableCount(each, index) for each in mapping_tables(mapping.fields)]
         self.looked = 0
         self._keys: dict[str, None] = {}
+
+    def look_at(self, raw: bytes, number: int) -> None:
+        """Count one row."""
+        self.look(raw)
+        if not self.tables:
+            return
+        try:
+            self.count(self._reader.cells(raw, number))
+        except Reject:  # it is counted among the rejected rows
+            return
 
     def count(self, cells: Cells) -> None:
         for table in self.tables:

@@ -35,13 +35,13 @@ from streams.console.cases.case_view import CaseView, case_view
 from streams.console.cases.history import find_case
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
-from streams.console.pages.accounts.problems import PROBLEM_TYPE
 from streams.console.pages.path_ids import segments_after, tenant_id_of
 from streams.console.queries.cursors import LIMIT, MOST, InvalidCursor
 from streams.console.queries.events import list_events
 from streams.console.queries.measured import MeasuredInstant, measured_page
 from streams.console.queries.search import CaseFilter, list_cases
 from streams.console.queries.tenants import TenantIdentity, TenantStatus, list_tenants, tenant_overview
+from streams.runtime.http_problem import PROBLEM_TYPE
 
 T = TypeVar("T")
 

@@ -26,6 +26,7 @@ from streams.consumers.billing.unread import AnswerWithheld
 from streams.consumers.follower import DatabaseRolledBack, FollowerProgress
 from streams.consumers.watermarks import LaggingPartition
 from streams.kafka.api import TransientError
+from streams.runtime.http_problem import PROBLEM_TYPE
 from streams.runtime.monotonic import steady_s
 
 _RETRY_AFTER_S: Final = "2"
@@ -204,5 +205,5 @@ def _document(app: FastAPI) -> dict[str, Any]:
             operation["responses"]["200"]["content"]["application/json"]["examples"] = EXAMPLES
             for status, answer in operation["responses"].items():
                 if status >= "400":
-                    answer["content"] = {problems.MEDIA_TYPE: answer["content"]["application/json"]}
+                    answer["content"] = {PROBLEM_TYPE: answer["content"]["application/json"]}
     return document

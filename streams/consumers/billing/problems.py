@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-MEDIA_TYPE: Final = "application/problem+json"
+from streams.runtime.http_problem import PROBLEM_TYPE, problem_details
 
 _TITLES: Final = {
     401: ("unauthorized", "The token is missing or wrong", "没有令牌或令牌不对"),
@@ -48,17 +48,10 @@ def response(error: ProblemError) -> Response:
     name, title, title_zh = _TITLES.get(error.status, ("refused", "The request cannot be served", "无法处理该请求"))
     if error.name is not None:
         name, (title, title_zh) = error.name, _NAMED[error.name]
-    body = {
-        "type": f"urn:callwarden:problem:{name}",
-        "title": title,
-        "title_zh": title_zh,
-        "status": error.status,
-        "detail": error.detail,
-        "detail_zh": error.detail_zh,
-        **error.more,
-    }
+    in_chinese = {"title_zh": title_zh, "detail_zh": error.detail_zh}
+    body = problem_details(name, error.status, title, error.detail, **in_chinese, **error.more)
     headers = {"Cache-Control": "no-store", **(error.headers or {})}
-    return Response(orjson.dumps(body), error.status, headers, MEDIA_TYPE)
+    return Response(orjson.dumps(body), error.status, headers, PROBLEM_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -21,6 +21,7 @@ from streams.ingest.http.problems import RequestProblem
 from streams.ingest.http.request import IngestRequest, TokenHider, hidden_target
 from streams.ingest.http.sources import tccc_push
 from streams.ingest.http.sources.access import Access
+from streams.runtime.http_problem import PROBLEM_TYPE
 
 _ABOUT: Final = (
     "Takes calls, complaints, findings, tenants, applications and reviews, and writes them to Kafka. A 202 says that "
@@ -218,9 +219,9 @@ def _document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
                 given = answer["content"]["application/json"]
                 if status == "422":
                     problem = {"schema": {"$ref": "#/components/schemas/IngestProblem"}}
-                    answer["content"] = {"application/json": given, problems.MEDIA_TYPE: problem}
+                    answer["content"] = {"application/json": given, PROBLEM_TYPE: problem}
                 elif status >= "400":
-                    answer["content"] = {problems.MEDIA_TYPE: given}
+                    answer["content"] = {PROBLEM_TYPE: given}
             if with_tokens:
                 operation["security"] = [{"bearer": []}, {"basic": []}]
     if with_tokens:

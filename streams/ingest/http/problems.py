@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-MEDIA_TYPE: Final = "application/problem+json"
+from streams.runtime.http_problem import PROBLEM_TYPE, problem_details
 
 _TITLES: Final = {
     "bad-request": (400, "The request cannot be read", "无法读取该请求"),
@@ -38,19 +38,13 @@ class RequestProblem(Exception):
 def response(error: RequestProblem) -> Response:
     """The HTTP response for a problem."""
     status, title, title_zh = _TITLES[error.name]
-    body = {
-        "type": f"urn:callwarden:problem:{error.name}",
-        "title": title,
-        "title_zh": title_zh,
-        "status": status,
-        "detail": error.detail,
-    }
+    body = problem_details(error.name, status, title, error.detail, title_zh=title_zh)
     headers = {"Cache-Control": "no-store"}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after_s)))
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer, Basic realm="callwarden"'
-    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+    return Response(orjson.dumps(body), status, headers, PROBLEM_TYPE)
 
 
 def install(app: FastAPI) -> None:

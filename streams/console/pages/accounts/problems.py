@@ -16,10 +16,10 @@ from streams.console.identity.permissions import NotPermitted, NotSignedIn
 from streams.console.pages.render import language_of, render
 from streams.console.pages.texts import text
 from streams.kafka.api import TransientError
+from streams.runtime.http_problem import PROBLEM_TYPE, problem_details
 
 log = structlog.get_logger("callwarden")
 
-PROBLEM_TYPE: Final = "application/problem+json"
 _RETRY_AFTER_S: Final = "2"
 _API: Final = "/v1"
 _HTMX: Final = "hx-request"
@@ -80,12 +80,7 @@ def problem(
     """A page that says what is wrong; under `/v1` RFC 9457 problem details. ``detail``: more than the key's text."""
     title, explanation = "problem.title." + key, "problem.text." + key
     if _is_api(request):
-        body = {
-            "type": f"urn:callwarden:problem:{key.replace('_', '-')}",
-            "status": status,
-            "title": text("en", title),
-            "detail": detail or text("en", explanation),
-        }
+        body = problem_details(key.replace("_", "-"), status, text("en", title), detail or text("en", explanation))
         return JSONResponse(body, status, headers, media_type=PROBLEM_TYPE)
     language = language_of(request)
     shown = {"title": text(language, title), "explanation": text(language, explanation)}

@@ -31,9 +31,9 @@ ADDRESS = {
 def fault(document: dict[str, Any], path: str, answer: httpx.Response) -> str | None:
     """What differs between an answer and the document."""
     declared = document["paths"][path]["get"]["responses"][str(answer.status_code)]
-    if answer.headers["content-type"] != PROBLEM_TYPE.decode() or list(declared["content"]) != [PROBLEM_TYPE.decode()]:
+    if answer.headers["content-type"] != PROBLEM_TYPE or list(declared["content"]) != [PROBLEM_TYPE]:
         return answer.headers["content-type"]
-    schema = declared["content"][PROBLEM_TYPE.decode()]["schema"] | {"components": document["components"]}
+    schema = declared["content"][PROBLEM_TYPE]["schema"] | {"components": document["components"]}
     errors = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(answer.json())]
     if errors or answer.json()["status"] != answer.status_code:
         return f"{errors} {answer.text}"
@@ -86,15 +86,13 @@ async def test_each_route_answers_each_declared_status_with_the_same_body(  # ty
             assert not [one for one in ("12345678", "10.0.0.7", "secret") if one in answer.text]
         assert answers[401].headers["www-authenticate"] == "Bearer"
         assert answers[503].headers["retry-after"].isdigit()
-        too_large = httpx.Response(
-            413, content=problem_body(413, "x", "x"), headers={"content-type": PROBLEM_TYPE.decode()}
-        )
+        too_large = httpx.Response(413, content=problem_body(413, "x", "x"), headers={"content-type": PROBLEM_TYPE})
         assert fault(document, path, too_large) is None  # of the server, before any route: test_http_server.py
         assert {str(status) for status in answers} | {"200", "413"} == set(operation["responses"]), path
     for method, path in (("POST", "/v1/tenants"), ("GET", "/v1/nothing")):
         answer = await client.request(method, path, headers=permitted)
         assert answer.status_code in (404, 405)
-        assert (answer.headers["content-type"], answer.json()["status"]) == (PROBLEM_TYPE.decode(), answer.status_code)
+        assert (answer.headers["content-type"], answer.json()["status"]) == (PROBLEM_TYPE, answer.status_code)
 
 
 def add_token(connection: Connection, user: User) -> str:
