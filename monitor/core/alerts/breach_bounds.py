@@ -136,8 +136,9 @@ class BreachBounds:
     # Evaluating -----------------------------------------------------------------------------------------------------
 
     def calls_at_least(self, who: slice) -> tuple[Floats, NDArray[np.bool_]]:
-        """The calls that each tenant needs before it may break a rule, ``[k]``, by the number of its calls only; and which
-        tenants need more than that number to tell.
+        """The calls that each tenant needs before it may break a rule, ``[k]``, by the number of its calls only.
+
+        Also the tenants for which that number is not enough to tell.
         """
         values = self._table.values[who]
         needed = np.full(len(values), NEVER)
