@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -32,8 +32,9 @@ _JOIN_S = 90.0
 _STOP_S = 10.0
 _SILENT_S = 10.0  # without an answer to any fetch, while we wait for records
 _REBALANCE_MS = 30_000  # how long the group waits for a member to give up its partitions
-# Less than a fetch returns of one partition at most, or the broker would wait although a backlog is there.
-_COLLECT_BYTES = 1 << 19
+# With a backlog: less than a fetch returns of one partition at most, or the broker would wait although it is there.
+_BACKLOG_BYTES = 1 << 19
+_COLLECT_BYTES = 8 << 20  # without one
 _ANSWER_MS = 500  # a broker answers a fetch after this time, even without records
 
 
@@ -139,7 +140,6 @@ class KafkaConsumer:
             if type(error) is KafkaError:  # an unexpected error has ended aiokafka's coordinator task
                 raise PermanentError(f"the membership of group {self._clients.group} has failed: {error}") from None
             raise translate_error(error, f"as member of group {self._clients.group}") from None
-        self._set_wait(any(len(one) for one in batches.values()))
         fetched = {}
         kept = self._mine(wanted)
         for tp in kept:
@@ -147,10 +147,11 @@ class KafkaConsumer:
             if start is not None and stop is not None and stop > start:
                 fetched[TP(*tp)] = columns(start, stop, batches.get(tp, ()))
                 self._positions[tp] = stop
+        self._set_wait(any(len(one) for one in batches.values()), fetched)
         await self._notice_silence(kept, bool(fetched), time.monotonic() - since)
         return fetched
 
-    def _set_wait(self, came: bool) -> None:
+    def _set_wait(self, came: bool, fetched: Mapping[TP, FetchedBatch]) -> None:
         """Set how long the brokers wait with the answers to the next fetches. ``came``: a poll returned records."""
         if not self._collect_s:
             return
@@ -159,8 +160,12 @@ class KafkaConsumer:
             self._came_s = now_s
         # An answer that was collected comes after ``collect_s``, so only a longer silence means that nothing came.
         collect = self._came_s is not None and now_s - self._came_s < 2 * self._collect_s
-        wait_ms, least_bytes = (round(self._collect_s * 1000), _COLLECT_BYTES) if collect else (_ANSWER_MS, 1)
-        set_fetch_wait(self._started, wait_ms, least_bytes)
+        if collect:
+            backlog = any(batch.stop < self._ends[tp].last_stable for tp, batch in fetched.items() if tp in self._ends)
+            least_bytes = _BACKLOG_BYTES if backlog else _COLLECT_BYTES
+            set_fetch_wait(self._started, round(self._collect_s * 1000), least_bytes)
+        else:
+            set_fetch_wait(self._started, _ANSWER_MS, 1)
 
     @property
     def unanswered_s(self) -> float:

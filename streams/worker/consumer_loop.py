@@ -26,10 +26,10 @@ log = structlog.get_logger("callwarden")
 SLICE_ROWS, OTHER_ROWS, SLICE_BYTES = 3_000, 1_000, 4_000_000
 SIGNED_ROWS = 200  # of reviews whose signatures are verified: a tenth of a millisecond each, without other cost
 _POLL_ROWS = 20_000
-_POLL_S = 0.2
+_POLL_S = 0.4  # more than `_COLLECT_S`: a poll that returns nothing costs as much as one with a few records
 _BUSY_POLL_S = 0.02  # while a partition is busy and will take more soon
-# A round costs as much for a few rows as for hundreds: a busy worker has four a second, each with all its partitions.
-_COLLECT_S = 0.25
+# A round costs as much for a few rows as for hundreds: a busy worker has three a second, each with all its partitions.
+_COLLECT_S = 0.3  # early alerts come within half a second: this, a round, and a transaction
 _FEW_ROWS, _LINGER_S = 500, 0.05  # for the answers of other brokers
 _UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
 _CONFIRM_S = 1.0  # a suspected topic change is confirmed by a second check after this time
@@ -256,6 +256,7 @@ class ConsumerLoop:
         for owner in owners:
             if owner.number in self._assigned:
                 owner.tick()
+                await asyncio.sleep(0)  # early evaluations of all partitions together would hold the event loop
         if 0 < read < _FEW_ROWS:
             await asyncio.sleep(_LINGER_S)
 

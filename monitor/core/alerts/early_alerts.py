@@ -39,6 +39,8 @@ from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 
+_FEW_CALLS = 500  # as much work as comparing their tenants, at most
+_CALLS_A_TENANT = 20  # taking in so many calls costs as much as comparing a tenant
 MOST_ALERTS = 5_000  # fired or withdrawn by one evaluation: they are written in one transaction
 
 
@@ -121,8 +123,18 @@ class EarlyAlerts:
             return self.arrived + len(self._complaints) + tenants
         if self._unsealed.many_wait:
             return self.arrived + tenants
-        # Most callers come nearer to no threshold, but tenants could choose to: each may have to be compared.
-        return self.arrived + min(self._unsealed.new_call_count + self.arrived + self.postponed, tenants)
+        # Most callers come to no threshold, but tenants could choose to: those who may each have to be compared.
+        return self.arrived + min(self._callers() + self.arrived + self.postponed, tenants)
+
+    def _callers(self) -> int:
+        """The tenants that an evaluation would compare because of their calls, and what the calls cost besides."""
+        calls = self._unsealed.new_call_count
+        tenant = self._unsealed.new_tenants() if calls > _FEW_CALLS else None
+        if tenant is None:
+            return calls
+        called, times = np.unique(tenant, return_counts=True)
+        near = self._suspects.near(called, times)
+        return int(near.sum()) + self._firing.among(called[~near].tolist()) + calls // _CALLS_A_TENANT
 
     def catch_up(self) -> None:
         """Count the new complaints. Call this before any of them is decided."""

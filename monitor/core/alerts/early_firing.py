@@ -55,6 +55,10 @@ class EarlyFiring:
             for rule_id in self._check_at.get(tenant, ()):
                 self._check_at[tenant][rule_id] = 0
 
+    def among(self, tenants: Iterable[int]) -> int:
+        """How many of these tenants have early alerts."""
+        return sum(map(self._check_at.__contains__, tenants))
+
     def due(self, called: Iterable[int], calls: NDArray[Any], complained: set[int]) -> dict[str, set[int]]:
         """The tenants to check by rule, of those who called or complained since. ``calls`` are those of each tenant."""
         found: defaultdict[str, set[int]] = defaultdict(set)

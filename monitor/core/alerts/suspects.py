@@ -40,6 +40,7 @@ class Suspects:
     def begin(self, windows: EarlyWindows, tenants: int) -> None:
         """Start again with all tenants, on these early windows."""
         self._windows = windows
+        self._tenants = tenants
         self._needed = np.full(tenants, int(NEVER))
         self._uses_at = np.full((len(SETS), tenants), int(NEVER))
         self.calls = np.zeros(tenants, np.int64)
@@ -77,6 +78,15 @@ class Suspects:
                 some = who[start : start + _AT_ONCE]
                 self._wait(some, *self._compare(self._bounds, some, found))
         return found
+
+    def near(self, called: Rows, calls: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of these tenants may be suspects after so many calls more, as far as that number tells."""
+        near = np.ones(len(called), np.bool_)
+        known = called < self._tenants
+        called, calls = called[known], calls[known]
+        used = self._windows.uses.count(called) + calls >= self._uses_at[:, called]
+        near[known] = (self._needed[called] <= calls) | used.any(axis=0)
+        return near
 
     def compare_again(self, who: set[int]) -> None:
         """Let these tenants be compared at their next call."""
@@ -185,7 +195,7 @@ class Suspects:
         return self._rule_states_of[one.early_window.window][one.place]
 
     def _reach(self, tenants: int) -> None:
-        have = len(self._needed)
+        have, self._tenants = len(self._needed), tenants
         if tenants > have:  # a new tenant is evaluated at its first call
             more = np.zeros(max(tenants, 2 * have, 64) - have, np.int64)
             self._needed, self.calls = np.append(self._needed, more), np.append(self.calls, more)

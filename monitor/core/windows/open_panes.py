@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls, CountedCalls
 from monitor.core.calls.fields import FieldLayout
@@ -178,6 +179,12 @@ class OpenPanes:
     def new_call_count(self) -> int:
         """The most calls that `new_calls` would return."""
         return self._count if self._new_calls is None else self._new_call_count
+
+    def new_tenants(self) -> NDArray[np.int32] | None:
+        """The tenant of each call that `new_calls` would return; None if it would return None."""
+        if self._new_calls is None:
+            return None
+        return np.concatenate([np.empty(0, np.int32), *(calls.tenant for calls in self._new_calls)])
 
     def new_calls(self) -> list[NewCalls] | None:
         """The calls since the last request; None on the first request or if there are too many."""

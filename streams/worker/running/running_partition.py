@@ -29,7 +29,7 @@ log = structlog.get_logger("callwarden")
 
 _LARGE = 50_000  # work (`work_estimate`): more is decided and serialized in a thread
 _LOOK_S = 0.2  # least interval of early evaluations: less than that of the rounds of a busy worker
-_LOOK_REST = 10.0  # the next one also waits this many times the duration of the last
+_LOOK_REST = 5.0  # the next one also waits this many times the duration of the last
 _QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
 _SOON_S = 1.0  # output that is not urgent is committed within this time
 _PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up

@@ -113,10 +113,27 @@ ALERTING = loads(
 TENANTS = 600  # each in breach, 0.3 ms of work
 
 
-def call(tenant: str, at_ms: int) -> bytes:
-    times = {"start_ms": at_ms - 2_000, "answer_ms": at_ms - 1_000, "end_ms": at_ms}
+def call(tenant: str, at_ms: int, talk_ms: int = 1_000) -> bytes:
+    times = {"start_ms": at_ms - talk_ms - 1_000, "answer_ms": at_ms - talk_ms, "end_ms": at_ms}
     who = {"call_id": f"{tenant}-{at_ms}", "tenant_id": tenant, "caller": "+8613800000000", "callee": "+8613800000001"}
     return json.dumps({"type": "cdr", "direction": "outbound", "outcome": "answered", **who, **times}).encode()
+
+
+def test_calls_of_many_tenants_that_reach_no_threshold_are_evaluated_at_once() -> None:
+    """A thread costs more than such an evaluation, and the partition takes nothing meanwhile."""
+    one = new_task(ALERTING)
+    begin = T0 // 300_000 * 300_000 + 100_000  # no call can reach the window before
+    values = [call(f"t{n}", begin + at_ms, talk_ms=60_000) for n in range(TENANTS) for at_ms in range(4)]
+    feed(one, values)
+    one.early()
+    values += [call(f"t{n}", begin + 4) for n in range(TENANTS)]
+    feed(one, values)
+    assert early_work(one) < LARGE, "one of five calls is short"
+    values += [call(f"t{n}", begin + at_ms) for n in range(TENANTS) for at_ms in range(5, 9)]
+    feed(one, values)
+    assert early_work(one) > LARGE
+    one.early()
+    assert len(one.take().output.alerts) == TENANTS
 
 
 def test_tenants_with_many_possible_alerts_are_evaluated_by_a_thread() -> None:

@@ -16,7 +16,7 @@ from wire_log import Log
 
 from helpers.patience import PATIENCE_S
 from streams.kafka.aiokafka_private import fetching_has_ended, position
-from streams.kafka.api import TP, CorruptLog
+from streams.kafka.api import TP, CorruptLog, LogEnds
 from streams.kafka.clients import Clients
 from streams.kafka.consumer import KafkaConsumer
 from streams.kafka.fetch import columnar_fetch as fastfetch
@@ -237,8 +237,21 @@ async def test_brokers_collect_records_while_they_keep_coming_and_answer_the_fir
             await stage.poll(A, B)
             waits.append((stage.fetcher._fetch_max_wait_ms, stage.fetcher._fetch_min_bytes))
             now_s += 0.3
-    at_once, collected = (500, 1), (250, 1 << 19)
-    assert waits == [at_once, collected, collected, at_once], "an answer that was collected comes after 250 ms"
+    at_once, collected = (500, 1), (250, 8 << 20)
+    assert waits == [at_once, collected, collected, at_once], "an answer that was collected comes after its wait"
+
+
+async def test_brokers_do_not_wait_for_more_than_a_partition_returns_while_there_is_a_backlog() -> None:
+    with fetching() as stage:
+        stage.consumer._collect_s = 0.25
+        log, least = Log(), []
+        for end in (1, 100, 3):
+            stage.consumer._heard(TopicPartition(*A), LogEnds(end, end, 0.0))
+            log.batch(1)
+            stage.fetched(A, log)
+            assert A in await stage.poll(A, B)
+            least.append(stage.fetcher._fetch_min_bytes)
+    assert least == [8 << 20, 1 << 19, 8 << 20]
 
 
 async def test_a_consumer_that_does_not_collect_leaves_the_waits_alone() -> None:
