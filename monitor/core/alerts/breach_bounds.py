@@ -15,11 +15,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.alerts.breach_lines import HUGE, ONE, BreachLines, Evaluation, Line, SureBound
+from monitor.core.alerts.breach_lines import HUGE, NEVER, ONE, ROUNDING, BreachLines, Evaluation, Line, SureBound
 from monitor.core.alerts.early_window import EarlyWindow
+from monitor.core.alerts.sure_bounds import SureBounds
 from monitor.core.calls.fields import BIT
 from monitor.core.rules.conditions import Floats, Rows
-from monitor.core.rules.wilson import bound
 from monitor.core.windows.distinct.count_names import WIDEST
 from monitor.core.windows.distinct.early_distinct_counts import (
     ATTEMPTS,
@@ -37,11 +37,7 @@ from monitor.core.windows.distinct.key_groups import SURE_FROM
 from monitor.core.windows.distinct.key_uses import SETS, KeyUses
 from monitor.core.windows.tenant_columns import Counts, TenantColumns
 
-NEVER: Final = 1e15
-"""The calls that a rule needs which no number of calls makes a tenant break."""
-_ROUNDING = 1e-9  # wider than the rounding of a ratio: a line may hold where a condition does not, not the reverse
-_CALLS_PER_USE = 8  # roughly, of a tenant that calls other people each time
-_PROBES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
+_CALLS_PER_USE: Final = 8  # roughly, of a tenant that calls other people each time
 
 
 class CallsNeeded(NamedTuple):
@@ -65,7 +61,7 @@ class BreachBounds:
         lines: dict[Line, int] = {}
         of_evaluation: list[int] = []
         starts: list[int] = []
-        self._sure: dict[int, SureBound] = {}
+        sure: dict[int, SureBound] = {}
         least_calls: dict[EarlyWindow, float] = {}
         self._complaint_windows: list[EarlyWindow] = []
         for number, one in enumerate(evaluations):
@@ -73,7 +69,7 @@ class BreachBounds:
             mine = dict.fromkeys(self._terms.of(one))
             of_evaluation += [lines.setdefault(line, len(lines)) for line in mine]
             if one.rule.confidence is not None:
-                self._sure[number] = self._terms.bound_of(one)
+                sure[number] = self._terms.bound_of(one)
             if any(line.high in self._terms.complaints.values() and line.low_factor >= 0 for line in mine):
                 if one.early_window not in self._complaint_windows:  # no calls alone break such a rule
                     self._complaint_windows.append(one.early_window)
@@ -83,12 +79,13 @@ class BreachBounds:
         self._of_evaluation, self._starts = np.array(of_evaluation, np.intp), np.array(starts, np.intp)
         self._least = np.array(list(least_calls.values()))
         self._calls = np.array([window.running_sums.column(BIT["rows"]) for window in least_calls], np.intp)
-        self._finish(list(lines))
-        self._by_uses = self._waiting_for_uses(list(lines), of_evaluation, starts)
+        place = self._finish(list(lines))
+        self._sure = SureBounds(sure, place)
+        self._wait_for_uses(list(lines), of_evaluation, starts)
         self._spreads = np.unique(np.array([one.first + EXTRA for one in self._terms.distinct], np.intp))
 
-    def _finish(self, lines: list[Line]) -> None:
-        """Number the terms, and turn the lines into columns. Terms of each kind are consecutive."""
+    def _finish(self, lines: list[Line]) -> NDArray[np.intp]:
+        """Turn the lines into columns. Returns the row of each term: those of each kind are consecutive."""
         terms = self._terms
         order: list[int] = [ONE, *terms.sums.values(), *terms.distinct.values(), *terms.complaints.values()]
         place = np.empty(len(order), np.intp)
@@ -103,7 +100,7 @@ class BreachBounds:
         self._rate, self._counted = rate[:, None], counted[:, None]
         self._pace = _calls_per_unit(self._rate)
         self._slower = np.where(rounded, 1.0, 0.0)[:, None]  # a call less is certain
-        self._rounding = np.where(rounded, _ROUNDING, 0.0)[:, None]
+        self._rounding = np.where(rounded, ROUNDING, 0.0)[:, None]
         self._columns = np.array(list(terms.sums), np.intp)
         distinct = list(terms.distinct)
         self._distinct_count = np.array([one.column for one in distinct], np.intp)
@@ -114,24 +111,24 @@ class BreachBounds:
         self._largest = [(place, one.name) for place, one in enumerate(distinct) if is_largest(one.name)]
         self._sets = [SETS.index(distinct[place].keys) for place, _ in self._largest]
         self._distinct_floor = np.array([[int(one.divisor)] for one in distinct], np.int64)
-        self._sure = {
-            number: sure._replace(numerator=int(place[sure.numerator]), denominator=int(place[sure.denominator]))
-            for number, sure in self._sure.items()
-        }
+        return place
 
-    def _waiting_for_uses(
-        self, lines: Sequence[Line], of_evaluation: Sequence[int], starts: Sequence[int]
-    ) -> list[tuple[int, int, float]]:
-        """The rules that wait for a largest count: the evaluation, the place of the count, and what it must exceed."""
+    def _wait_for_uses(self, lines: Sequence[Line], of_evaluation: Sequence[int], starts: Sequence[int]) -> None:
+        """Find the rules that wait for a largest count: the evaluation, the place of the count, what it must exceed."""
         largest = [one for one in self._terms.distinct if is_largest(one.name)]
         place_of = {self._terms.distinct[one]: place for place, one in enumerate(largest)}
         ceiling = [SURE_FROM if one.name == WIDEST else inf for one in largest]
-        return [
+        waiting = [
             (number, place_of[lines[row].high], min(lines[row].low_factor, ceiling[place_of[lines[row].high]]))
             for number, (start, stop) in enumerate(pairwise([*starts, len(of_evaluation)]))
             for row in of_evaluation[start:stop]
             if lines[row].low == ONE and lines[row].high in place_of
         ]
+        self._uses_number = np.array([number for number, _, _ in waiting], np.intp)
+        self._uses_term = np.array([term for _, term, _ in waiting], np.intp)
+        self._uses_limit = np.array([[limit] for _, _, limit in waiting])
+        of_set = np.array([self._sets[term] for _, term, _ in waiting], np.intp)
+        self._uses_rows = {which: np.flatnonzero(of_set == which) for which in np.unique(of_set).tolist()}
 
     # Evaluating -----------------------------------------------------------------------------------------------------
 
@@ -162,18 +159,21 @@ class BreachBounds:
         lines = np.clip(np.floor(need * pace - self._slower) + 1.0, 1.0, NEVER)
         lines[holds] = 0.0
         calls: Floats = np.maximum.reduceat(lines[self._of_evaluation], self._starts, axis=0)
-        for number, sure in self._sure.items():
-            rows = np.flatnonzero(calls[number] == 0)
-            if len(rows):
-                calls[number, rows] = _until_sure(sure, low[sure.numerator, rows], low[sure.denominator, rows])
-        uses = np.full((len(SETS), len(who)), NEVER)
-        for number, term, limit in self._by_uses:
-            wait = np.floor(limit - largest[term]) + 1.0
-            # A rule waits for whatever is likely to take longer.
-            waits, which = (wait >= 1) & (wait * _CALLS_PER_USE > calls[number]), self._sets[term]
-            uses[which, waits] = np.minimum(uses[which, waits], wait[waits])
-            calls[number, waits] = NEVER
-        return CallsNeeded(calls, uses)
+        self._sure.wait(calls, low)
+        return CallsNeeded(calls, self._wait_by_uses(calls, largest))
+
+    def _wait_by_uses(self, calls: Floats, largest: Counts) -> Floats:
+        """Let rules wait for uses of one key, ``[set, k]``, instead of ``calls`` if that is likely to take longer."""
+        uses = np.full((len(SETS), calls.shape[1]), NEVER)
+        if len(self._uses_number):
+            wait = np.floor(self._uses_limit - largest[self._uses_term]) + 1.0
+            waits = (wait >= 1) & (wait * _CALLS_PER_USE > calls[self._uses_number])
+            wait[~waits] = NEVER
+            for which, rows in self._uses_rows.items():
+                uses[which] = wait[rows].min(axis=0)
+            rule, who = np.nonzero(waits)
+            calls[self._uses_number[rule], who] = NEVER
+        return uses
 
     def _bounds(self, who: Rows) -> tuple[Floats, Floats, Counts]:
         """The lower and upper bounds of each term, ``[term, k]``; and of each largest count, by uses alone."""
@@ -226,17 +226,3 @@ def _calls_per_unit(rate: Floats) -> Floats:
 def _least(line: Line) -> float:
     """The calls that a condition on a count needs at least. An estimate from a sample may be larger than the count."""
     return min(floor(line.low_factor / (2 if line.counted else 1)) + 1, NEVER)
-
-
-def _until_sure(sure: SureBound, numerator: Floats, denominator: Floats) -> Floats:
-    """The calls that each tenant needs before the bound may be beyond the threshold, 0 if it may be now."""
-    limit = sure.sign * sure.threshold - _ROUNDING
-    beyond = sure.sign * bound(numerator, denominator, sure.z, sure.sign) > limit
-    if sure.constant and sure.sign > 0:  # more calls only make complaints rarer, unless there are more of these
-        return np.where(beyond, 0.0, np.where(numerator < denominator, NEVER, 1.0))
-    more = _PROBES[:, None]
-    raised = numerator + (more if sure.sign > 0 else 0.0)
-    then = sure.sign * bound(raised, denominator + more, sure.z, sure.sign) > limit
-    waits = np.where(np.logical_or.accumulate(then, axis=0), 1.0, more + 1).max(axis=0)
-    found: Floats = np.where(beyond, 0.0, waits)
-    return found

@@ -19,6 +19,10 @@ ONE: Final = 0
 """The index of a term that is always 1."""
 HUGE: Final = 1e100
 """No count and no quotient of counts comes near it."""
+NEVER: Final = 1e15
+"""The calls that a rule needs which no number of calls makes a tenant break."""
+ROUNDING: Final = 1e-9
+"""More than the rounding of a ratio: a line may hold where a condition does not, not the reverse."""
 _UPWARDS = ("above", "at_least")
 
 

@@ -133,7 +133,7 @@ class EarlyAlerts:
         if tenant is None:
             return calls
         called, times = np.unique(tenant, return_counts=True)
-        near = self._suspects.near(called, times)
+        near = self._suspects.near(called.astype(np.intp), times)
         return int(near.sum()) + self._firing.among(called[~near].tolist()) + calls // _CALLS_A_TENANT
 
     def catch_up(self) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.alerts.breach_bounds import NEVER, BreachBounds
-from monitor.core.alerts.breach_lines import Evaluation
+from monitor.core.alerts.breach_bounds import BreachBounds
+from monitor.core.alerts.breach_lines import NEVER, Evaluation
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.alerts.early_windows import EarlyWindows
 from monitor.core.calls.new_calls import NewCalls
