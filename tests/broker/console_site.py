@@ -93,6 +93,14 @@ def press(browser: Any, key: str) -> None:
     ActionChains(browser).send_keys(key).perform()
 
 
+# What fits on a phone, because its rows become cards, or because it was made to: nothing of it may be cut off.
+_CUT = """
+return [...document.querySelectorAll('.top nav, .scroll:has(> table.cards)')]
+  .filter(one => one.scrollWidth > one.clientWidth + 1)
+  .map(one => (one.innerText || one.tagName).slice(0, 200));
+"""
+
+
 def inaccessible(browser: Any, name: str) -> list[str]:
     """What keeps people from the page that is shown, in both schemes, on a wide screen and on a phone."""
     found = []
@@ -104,4 +112,6 @@ def inaccessible(browser: Any, name: str) -> list[str]:
             found += [f"{shown}: {one}" for one in axe.violations(browser)]
             if browser.execute_script("return document.documentElement.scrollWidth") > width:
                 found.append(f"{shown}: scrolls sideways")
+            if width < 500:
+                found += [f"{shown}: {one} scrolls sideways" for one in browser.execute_script(_CUT)]
     return found + [f"{name}: {entry['message']}" for entry in browser.get_log("browser")]
