@@ -1,6 +1,6 @@
 """The case: what was found, what a verdict will do, and the verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 
@@ -98,11 +98,7 @@ async def assign(
 ) -> Response:
     """Assign the case to oneself, to another reviewer, or to nobody."""
     work = partial(claims.assign, ids=[case_id], to=assignee_of(to, user), by=user, now_ms=context.clock())
-    try:
-        await context.write(work)
-    except CaseRefused as error:
-        return await _refused(request, case_id, user, context, error)
-    return _to(case_id)
+    return await _written(request, case_id, user, context, work)
 
 
 @router.post("/cases/{case_id}/notes")
@@ -116,13 +112,8 @@ async def note(
 ) -> Response:
     """Add a note, or record an appeal that came by mail."""
     chosen: Literal["note", "appeal"] = "appeal" if kind == "appeal" else "note"
-    try:
-        await context.write(
-            partial(claims.add_note, case_id=case_id, text=text, by=user, now_ms=context.clock(), kind=chosen)
-        )
-    except CaseRefused as error:
-        return await _refused(request, case_id, user, context, error)
-    return _to(case_id, "#notes")
+    work = partial(claims.add_note, case_id=case_id, text=text, by=user, now_ms=context.clock(), kind=chosen)
+    return await _written(request, case_id, user, context, work, "#notes")
 
 
 @router.post("/cases/{case_id}/verdict")
@@ -152,11 +143,8 @@ async def verdict(
 @router.post("/cases/{case_id}/verdicts/{number}/cancel")
 async def cancel(request: Request, case_id: str, number: Number, user: Decider, context: Context) -> Response:
     """Cancel a verdict that is not sent yet."""
-    try:
-        await context.write(partial(verdicts.cancel, number=number, by=user, now_ms=context.clock()))
-    except CaseRefused as error:
-        return await _refused(request, case_id, user, context, error)
-    return _to(case_id)
+    work = partial(verdicts.cancel, number=number, by=user, now_ms=context.clock())
+    return await _written(request, case_id, user, context, work)
 
 
 @router.post("/cases/{case_id}/verdicts/{number}/approve")
@@ -172,11 +160,7 @@ async def approve(
     work = partial(
         verdicts.approve, number=number, by=user, reason=reason, rules=rules_of(context), now_ms=context.clock()
     )
-    try:
-        await context.write(work)
-    except CaseRefused as error:
-        return await _refused(request, case_id, user, context, error)
-    return _to(case_id)
+    return await _written(request, case_id, user, context, work)
 
 
 @router.post("/cases/{case_id}/verdicts/{number}/decline")
@@ -189,11 +173,8 @@ async def decline(
     reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Refuse a ban as the second person."""
-    try:
-        await context.write(partial(verdicts.decline, number=number, by=user, reason=reason, now_ms=context.clock()))
-    except CaseRefused as error:
-        return await _refused(request, case_id, user, context, error)
-    return _to(case_id)
+    work = partial(verdicts.decline, number=number, by=user, reason=reason, now_ms=context.clock())
+    return await _written(request, case_id, user, context, work)
 
 
 @router.post("/cases/{case_id}/export")
@@ -283,6 +264,17 @@ def _unshown_ids(view: CaseView) -> dict[str, list[str]]:
     shown = {(name, each[name]) for each in records if (name := _SHOWN.get(each["type"])) is not None}
     evidence = view.event.data.evidence
     return {kind: [id for id in getattr(evidence, kind) if (kind[:-1], id) not in shown] for kind in EVIDENCE}
+
+
+async def _written(
+    request: Request, case_id: str, user: User, context: Context, work: Callable[[Connection], object], anchor: str = ""
+) -> Response:
+    """Do ``work``, and show the case again; or say why it is refused."""
+    try:
+        await context.write(work)
+    except CaseRefused as error:
+        return await _refused(request, case_id, user, context, error)
+    return _to(case_id, anchor)
 
 
 async def _refused(request: Request, case_id: str, user: User, context: Context, why: str | CaseRefused) -> Response:
