@@ -60,7 +60,7 @@ class KafkaGroupReader:
         except KafkaError as error:
             raise translate_error(error, f"as member of group {self._group}") from None
         if fetching_has_ended(client):
-            raise PermanentError("fetching has ended by an error in the client")
+            raise PermanentError("fetching has ended with an error in the client")
         fetched = {}
         for tp, records in batches.items():
             stop = position(client, tp)

@@ -26,7 +26,7 @@ class DamageRetries:
         times = times + 1 if offset == torn.offset else 1
         if times < TRIES:
             self._found[torn.tp] = torn.offset, times
-            _log.warning("fetching again what came damaged: %s", torn)
+            _log.warning("fetching damaged data again: %s", torn)
             return None
         self._found.pop(torn.tp, None)
         return CorruptLog(TP(*torn.tp), torn.offset, torn.why, torn.last, torn.raw)

@@ -155,7 +155,7 @@ class OwnerBanFeed:
     def _failed(self, why: str | None) -> None:
         loop, telemetry = asyncio.get_running_loop(), self._context.telemetry
         if why is not None and self._failed_s is None:
-            log.warning("the topic of owners cannot be read; partitions decide on without it", why=why)
+            log.warning("the topic of owners cannot be read; partitions continue to decide without it", why=why)
             self._failed_s, self._failed_ms = loop.time(), self._context.now_ms()
         if why is None and self._failed_s is not None:
             log.info("the topic of owners can be read again")
