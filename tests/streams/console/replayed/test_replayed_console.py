@@ -88,7 +88,8 @@ async def served(tmp_path: Path, settings: Settings) -> AsyncIterator[Served]:
     files = files_in(tmp_path)
     judged = judge(files.inputs, tmp_path / "out")
     port = free_ports(1)[0]
-    async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", headers={"accept-language": "en"}) as client:
+    address, english = f"http://{HOST}:{port}", {"accept-language": "en"}
+    async with httpx.AsyncClient(base_url=address, headers=english, timeout=PATIENCE_S) as client:
         served = Served(files, judged, client)
         task = asyncio.create_task(run_replayed(settings, Replayed(files, judged, 1_000), port, served.show))
         async with asyncio.timeout(PATIENCE_S):
