@@ -14,6 +14,7 @@ from streams.settings.types import (
     AppendedFile,
     DatabaseUrl,
     File,
+    Host,
     Issuer,
     KafkaName,
     Link,
@@ -137,7 +138,7 @@ class Settings(BaseSettings):
     """The event time from which a new state decides; earlier records only count ([canary.md](../guides/canary.md))."""
 
     # The process: HTTP endpoints, shutdown, logs and metrics.
-    web_host: str = "127.0.0.1"
+    web_host: Host = "127.0.0.1"
     """The address of the HTTP endpoints `/healthz`, `/readyz` and `/metrics`."""
     web_port: Annotated[int, whole(1, 65535)] = 6066
     """The worker's port."""

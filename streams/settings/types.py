@@ -14,6 +14,7 @@ _YEAR_1990_MS: Final = 631_152_000_000
 _YEAR_2100_MS: Final = 4_102_444_800_000
 _LONGEST_TOPIC: Final = 249  # Kafka's limit
 _OURS: Final = len("dead-letter")
+_LONGEST_HOST: Final = 253
 
 
 def duration(least: int, most: int) -> BeforeValidator:
@@ -107,11 +108,34 @@ def _topic_prefix(value: object) -> str:
     return text
 
 
+def _is_host_name(text: str) -> bool:
+    """Whether a name can be looked up. Python raises no OSError for an empty or too long label, but a UnicodeError."""
+    if not text.isascii():
+        try:
+            text = text.encode("idna").decode()
+        except UnicodeError:
+            return False
+    return (
+        len(text) <= _LONGEST_HOST and re.fullmatch(r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?", text) is not None
+    )
+
+
+def _host(value: object) -> str:
+    text = str(value).strip()
+    if not _is_host_name(text) and not re.fullmatch(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%\w+)?", text):
+        raise ValueError(f"`{text}` is not a host; expected the name or the address of one, such as 127.0.0.1")
+    return text
+
+
 def _servers(value: object) -> str:
     servers = [server.strip() for server in str(value).split(",")]
     for server in servers:
-        _, _, port = server.rpartition(":")
-        if not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5}", server) or not 0 < int(port) < 65536:
+        host, _, port = server.rpartition(":")
+        if (
+            not re.fullmatch(r"[0-9]{1,5}", port)
+            or not 0 < int(port) < 65536
+            or not (re.fullmatch(r"\[[0-9A-Fa-f:.]+\]", host) or _is_host_name(host))
+        ):
             raise ValueError(f"`{server}` is not a server; expected HOST:PORT, several separated by commas")
     return ",".join(servers)
 
@@ -241,6 +265,7 @@ CONSOLE_ROLES: Final = ("viewer", "reviewer", "policy_owner", "auditor", "admin"
 Partitioner = Literal["murmur2", "crc32"]
 KafkaName = Annotated[str, BeforeValidator(_name)]
 TopicPrefix = Annotated[str, BeforeValidator(_topic_prefix)]
+Host = Annotated[str, BeforeValidator(_host)]
 Servers = Annotated[str, BeforeValidator(_servers)]
 Moment = Annotated[int | None, BeforeValidator(_moment)]
 File = Annotated[Path | None, BeforeValidator(_file)]

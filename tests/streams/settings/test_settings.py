@@ -163,6 +163,12 @@ def test_all_faults_come_at_once_each_with_what_would_be_right(given: dict[str, 
         ("BOOTSTRAP_SERVERS", "kafka:0", "`kafka:0` is not a server"),
         ("BOOTSTRAP_SERVERS", "kafka:9092,,", "`` is not a server"),
         ("BOOTSTRAP_SERVERS", "SSL://kafka:9092", "expected HOST:PORT"),
+        ("BOOTSTRAP_SERVERS", "kafka..example.com:9092", "`kafka..example.com:9092` is not a server"),
+        ("BOOTSTRAP_SERVERS", f"{'k' * 64}:9092", "expected HOST:PORT"),
+        ("BOOTSTRAP_SERVERS", "\u5361" * 64 + ":9092", "expected HOST:PORT"),
+        ("BOOTSTRAP_SERVERS", "kafka:\u0661", "expected HOST:PORT"),
+        ("WEB_HOST", "0.0.0..0", "`0.0.0..0` is not a host; expected the name or the address"),
+        ("WEB_HOST", "http://localhost", "is not a host"),
         ("SECURITY", "TLS", "expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
         ("SASL_MECHANISM", "GSSAPI", "expected one of SCRAM-SHA-512, SCRAM-SHA-256, PLAIN"),
         ("PARTITIONER", "random", "expected one of murmur2, crc32"),
@@ -184,6 +190,16 @@ def test_each_mistake_is_named(given: dict[str, str], name: str, value: str, say
     (fault,) = faults()
     assert fault.startswith(f"CALLWARDEN_{name}: ")
     assert says in fault
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "kafka-0.kafka_1.svc.", "\u5361\u592b\u5361.example", "[::1]"]
+)
+def test_names_and_addresses_are_hosts(given: dict[str, str], host: str) -> None:
+    given["BOOTSTRAP_SERVERS"] = f"{host}:9092"
+    given["WEB_HOST"] = host.strip("[]")
+    settings = load()
+    assert (settings.bootstrap_servers, settings.web_host) == (f"{host}:9092", host.strip("[]"))
 
 
 def test_certificates_need_tls_and_a_key_its_certificate(given: dict[str, str], tmp_path: Path) -> None:
