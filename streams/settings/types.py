@@ -158,9 +158,17 @@ def _appended(value: object) -> Path | None:
     return path
 
 
+def _names_hosts(url: str) -> bool:
+    """Whether each host that an address names can be looked up; it may name none, or several separated by commas."""
+    found = re.match(r"[a-z]+://(?:[^:/]*(?::[^@]*)?@)?([^/?]*)", url)  # as SQLAlchemy reads it
+    places = found[1].rpartition("@")[2].split(",") if found else []
+    hosts = [re.sub(":[^:]*$", "", each) for each in places]
+    return all(not each or each[0] in "[%" or _is_host_name(each) for each in hosts)
+
+
 def _database(value: object) -> SecretStr:
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|postgresql://\S+", text):
+    if not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|postgresql://\S+", text) or not _names_hosts(text):
         # Not shown: it may hold a password.
         raise ValueError(
             "not the address of a database; expected sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
@@ -170,7 +178,8 @@ def _database(value: object) -> SecretStr:
 
 def _table_database(value: object) -> SecretStr | None:
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
-    if text and not re.fullmatch(r"sqlite:///(?!:memory:)[^?]+|(postgres|postgresql|mysql|mariadb)://\S+", text):
+    form = r"sqlite:///(?!:memory:)[^?]+|(postgres|postgresql|mysql|mariadb)://\S+"
+    if text and not (re.fullmatch(form, text) and _names_hosts(text)):
         # Not shown: it may hold a password.
         raise ValueError(
             "not the address of a database; expected postgresql://USER:PASSWORD@HOST/NAME, mysql://... or sqlite:///FILE"

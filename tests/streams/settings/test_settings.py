@@ -167,6 +167,8 @@ def test_all_faults_come_at_once_each_with_what_would_be_right(given: dict[str, 
         ("BOOTSTRAP_SERVERS", f"{'k' * 64}:9092", "expected HOST:PORT"),
         ("BOOTSTRAP_SERVERS", "\u5361" * 64 + ":9092", "expected HOST:PORT"),
         ("BOOTSTRAP_SERVERS", "kafka:\u0661", "expected HOST:PORT"),
+        ("LEDGER_DATABASE", "postgresql://ledger:x@db..example.com/calls", "not the address of a database"),
+        ("FOLLOW_DATABASE", "mysql://kamailio:x@db..example.com/kamailio", "not the address of a database"),
         ("WEB_HOST", "0.0.0..0", "`0.0.0..0` is not a host; expected the name or the address"),
         ("WEB_HOST", "http://localhost", "is not a host"),
         ("SECURITY", "TLS", "expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
@@ -200,6 +202,15 @@ def test_names_and_addresses_are_hosts(given: dict[str, str], host: str) -> None
     given["WEB_HOST"] = host.strip("[]")
     settings = load()
     assert (settings.bootstrap_servers, settings.web_host) == (f"{host}:9092", host.strip("[]"))
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["/calls", "db/calls", "u:p%40[@db:5432/calls", "u:p/q@db,db-2:5433/calls", "[::1]/calls", "u@/calls?host=/run"],
+)
+def test_places_of_databases(given: dict[str, str], place: str) -> None:
+    given["LEDGER_DATABASE"] = f"postgresql://{place}"
+    assert load().ledger_database.get_secret_value() == f"postgresql://{place}"
 
 
 def test_certificates_need_tls_and_a_key_its_certificate(given: dict[str, str], tmp_path: Path) -> None:
