@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls import native_strings
 from monitor.core.calls.string_column import StringColumn
 
 U64 = NDArray[np.uint64]
@@ -120,6 +121,8 @@ def text_keys(texts: Sequence[str] | Texts, salts: U64) -> U64:
 
 def hashes(strings: StringColumn) -> U64:
     """A hash of each string. Equal strings have equal hashes; others may collide."""
+    if native_strings.enabled:
+        return native_strings.hashes(strings.block, strings.start, strings.size)
     found = np.empty(len(strings), np.uint64)
     for rows, matrix in strings.by_size():
         found[rows] = _hash_rows(matrix, np.zeros(len(rows), np.uint64))

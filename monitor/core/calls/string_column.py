@@ -6,6 +6,8 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls import native_strings
+
 Column = TypeVar("Column", bound="StringColumn | NDArray[Any]")
 _FITS = 2**31
 _AT_ONCE = 16_384  # strings copied at once: copying a byte needs an 8-byte index
@@ -57,6 +59,8 @@ class StringColumn:
 
     def packed(self) -> "StringColumn":
         """The same strings, copied to a contiguous block."""
+        if native_strings.enabled:
+            return StringColumn.in_row(native_strings.pack(self.block, self.start, self.size), self.size)
         start, old, parts = _starts(self.size), np.frombuffer(self.block, np.uint8), []
         for first in range(0, len(self), _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)

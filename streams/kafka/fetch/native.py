@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls import native_strings
 from monitor.core.rules import native_measures
 from monitor.core.windows.distinct import native_keys
 from monitor.decoding import native as decoding
@@ -33,6 +34,7 @@ def built() -> bool:
 def missing() -> list[str]:
     """The extensions that are not used by this process, so that Python does their work."""
     in_use = {
+        "monitor.core.calls._strings": native_strings.enabled,
         "monitor.core.rules._measures": native_measures.enabled,
         "monitor.core.windows.distinct._keys": native_keys.enabled,
         "monitor.decoding._calls": decoding.enabled,
