@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.tenants.dirty import DirtyTenants
+from monitor.core.windows import native_sums
 
 Sums = NDArray[np.int64]
 
@@ -22,6 +23,7 @@ class RunningSums:
     def __init__(self, window_ms: int, fields: Sequence[int]) -> None:
         self.window_ms = window_ms
         self._fields = sorted({0, *fields})
+        self._columns = np.array(self._fields, np.int32)
         self._row = {field: row for row, field in enumerate(self._fields)}
         self._sums: Sums = np.zeros((len(self._fields), 0), np.int64)
         self._inside: deque[tuple[int, NDArray[np.int32], NDArray[np.signedinteger]]] = deque()
@@ -34,19 +36,26 @@ class RunningSums:
         if not len(tenant):
             return
         self._reach(tenants)
-        mine = sums.T[self._fields]
-        self._add(tenant, mine)
-        self.records += int(mine[0].sum())
+        if native_sums.enabled:
+            mine, records, largest = native_sums.enter(self._sums, self._columns, tenant, sums)
+        else:
+            mine = sums.T[self._fields]
+            self._add(tenant, mine)
+            records, largest = int(mine[0].sum()), int(mine.max())
+        self.records += records
         # Windows hold up to a month of panes, so keep their sums at the narrowest dtype.
-        self._inside.append((start_ms, tenant, mine.astype(np.min_scalar_type(-1 - int(mine.max())))))
+        self._inside.append((start_ms, tenant, mine.astype(np.min_scalar_type(-1 - largest))))
         self._changed(tenant)
 
     def leave(self, before_ms: int) -> None:
         """Remove the panes that begin before ``before_ms``, the window start."""
         while self._inside and self._inside[0][0] < before_ms:
             _, tenant, mine = self._inside.popleft()
-            self._add(tenant, -mine)
-            self.records -= int(mine[0].sum())
+            if native_sums.enabled:
+                self.records -= native_sums.leave(self._sums, tenant, mine)
+            else:
+                self._add(tenant, -mine)
+                self.records -= int(mine[0].sum())
             self._changed(tenant)
 
     def _add(self, tenant: NDArray[np.int32], mine: NDArray[np.signedinteger]) -> None:
@@ -84,6 +93,11 @@ class RunningSums:
         """The sums of all fields for some tenants, ascending: ``[field, k]``."""
         self._reach(int(who[-1]) + 1)
         return self._sums.take(who, axis=1)
+
+    def of_all(self, tenants: int) -> Sums:
+        """The sums of all fields for at least ``tenants`` tenants, ``[field, tenant]``, where they are."""
+        self._reach(tenants)
+        return self._sums
 
     def field(self, number: int, tenants: int) -> Sums:
         """The sum of one field for each tenant, ``[tenants]``."""

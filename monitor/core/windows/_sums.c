@@ -1,0 +1,136 @@
+/* Adds panes to the running sums of a window, and subtracts them: what `running_sums.py` does with numpy, in one pass.
+ * With thin traffic a pane has few tenants, and the calls of numpy are the cost.
+ *
+ * All memory is the caller's. Sizes, alignment and indices are checked before the first write. The GIL is
+ * released for many tenants.
+ */
+#define Py_LIMITED_API 0x030B0000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+
+#define MANY_ROWS 500 /* the GIL is released for more; as in numpy */
+
+static int refused(const char *why)
+{
+    PyErr_SetString(PyExc_ValueError, why);
+    return 0;
+}
+
+/* Whether a buffer holds `count` items of `size` bytes, aligned for it. */
+static int holds(const Py_buffer *buffer, Py_ssize_t size, Py_ssize_t count)
+{
+    if (buffer->itemsize != size || (uintptr_t)buffer->buf % (uintptr_t)size)
+        return refused("a column does not fit: expected aligned items of its size");
+    if (buffer->len / size != count) return refused("the columns do not fit each other");
+    return 1;
+}
+
+static int tenants_below(const int32_t *tenant, Py_ssize_t rows, Py_ssize_t tenants)
+{
+    for (Py_ssize_t row = 0; row < rows; row++)
+        if (tenant[row] < 0 || tenant[row] >= tenants) return refused("there is no such tenant");
+    return 1;
+}
+
+static void released(Py_buffer *buffers, int count)
+{
+    for (int i = 0; i < count; i++) PyBuffer_Release(&buffers[i]);
+}
+
+/* enter(sums, fields, tenant, pane, mine) -> (records, largest): add the fields of a pane, `[g, width]`, to the sums of
+ * these tenants, `[field, tenant]`, and write them to `mine`, `[field, g]`. */
+static PyObject *enter(PyObject *module, PyObject *args)
+{
+    enum { SUMS, FIELDS, TENANT, PANE, MINE, BUFFERS };
+    Py_buffer of[BUFFERS] = {{0}};
+    PyObject *found = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "w*y*y*y*w*", &of[SUMS], &of[FIELDS], &of[TENANT], &of[PANE], &of[MINE])) return NULL;
+    Py_ssize_t fields = of[FIELDS].len / 4, rows = of[TENANT].len / 4;
+    Py_ssize_t tenants = fields ? of[SUMS].len / 8 / fields : 0, width = rows ? of[PANE].len / 8 / rows : 0;
+    const int32_t *field = of[FIELDS].buf, *tenant = of[TENANT].buf;
+    int fits = holds(&of[SUMS], 8, fields * tenants) && holds(&of[FIELDS], 4, fields) && holds(&of[TENANT], 4, rows)
+               && holds(&of[PANE], 8, rows * width) && holds(&of[MINE], 8, fields * rows) && tenants_below(tenant, rows, tenants);
+    for (Py_ssize_t one = 0; fits && one < fields; one++)
+        if (field[one] < 0 || field[one] >= width) fits = refused("there is no such field");
+    if (fits) {
+        const int64_t *pane = of[PANE].buf;
+        int64_t *sums = of[SUMS].buf, *mine = of[MINE].buf, records = 0, largest = 0;
+        PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
+        for (Py_ssize_t one = 0; one < fields; one++) {
+            for (Py_ssize_t row = 0; row < rows; row++) {
+                int64_t value = pane[row * width + field[one]];
+                mine[one * rows + row] = value;
+                sums[one * tenants + tenant[row]] += value;
+                if (value > largest) largest = value;
+                if (one == 0) records += value;
+            }
+        }
+        if (thread) PyEval_RestoreThread(thread);
+        found = Py_BuildValue("LL", (long long)records, (long long)largest);
+    }
+    released(of, BUFFERS);
+    return found;
+}
+
+#define SUBTRACT(kind)                                                                         \
+    do {                                                                                       \
+        const kind *mine = of[MINE].buf;                                                       \
+        for (Py_ssize_t one = 0; one < fields; one++)                                          \
+            for (Py_ssize_t row = 0; row < rows; row++) {                                      \
+                sums[one * tenants + tenant[row]] -= mine[one * rows + row];                   \
+                if (one == 0) records += mine[row];                                            \
+            }                                                                                  \
+    } while (0)
+
+/* leave(sums, fields, tenant, mine) -> records: subtract what `enter` added, at its width. */
+static PyObject *leave(PyObject *module, PyObject *args)
+{
+    enum { SUMS, TENANT, MINE, BUFFERS };
+    Py_buffer of[BUFFERS] = {{0}};
+    PyObject *found = NULL;
+    Py_ssize_t fields;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "w*ny*y*", &of[SUMS], &fields, &of[TENANT], &of[MINE])) return NULL;
+    Py_ssize_t rows = of[TENANT].len / 4, tenants = fields > 0 ? of[SUMS].len / 8 / fields : 0, size = of[MINE].itemsize;
+    const int32_t *tenant = of[TENANT].buf;
+    if (fields < 0 || (size != 1 && size != 2 && size != 4 && size != 8)) {
+        refused("a column does not fit: expected aligned items of its size");
+    } else if (holds(&of[SUMS], 8, fields * tenants) && holds(&of[TENANT], 4, rows) && holds(&of[MINE], size, fields * rows)
+               && tenants_below(tenant, rows, tenants)) {
+        int64_t *sums = of[SUMS].buf, records = 0;
+        PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
+        switch (size) {
+        case 1: SUBTRACT(int8_t); break;
+        case 2: SUBTRACT(int16_t); break;
+        case 4: SUBTRACT(int32_t); break;
+        default: SUBTRACT(int64_t);
+        }
+        if (thread) PyEval_RestoreThread(thread);
+        found = PyLong_FromLongLong((long long)records);
+    }
+    released(of, BUFFERS);
+    return found;
+}
+
+static PyMethodDef METHODS[] = {{"enter", enter, METH_VARARGS, NULL},
+                                {"leave", leave, METH_VARARGS, NULL},
+                                {NULL, NULL, 0, NULL}};
+
+/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
+#define INTERFACE 1
+
+static int filled(PyObject *module)
+{
+    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
+}
+
+static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
+
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_sums", NULL, 0, METHODS, SLOTS_OF_MODULE, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__sums(void)
+{
+    return PyModuleDef_Init(&MODULE);
+}

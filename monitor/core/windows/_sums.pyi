@@ -1,0 +1,13 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+INTERFACE: int
+
+def enter(
+    sums: NDArray[Any], fields: NDArray[Any], tenant: NDArray[Any], pane: NDArray[Any], mine: NDArray[Any], /
+) -> tuple[int, int]:
+    """Add a pane to sums, and write its fields to ``mine``. Returns its records and the largest number of ``mine``."""
+
+def leave(sums: NDArray[Any], fields: int, tenant: NDArray[Any], mine: NDArray[Any], /) -> int:
+    """Subtract what `enter` added. Returns the records."""

@@ -1,0 +1,38 @@
+"""The extension that adds panes to running sums and subtracts them. Without it, numpy does the same."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.extensions import WANTED, load
+
+if TYPE_CHECKING:
+    from monitor.core.windows import _sums
+else:
+    _sums = load("monitor.core.windows._sums", interface=1)
+
+enabled: bool = _sums is not None and WANTED
+"""Whether the extension is used; tests switch it."""
+
+Sums = NDArray[np.int64]
+
+
+def built() -> bool:
+    """Whether the extension is built for this Python."""
+    return _sums is not None
+
+
+def enter(sums: Sums, fields: NDArray[np.int32], tenant: NDArray[np.int32], pane: Sums) -> tuple[Sums, int, int]:
+    """Add the sums of a pane, ``[g, width]``, to ``sums``, ``[field, tenant]``, for these tenants ``[g]``.
+
+    Returns the fields of the pane, ``[field, g]``, the sum of the first, and the largest number of all.
+    """
+    mine = np.empty((len(fields), len(tenant)), np.int64)
+    records, largest = _sums.enter(sums, fields, tenant, np.ascontiguousarray(pane), mine)
+    return mine, records, largest
+
+
+def leave(sums: Sums, tenant: NDArray[np.int32], mine: NDArray[np.signedinteger]) -> int:
+    """Subtract ``mine``, ``[field, g]``, from ``sums`` for these tenants. Returns the sum of the first field."""
+    return _sums.leave(sums, len(mine), tenant, mine)

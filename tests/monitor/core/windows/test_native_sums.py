@@ -1,0 +1,95 @@
+"""The extension keeps the sums that numpy keeps, and refuses arguments that do not fit."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.shard_samples import MINUTE, T0
+from helpers.thorough import thorough
+from monitor.core.windows import native_sums
+from monitor.core.windows.running_sums import RunningSums
+
+pytestmark = pytest.mark.skipif(not native_sums.built(), reason="the extension is not built")
+
+WIDTH = 5
+LARGEST = (0, 1, 126, 127, 128, 32_767, 32_768, 2**31 - 1, 2**31, 2**40)
+
+
+@pytest.mark.parametrize("seed", thorough(range(200), 40))
+def test_sums_are_those_that_numpy_keeps(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the dtype at which a pane waits until it leaves, and panes that are stored by field."""
+    rng = random.Random(seed)
+    fields = rng.sample(range(WIDTH), rng.randrange(WIDTH))
+    windows = [RunningSums(3 * MINUTE, fields) for _ in range(2)]
+    for number in range(rng.randrange(1, 9)):
+        tenants, start_ms = rng.choice((1, 60, 130, 900)), T0 + number * MINUTE
+        tenant = np.array(sorted(rng.sample(range(tenants), rng.choice((0, 1, tenants // 2, tenants)))), np.int32)
+        largest = rng.choice(LARGEST)
+        pane = np.array([[rng.randint(0, largest) for _ in range(WIDTH)] for _ in tenant], np.int64).reshape(-1, WIDTH)
+        pane = np.asfortranarray(pane) if rng.random() < 0.3 else pane
+        for enabled, window in enumerate(windows):
+            monkeypatch.setattr(native_sums, "enabled", bool(enabled))
+            window.enter(start_ms, tenant, pane, tenants)
+            window.leave(start_ms - 2 * MINUTE)
+        expected, found = windows
+        assert (found.records, found.version) == (expected.records, expected.version)
+        assert found.of_all(900)[:, :900].tolist() == expected.of_all(900)[:, :900].tolist()
+        assert [mine.dtype for _, _, mine in found._inside] == [mine.dtype for _, _, mine in expected._inside]
+
+
+def entering() -> dict[str, Any]:
+    return {
+        "sums": np.zeros((2, 3), np.int64),
+        "fields": np.array([0, 4], np.int32),
+        "tenant": np.array([0, 2], np.int32),
+        "pane": np.ones((2, WIDTH), np.int64),
+        "mine": np.zeros((2, 2), np.int64),
+    }
+
+
+def leaving() -> dict[str, Any]:
+    return {
+        "sums": np.zeros((2, 3), np.int64),
+        "fields": 2,
+        "tenant": np.array([0, 2], np.int32),
+        "mine": np.ones((2, 2), np.int8),
+    }
+
+
+WRONG: dict[str, tuple[str, Any]] = {
+    "narrow sums": ("sums", lambda sums: sums.astype(np.int32)),
+    "sums of no whole tenant": ("sums", lambda sums: np.zeros(5, np.int64)),
+    "a tenant beyond the sums": ("tenant", lambda tenant: tenant + 1),
+    "a negative tenant": ("tenant", lambda tenant: tenant - 1),
+    "wide tenants": ("tenant", lambda tenant: tenant.astype(np.int64)),
+    "more tenants": ("tenant", lambda tenant: np.zeros(3, np.int32)),
+    "no room": ("mine", lambda mine: mine[:, :1].copy()),
+}
+
+
+@pytest.mark.parametrize("which", [*WRONG, "a field beyond the pane", "a negative field", "a narrow pane"])
+def test_a_pane_that_does_not_fit_does_not_enter(which: str) -> None:
+    given = entering()
+    native_sums._sums.enter(*given.values())
+    name, change = WRONG.get(which, ("fields", lambda fields: fields + (1 if "beyond" in which else -1)))
+    if which == "a narrow pane":
+        name, change = "pane", lambda pane: pane.astype(np.int32)
+    given[name] = change(given[name])
+    before = given["sums"].copy()
+    with pytest.raises(ValueError, match=r"fit|such"):
+        native_sums._sums.enter(*given.values())
+    assert (given["sums"] == before).all()
+
+
+@pytest.mark.parametrize("which", [*WRONG, "no number of fields", "a negative number of fields"])
+def test_a_pane_that_does_not_fit_does_not_leave(which: str) -> None:
+    given = leaving()
+    native_sums._sums.leave(*given.values())
+    name, change = WRONG.get(which, ("fields", lambda _: 0 if "no number" in which else -2))
+    given[name] = change(given[name])
+    before = given["sums"].copy()
+    with pytest.raises(ValueError, match=r"fit|such"):
+        native_sums._sums.leave(*given.values())
+    assert (given["sums"] == before).all()
