@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.fields import BIT
+from monitor.core.rules import native_pairs
 from monitor.core.rules.conditions import Floats, Rows
+from monitor.core.rules.native_pairs import TENANT_BITS, NativeCounts, Pairs, RuleConditions
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import bound, quantile
 from monitor.core.tenants.dirty import DirtyTenants, Flags
-from monitor.core.windows.window import SlidingWindow
+from monitor.core.windows.window import Counts, SlidingWindow
 from monitor.policy.metrics import DISTINCT_COUNTS, METRICS
 from monitor.policy.model import Rule
 
 _UPWARDS = ("above", "at_least")
 _NEVER_ABOVE_ATTEMPTS = {"caller_peak", "callee_peak", "callers"}  # not even where they are estimated
 _ONE = 0  # the index of a count that is always 1
-_TENANT_BITS = 32
 _NONE: Rows = np.empty(0, np.intp)
 
 
@@ -85,6 +86,36 @@ class OwnCounts(NamedTuple):
     present: NDArray[np.int32]
 
 
+class _LastPairs:
+    """The pairs of a rule index and a tenant that met all conditions when they were last evaluated."""
+
+    def __init__(self, rules: int) -> None:
+        self._rules = rules
+        self._pairs: Pairs = np.zeros(0, np.int64)  # ascending
+
+    def replace(self, rules: Rows, flags: Flags, met: Pairs) -> None:
+        """Replace the pairs of these rules and the flagged tenants by the pairs ``met``."""
+        if len(self._pairs):
+            evaluated = np.zeros(self._rules, np.bool_)
+            evaluated[rules] = True
+            before, whose = np.divmod(self._pairs, 1 << TENANT_BITS)
+            self._pairs = self._pairs[~(evaluated[before] & flags[whose])]
+        if len(met):
+            self._pairs = np.sort(np.append(self._pairs, met))
+
+    def by_rule(self, rules: Rows) -> dict[int, Rows]:
+        """The tenants of the pairs of these rules, by rule; without rules that have none."""
+        if not len(self._pairs):
+            return {}
+        edges = self._pairs.searchsorted([rules << TENANT_BITS, rules + 1 << TENANT_BITS]).T.tolist()
+        mask = (1 << TENANT_BITS) - 1
+        return {
+            place: self._pairs[start:stop] & mask
+            for place, (start, stop) in zip(rules.tolist(), edges, strict=True)
+            if start < stop
+        }
+
+
 class BatchEvaluator:
     """Evaluates all rules on the sums, distinct counts and complaints of their windows.
 
@@ -129,8 +160,13 @@ class BatchEvaluator:
         self._recover = self._sign[:, 0] * [rule.recover for rule in rules]
         self._sure = np.array([rule.confidence is not None for rule in rules])
         self._quantile = np.array([quantile(rule.confidence or 0.5) for rule in rules])
+        self._rule_conditions = RuleConditions(
+            *(self._numerator, self._denominator, self._divisor, self._scale, self._sign, self._limit),
+            *(self._gate, self._gate_sign, self._gate_limit, self._least, self._present, self._quantile, self._sure),
+        ).packed()
+        self._first_limit = np.ascontiguousarray(self._limit[:, 0])
         self._evaluated = np.zeros(len(rule_states), np.bool_)
-        self._breach = np.zeros(0, np.int64)  # the last result: pairs of rule index and tenant, ascending
+        self._last = _LastPairs(len(rule_states))
 
     def evaluate(self, due: Sequence[int], tenants: int) -> ConditionsMet:
         """Evaluate the rules with the indices ``due``, ascending, for ``tenants`` tenants.
@@ -145,13 +181,24 @@ class BatchEvaluator:
             self._evaluated[rules] = flags[:] = True
         who = np.flatnonzero(flags)
         if not len(who):
-            return ConditionsMet(self._by_rule(rules), set())
+            return ConditionsMet(self._last.by_rule(rules), set())
+        compare = self._compare_natively if native_pairs.enabled else self._compare
+        met, ending = compare(due, tenants, who, self._firing(due, flags))
+        self._last.replace(rules, flags, met)
+        return ConditionsMet(self._last.by_rule(rules), ending)
+
+    def _compare(
+        self, due: Sequence[int], tenants: int, who: Rows, firing: tuple[Rows, Rows]
+    ) -> tuple[Pairs, set[int]]:
+        """The pairs of these rules and tenants that meet all conditions, and the rules with a ``firing`` alert that
+        ends.
+        """
+        rules, (fires, whose) = np.array(due), firing
         counts = self._sums(due, tenants, who)
         with np.errstate(divide="ignore", invalid="ignore"):
             gates = self._others.keys() & self._gate[rules].tolist()
             self._read(counts, gates, tenants, who)
             rule, row = self._enough(counts, rules)
-            fires, whose = self._firing(due, flags)
             # Counts that are not sums cost more, and few tenants have enough calls for a rule.
             self._read(counts, self._read_by(np.append(rule, fires)) - gates, tenants, who)
             if len(rule):
@@ -161,8 +208,28 @@ class BatchEvaluator:
                 kept = self._conditions(counts, rule, row)
                 rule, row = rule[kept], row[kept]
             ends = fires[~self._holds(counts, fires, who.searchsorted(whose), self._recover[fires])]
-        self._remember(rules, flags, rule, who[row])
-        return ConditionsMet(self._by_rule(rules), set(ends.tolist()))
+        return (rule << TENANT_BITS) + who[row], set(ends.tolist())
+
+    def _compare_natively(
+        self, due: Sequence[int], tenants: int, who: Rows, firing: tuple[Rows, Rows]
+    ) -> tuple[Pairs, set[int]]:
+        """As `_compare`, on the counts where they are."""
+        rules, (fires, whose) = np.array(due), firing
+        counts = NativeCounts(self._rule_conditions, self._width, tenants)
+        for window in {self._rule_states[place].window for place in due}:
+            places = self._places[window]
+            counts.give(places.sums.start, window.running_sums.of_all(tenants))
+            if places.present != _ONE:
+                counts.give(places.present, window.present(tenants))
+        gates = self._others.keys() & self._gate[rules].tolist()
+        for place in gates:
+            counts.give(place, self._other(place, tenants))
+        pairs, some = counts.enough(rules, who)
+        for place in self._read_by([*some, *fires.tolist()]) - gates:
+            counts.give(place, self._other(place, tenants))
+        met = pairs[counts.meeting_all(pairs, self._first_limit)]
+        ends = fires[~counts.beyond((fires << TENANT_BITS) + whose, self._recover)]
+        return met, set(ends.tolist())
 
     def counts(self, due: Sequence[int], tenants: int, who: Rows) -> Floats:
         """The counts of the tenants ``who``, ascending, in the windows as they are now, ``[count, tenant]``.
@@ -181,27 +248,6 @@ class BatchEvaluator:
             for column in (self._numerator[:, 0], self._denominator[:, 0], self._divisor[:, 0], self._present)
         )
         return OwnCounts(numerator, denominator, divisor, present)
-
-    def _remember(self, rules: Rows, flags: Flags, rule: Rows, tenant: Rows) -> None:
-        """Replace the result for these rules and the flagged tenants by these pairs of rule and tenant."""
-        if len(self._breach):
-            evaluated = np.zeros(len(self._rule_states), np.bool_)
-            evaluated[rules] = True
-            before, whose = np.divmod(self._breach, 1 << _TENANT_BITS)
-            self._breach = self._breach[~(evaluated[before] & flags[whose])]
-        if len(rule):
-            self._breach = np.sort(np.append(self._breach, (rule << _TENANT_BITS) + tenant))
-
-    def _by_rule(self, rules: Rows) -> dict[int, Rows]:
-        if not len(self._breach):
-            return {}
-        edges = self._breach.searchsorted([rules << _TENANT_BITS, rules + 1 << _TENANT_BITS]).T.tolist()
-        mask = (1 << _TENANT_BITS) - 1
-        return {
-            place: self._breach[start:stop] & mask
-            for place, (start, stop) in zip(rules.tolist(), edges, strict=True)
-            if start < stop
-        }
 
     # Counts are ``[count, k]`` for the k tenants under evaluation. A pair is a rule index and one of these k.
 
@@ -255,10 +301,14 @@ class BatchEvaluator:
     def _read(self, counts: Floats, places: Iterable[int], tenants: int, who: Rows) -> None:
         """Fill in the counts at these indices, which are not sums."""
         for place in places:
-            window, metric, rule, below = self._others[place]
-            count = window.measure(metric, rule, tenants)[below]
-            assert count is not None
-            counts[place] = count[who]
+            counts[place] = self._other(place, tenants)[who]
+
+    def _other(self, place: int, tenants: int) -> Counts:
+        """The count at an index that is not a sum, of each tenant."""
+        window, metric, rule, below = self._others[place]
+        count = window.measure(metric, rule, tenants)[below]
+        assert count is not None
+        return count
 
     def _read_by(self, rules: Sequence[int] | Rows) -> set[int]:
         """The indices of the counts that any of these rules needs and that are not sums."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls import native_strings
-from monitor.core.rules import native_measures
+from monitor.core.rules import native_measures, native_pairs
 from monitor.core.windows import native_sums
 from monitor.core.windows.distinct import native_keys
 from monitor.decoding import native as decoding
@@ -37,6 +37,7 @@ def missing() -> list[str]:
     in_use = {
         "monitor.core.calls._strings": native_strings.enabled,
         "monitor.core.rules._measures": native_measures.enabled,
+        "monitor.core.rules._pairs": native_pairs.enabled,
         "monitor.core.windows._sums": native_sums.enabled,
         "monitor.core.windows.distinct._keys": native_keys.enabled,
         "monitor.decoding._calls": decoding.enabled,

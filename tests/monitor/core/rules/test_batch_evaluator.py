@@ -11,6 +11,7 @@ import pytest
 
 from helpers.shard_samples import HOUR, MINUTE, OUTCOMES, T0, cdr, columns, policy_of
 from monitor.core.calls.fields import FieldLayout
+from monitor.core.rules import native_pairs
 from monitor.core.rules.batch_evaluator import BatchEvaluator
 from monitor.core.rules.conditions import evaluate_view, rule_view
 from monitor.core.rules.rule_state import RuleState
@@ -107,9 +108,10 @@ class Complaints:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int) -> None:
+def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each end of a step, for any earlier evaluations; the result of one evaluation is the state of the next."""
     print(f"seed {seed}")
+    monkeypatch.setattr(native_pairs, "enabled", native_pairs.built() and seed % 2 == 0)
     rng = random.Random(seed)
     policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])
     layout = FieldLayout.of(policy.params, policy.rules)
@@ -156,9 +158,11 @@ def keep_up(rng: random.Random, rule_state: RuleState) -> None:
     rule_state.firing.load({tenant: ActiveAlert(T0) for tenant in active})
 
 
+@pytest.mark.parametrize("native", [True, False])
 def test_counts_that_cost_more_are_read_only_where_a_tenant_has_enough_attempts(
-    monkeypatch: pytest.MonkeyPatch,
+    native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(native_pairs, "enabled", native_pairs.built() and native)
     rule = {"id": "peak", "behaviour": "blind_calling", "metric": "caller_peak", "mode": "shadow"}
     rule |= {"window": "1h", "step": "5m", "recover": 1}
     policy = policy_of(rules=[rule | {"above": 100_000}, rule | {"id": "low", "above": 2}])
