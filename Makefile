@@ -27,7 +27,7 @@ COMPILE := pip compile -q --universal --python-version 3.11 --fork-strategy fewe
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo live lint test test-services test-all-pythons sanitize soak bench schemas metrics lock vendor tools clean
+.PHONY: help setup demo live lint test test-services test-all-pythons sanitize soak bench peers schemas metrics lock vendor tools clean
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -78,6 +78,9 @@ soak: setup tools sanitize ## The long suites, against real services, too: what 
 
 bench: setup ## Measure speed, memory and CPU time by phase; ARGS are passed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
+
+peers: setup ## Install the frameworks that `make bench ARGS='--only peers'` compares with: Bytewax, Kafka Streams, Quix Streams.
+	PYTHONPATH=tests $(BIN)/python -m bench.peers.catalogue
 
 schemas: setup ## Generate the JSON Schemas, the AsyncAPI document, the conformance pack for billing and the resolved built-in policy.
 	$(BIN)/python -m monitor.policy.built_in

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 VERSION = "4.4.0"
@@ -66,24 +67,31 @@ def fetch(folder: Path = FOLDER) -> Path:
 
     Raises `MissingJars` if Maven is missing or cannot fetch them.
     """
-    jars = folder / VERSION
+    return fetch_artifacts(folder / VERSION, _DEPENDENCIES, "Kafka", VERSION)
+
+
+def fetch_artifacts(jars: Path, artifacts: Sequence[tuple[str, str, str]], product: str, version: str) -> Path:
+    """Fetch these artifacts (group, name, version) and what they need into the folder ``jars``, unless it exists.
+
+    Raises `MissingJars` if Maven is missing or cannot fetch them.
+    """
     if jars.is_dir():
         return jars
     maven = shutil.which("mvn")
     if maven is None:
         raise MissingJars(
-            f"Kafka's jars are not in {jars}, and there is no `mvn` on PATH to fetch them; {_ON_DEBIAN} maven"
+            f"{product}'s jars are not in {jars}, and there is no `mvn` on PATH to fetch them; {_ON_DEBIAN} maven"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    jars.parent.mkdir(parents=True, exist_ok=True)
     # Renamed only when complete, so that an interrupted fetch, or two at a time, leave no incomplete folder.
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(dir=jars.parent) as scratch:
         pom, new = Path(scratch) / "pom.xml", Path(scratch).absolute() / "jars"
-        pom.write_text(_POM.format("\n".join(_DEPENDENCY.format(*each) for each in _DEPENDENCIES)), "utf-8")
+        pom.write_text(_POM.format("\n".join(_DEPENDENCY.format(*each) for each in artifacts)), "utf-8")
         command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={new}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             reason = next((line for line in done.stdout.splitlines() if "ERROR" in line), "it gave no reason")
-            raise MissingJars(f"Maven could not fetch Kafka {VERSION} into {jars}: {reason}")
+            raise MissingJars(f"Maven could not fetch {product} {version} into {jars}: {reason}")
         try:
             new.rename(jars)
         except OSError:

@@ -125,11 +125,23 @@ async def create_logs(deployment: Deployment, topics: Sequence[str]) -> None:
 
 
 async def delete_outputs(deployment: Deployment) -> None:
-    """Delete the output topics, and the topics that begin with the application id, to spare disk and broker."""
+    """Delete the output topics, and those that a peer made, to spare disk and broker."""
     async with _admin(deployment) as admin:
         mine = {*map(deployment.names.output, OUTPUTS)}
-        topics = [name for name in await admin.list_topics() if name in mine or name.startswith(deployment.application)]
+        topics = [name for name in await admin.list_topics() if name in mine or _is_of_peer(name, deployment)]
         await admin.delete_topics(topics)
+
+
+async def changelog_bytes(deployment: Deployment) -> int:
+    """Bytes that a peer has written to its changelogs."""
+    async with _admin(deployment) as admin:
+        topics = [name for name in await admin.list_topics() if _is_of_peer(name, deployment) and "changelog" in name]
+    return (await stored(deployment, topics))[0] if topics else 0
+
+
+def _is_of_peer(topic: str, deployment: Deployment) -> bool:
+    """Whether a peer with that application id made the topic; Quix begins the names of changelogs with a word."""
+    return topic.removeprefix("changelog__").startswith(f"{deployment.application}-")
 
 
 @asynccontextmanager

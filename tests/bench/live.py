@@ -1,4 +1,4 @@
-"""The live bench: workers on a real broker against Faust as its documentation teaches it, and against fetching alone.
+"""The live bench: workers on a real broker against fetching alone, and against other frameworks (`bench.peers`).
 
 All read the same topics, filled beforehand, from the same broker, in turns: a disturbance of the machine affects all.
 The cost of a process before it begins to read is measured separately, on empty topics, and subtracted.
@@ -17,10 +17,12 @@ from typing import Any
 from bench import broker_topics
 from bench.broker_topics import Deployment
 from bench.latency import measure_latency
-from bench.live_contenders import FAUST, FROZEN_RULES, OPENED, PARTITIONS, Contender, Sizes, contenders
+from bench.live_contenders import OPENED, PARTITIONS, Contender, Sizes, contenders
+from bench.live_peers import installed_peers
 from bench.live_sharing import NotSharedError, assert_shared
 from bench.live_workloads import until_now, working_day
 from bench.measure import DisagreementError
+from bench.policies import FROZEN_RULES
 from bench.process import THIS, MeasuredProcess, Program
 from bench.workload import Workload, make
 from streams.cli.develop.live import POLICY
@@ -68,19 +70,56 @@ class Live:
 
     def speed(self, name: str, squeeze: int) -> None:
         """Run all contenders in turns on one day's records, compressed by ``squeeze``; then measure the phases."""
-        day = make(self.day, self.cache)
+        records = self._fill(name, squeeze)
+        self._in_turns(name, contenders(self.baseline), records)
+        self.say(f"{name}: CPU time by phase")
+        self.found.setdefault("phases", {})[name] = {"records": records, **self._phases(f"{name}.")}
+
+    def peers(self) -> None:
+        """Run the ceiling, the worker and each peer that is installed in turns on one day's records."""
+        records = self._fill("peers", 1)
+        found, self.found["skipped_peers"] = installed_peers(self.sizes.peers, make(self.day, self.cache).calls)
+        for reason in self.found["skipped_peers"]:
+            self.say(f"skipped: {reason}")
+        ceiling, worker, *_ = contenders()
+        self._in_turns("peers", [ceiling, worker, *found], records)
+
+    def _fill(self, name: str, squeeze: int) -> int:
+        """Fill topics with the day, and create empty ones; return the number of records."""
         full, empty = self._deployment(f"{name}."), self._deployment("empty.")
         broker_topics.create_topics(empty)
         broker_topics.create_topics(full)
-        records = asyncio.run(broker_topics.fill(full, day.path, squeeze))
+        return asyncio.run(broker_topics.fill(full, make(self.day, self.cache).path, squeeze))
+
+    def _in_turns(self, name: str, chosen: Sequence[Contender], records: int) -> None:
         for number in range(self.sizes.rounds):
-            for contender in contenders(self.sizes, self.baseline):
-                self.say(f"{name}: {contender.about}, {number + 1} of {self.sizes.rounds}")
-                start = self._run(contender, "empty.", 0)
-                cost = self._run(contender, f"{name}.", contender.records or records)
+            for contender in chosen:
+                self.say(f"{name}: {contender.name} ({contender.about}), {number + 1} of {self.sizes.rounds}")
+                if contender.is_peer:
+                    start, cost = self._run_peer(contender, f"{name}.")
+                else:
+                    start = self._run(contender, "empty.", 0)
+                    cost = self._run(contender, f"{name}.", records)
                 self.costs.setdefault(name, []).append((contender, start, cost))
-        self.say(f"{name}: CPU time by phase")
-        self.found.setdefault("phases", {})[name] = {"records": records, **self._phases(f"{name}.")}
+
+    def _run_peer(self, peer: Contender, inputs: str) -> tuple[Cost, Cost]:
+        """The cost until it reads its first record, and until it has read as many as it should."""
+        deployment = self._deployment(inputs)
+        own = [f"{deployment.application}-{topic}" for topic in (*peer.changelogs, "alerts")]
+        asyncio.run(broker_topics.create_logs(deployment, own))
+        with self._process(peer.module, deployment, dict(peer.environment), peer.program) as process:
+
+            def cost() -> Cost:
+                read = max((line["records"] for line in process.events("read")), default=0)
+                return Cost(read, process.cpu_s, time.monotonic() - process.began_s, process.peak_bytes)
+
+            process.await_event("ready")
+            start = cost()
+            process.wait_until(lambda: cost().records >= peer.records, f"{peer.records:,} records read")
+            found = cost()
+        found.state_bytes = asyncio.run(broker_topics.changelog_bytes(deployment))
+        asyncio.run(broker_topics.delete_outputs(deployment))
+        return start, found
 
     def _run(self, contender: Contender, inputs: str, records: int) -> Cost:
         """Run until ready if ``records`` is 0; otherwise until that many are read. Repeat if workers did not share the
@@ -100,12 +139,6 @@ class Live:
 
     def _run_once(self, contender: Contender, deployment: Deployment, records: int) -> Cost:
         broker_topics.create_topics(deployment, contender.program, contender.module[0] if contender.is_worker else None)
-        if contender.module[0] == FAUST:
-            asyncio.run(
-                broker_topics.create_logs(
-                    deployment, [*contender.state(deployment), f"{deployment.application}-alerts"]
-                )
-            )
         event, times = contender.ready
         with ExitStack() as stack:
             began_s = time.monotonic()
@@ -273,6 +306,7 @@ class Live:
             "BENCH_APP": deployment.application,
             "CALLWARDEN_WEB_PORT": str(free_ports(1)[0]),
             "FAUST_DATADIR": str(self.folder / f"{deployment.application}-data"),
+            "BENCH_FOLDER": str(self.folder / f"{deployment.application}-peer"),
         }
         return MeasuredProcess(module, log, {**deployment.environment, **mine, **(environment or {})}, program)
 
@@ -285,16 +319,8 @@ class Live:
 
 
 def _read(contender: Contender, deployment: Deployment, processes: Sequence[MeasuredProcess], records: int) -> int:
-    """Wait until it has read that many records, or all of them if it is not Faust; return the number."""
-    first = processes[0]
+    """Wait until it has read all records; return the number."""
     if contender.is_worker:
         asyncio.run(broker_topics.all_decided(deployment))
         return records
-    if contender.module[0] != FAUST:
-        return int(first.await_event("done")["records"])
-
-    def so_far() -> int:
-        return max((line["records"] for line in first.events("read")), default=0)
-
-    first.wait_until(lambda: so_far() >= records, f"{records:,} records read")
-    return so_far()
+    return int(processes[0].await_event("done")["records"])

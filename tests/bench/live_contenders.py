@@ -1,31 +1,37 @@
 """The contenders of the live bench: what each runs, and the size of the measurements."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.broker_topics import Deployment
+from bench.policies import FROZEN_RULES
 from bench.process import THIS, Program
 
 PARTITIONS = 8
 OPENED = "partition opened"
 BASELINE = "afe3488"
-# The built-in policy of that commit: rules are added to the built-in policy, and costs are compared over the same ones.
-FROZEN_RULES = Path(__file__).with_name("rules_of_baseline.yaml")
-FAUST, TABLES = "bench.faust_app", ("answered", "short")
+PEER_RECORDS = {
+    "Kafka Streams": 900_000,
+    "Quix Streams": 200_000,
+    "Bytewax": 200_000,
+    "Faust, tumbling windows": 60_000,
+    "Faust, hopping windows": 10_000,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The size of the measurements. Separate record counts for Faust, whose tumbling windows cost less than its hopping
-    ones.
+    """The size of the measurements. ``peers`` is the number of records that each peer reads, to save time.
+
+    Their cost per record does not depend on it, except in Java, which becomes faster while it compiles.
     """
 
     calls: int = 1_000_000
     tenants: int = 10_000
     squeeze: int = 12
     rounds: int = 3
-    tumbling: int = 60_000
-    hopping: int = 10_000
+    peers: Mapping[str, int] = field(default_factory=lambda: dict(PEER_RECORDS))
     idle_s: int = 60
     rate: int = 20_000
     steady_s: int = 480
@@ -37,7 +43,8 @@ class Sizes:
     @classmethod
     def small(cls) -> "Sizes":
         """A small size, to test the bench itself."""
-        return cls(50_000, 500, 12, 1, 2_000, 500, 5, 1_000, 20, (20, 200), 20, 20_000, 150_000)
+        peers = {name: max(records // 20, 500) for name, records in PEER_RECORDS.items()}
+        return cls(50_000, 500, 12, 1, peers, 5, 1_000, 20, (20, 200), 20, 20_000, 150_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Contender:
     done.
 
     ``records`` is the number of records to read, 0 for all. ``policy`` is the worker's, None for the built-in one;
-    ``program`` is the commit that it runs.
+    ``program`` is the commit that it runs. ``changelogs`` are topics that a peer needs before it starts.
     """
 
     name: str
@@ -58,24 +65,23 @@ class Contender:
     environment: tuple[tuple[str, str], ...] = ()
     policy: str | None = None
     program: Program = THIS
+    changelogs: tuple[str, ...] = ()
+    is_peer: bool = False
 
     @property
     def is_worker(self) -> bool:
         """Whether it is a worker of ours, of this commit or of the baseline."""
-        return "worker" in self.module and self.module[0] != FAUST
+        return "worker" in self.module and not self.is_peer
 
     def state(self, deployment: Deployment) -> list[str]:
-        """The topics to which it writes its state."""
-        if self.is_worker:
-            return [deployment.names.output("state")]
-        return [f"{deployment.application}-{table}-changelog" for table in TABLES] if self.module[0] == FAUST else []
+        """The topics to which a worker writes its state."""
+        return [deployment.names.output("state")] if self.is_worker else []
 
 
-def contenders(sizes: Sizes, baseline: Path | None = None) -> list[Contender]:
+def contenders(baseline: Path | None = None) -> list[Contender]:
     """The contenders in the order of their turns. ``baseline`` is a checkout of `BASELINE`, with its .venv."""
     worker = ("streams.cli", "worker", "--json-logs")
     earlier = () if baseline is None else (Program(baseline),)
-    faust = (FAUST, "worker", "--without-web", "-l", "error")
     opened = (OPENED, PARTITIONS)
     return [
         Contender("ceiling", "fetch and decode only", ("bench.ceiling",), ("ready", 1)),
@@ -92,22 +98,6 @@ def contenders(sizes: Sizes, baseline: Path | None = None) -> list[Contender]:
             for program in earlier
         ),
         Contender("worker, built-in rules", "`callwarden worker`, the built-in policy", worker, opened),
-        Contender(
-            "Faust, tumbling windows",
-            "short-call ratio alone, Faust's tables, tumbling windows",
-            faust,
-            ("ready", 1),
-            records=sizes.tumbling,
-            environment=(("BENCH_WINDOWS", "tumbling"),),
-        ),
-        Contender(
-            "Faust, hopping windows",
-            "the same with the rule's own windows: 4 h every 15 min",
-            faust,
-            ("ready", 1),
-            records=sizes.hopping,
-            environment=(("BENCH_WINDOWS", "hopping"),),
-        ),
         Contender(
             "two workers",
             "the frozen rules, the same records shared by two",

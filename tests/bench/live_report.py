@@ -16,7 +16,10 @@ def as_markdown(live: Live) -> str:
     """All results, as Markdown."""
     lines: list[str] = []
     for name, costs in live.costs.items():
-        lines += [f"**Worker on Kafka**: {name}", "", *_speed(costs), *_two(costs)]
+        title = "**One rule in other frameworks**" if name == "peers" else f"**Worker on Kafka**: {name}"
+        lines += [title, "", *_speed(costs), *_compared(costs)]
+    for reason in live.found.get("skipped_peers", []):
+        lines += [f"Skipped: {reason}.", ""]
     for name, answer in live.found.get("phases", {}).items():
         lines += [f"**CPU time of the worker by phase**: {name}", "", *phases_table(answer), *_written(answer)]
     if "steady" in live.found:
@@ -35,7 +38,7 @@ def cpu_us(start: Cost, cost: Cost) -> float:
 
     With few records it may be zero or negative: the start-up was measured in a separate process.
     """
-    return (cost.cpu_s - start.cpu_s) / cost.records * 1e6
+    return (cost.cpu_s - start.cpu_s) / (cost.records - start.records) * 1e6
 
 
 def _ratio(value: float, to: float, spec: str) -> str:
@@ -62,7 +65,7 @@ def _speed(costs: Costs) -> list[str]:
                 f"{median(_of(costs, name, lambda start, _: start.cpu_s)):.2f}",
                 _ratio(median(_of(costs, name, _records)), median(_of(costs, name, _wall_s)), ",.0f"),
                 f"{median(_of(costs, name, lambda _, cost: cost.peak_bytes)) / MB:,.0f}",
-                f"{median(_of(costs, name, lambda _, cost: cost.state_bytes / cost.records)):,.0f}",
+                _state(median(_of(costs, name, lambda _, cost: cost.state_bytes / cost.records))),
             )
         )
     head = (
@@ -79,29 +82,34 @@ def _speed(costs: Costs) -> list[str]:
     return table((*head, "state, bytes per record"), rows)
 
 
-def _records(_: Cost, cost: Cost) -> float:
-    return cost.records
+def _state(bytes_per_record: float) -> str:
+    """The size of stored state; a dash if a topic has none."""
+    return f"{bytes_per_record:,.0f}" if bytes_per_record else "–"
+
+
+def _records(start: Cost, cost: Cost) -> float:
+    return cost.records - start.records
 
 
 def _wall_s(start: Cost, cost: Cost) -> float:
     return cost.wall_s - start.wall_s
 
 
-def _two(costs: Costs) -> list[str]:
-    one, two = _of(costs, "worker", cpu_us), _of(costs, "two workers", cpu_us)
-    ratios = [_ratio(mine, single, ".2f") for single, mine in zip(one, two, strict=True)]
-    text = f"Two workers use {_ratio(median(two), median(one), '.2f')} times the CPU time of one"
-    text += f" (run by run: {', '.join(ratios)})."
-    earlier = _of(costs, "baseline", cpu_us)
-    compared = []
+def _compared(costs: Costs) -> list[str]:
+    """Each contender that is there, compared with the worker."""
+    one, two, earlier = (_of(costs, name, cpu_us) for name in ("worker", "two workers", "baseline"))
+    found = []
+    if two:
+        ratios = [_ratio(mine, single, ".2f") for single, mine in zip(one, two, strict=True)]
+        text = f"Two workers use {_ratio(median(two), median(one), '.2f')} times the CPU time of one"
+        found.append(f"{text} (run by run: {', '.join(ratios)}).")
     if earlier:
         ratio = _ratio(median(one), median(earlier), ".2f")
-        compared.append(f"The worker uses {ratio} times the CPU time of the baseline.")
-    faust = [
-        f"{name}: {_ratio(median(_of(costs, name, cpu_us)), median(one), '.0f')} times that of the worker."
-        for name in ("Faust, tumbling windows", "Faust, hopping windows")
-    ]
-    return [text, *compared, *faust, ""]
+        found.append(f"The worker uses {ratio} times the CPU time of the baseline.")
+    for name in dict.fromkeys(who.name for who, _, _ in costs if who.is_peer):
+        ratio = _ratio(median(_of(costs, name, cpu_us)), median(one), ".1f")
+        found.append(f"{name}, one rule: {ratio} times the CPU time of the worker.")
+    return [*found, ""]
 
 
 def _written(answer: dict[str, Any]) -> list[str]:

@@ -20,16 +20,19 @@ TIMEOUT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The code that a process runs: a checkout, with its interpreter."""
+    """The code that a process runs: a checkout, with its interpreter, or with ``runner`` instead."""
 
     checkout: Path
+    runner: tuple[str, ...] = ()
 
     @property
     def command(self) -> list[str]:
-        """What runs a module of it: this interpreter, or that of the other checkout's .venv.
+        """What runs a module of it: ``runner``, this interpreter, or that of the other checkout's .venv.
 
         Only `path` is searched: with the current folder before it, another checkout would import modules of this one.
         """
+        if self.runner:
+            return [*self.runner]
         python = sys.executable if self.checkout == ROOT else str(self.checkout / ".venv" / "bin" / "python")
         return [python, "-P", "-m"]
 

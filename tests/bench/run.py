@@ -25,7 +25,7 @@ from streams.dev import kafka_jars as kafkajars
 from streams.dev.kafka_node import NodeFailed
 
 # Needs a real broker and runs only on request: it takes half an hour on an otherwise idle machine.
-LIVE = ("live-day", "live-dense", "live-steady", "live-rates", "live-recovery", "live-closing")
+LIVE = ("live-day", "live-dense", "peers", "live-steady", "live-rates", "live-recovery", "live-closing")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,6 +80,8 @@ def _live(options: argparse.Namespace) -> Live:
             live.speed("day", 1)
         if "live-dense" in options.only:
             live.speed("dense", sizes.squeeze)
+        if "peers" in options.only:
+            live.peers()
         if "live-steady" in options.only:
             live.steady()
         if "live-rates" in options.only:
@@ -113,7 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"some of {','.join(names)}; default: all that need no broker",
     )
     parser.add_argument(
-        "--rounds", type=int, default=0, metavar="N", help="pairs of each scenario; runs of each live-... scenario"
+        "--rounds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="pairs of each scenario; runs of each live-... scenario and of peers",
     )
     parser.add_argument("--rate", type=int, default=0, metavar="N", help="calls per second of live-steady")
     parser.add_argument(

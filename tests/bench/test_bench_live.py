@@ -10,7 +10,8 @@ import pytest
 from bench import live_report
 from bench.broker_topics import Deployment
 from bench.live import Cost, Live
-from bench.live_contenders import PARTITIONS, Sizes, contenders
+from bench.live_contenders import PARTITIONS, PEER_RECORDS, Contender, Sizes, contenders
+from bench.live_peers import installed_peers
 from bench.live_sharing import NotSharedError, assert_shared
 from bench.measure import DisagreementError
 from bench.node import node
@@ -20,7 +21,7 @@ from monitor.decoding.input_topics import INPUTS
 from streams.dev import kafka_jars as kafkajars
 
 ROOT = Path(__file__).parents[2]
-SIZES = Sizes(calls=20_000, tenants=200, rounds=1, tumbling=200, hopping=50, month_calls=1_000)
+SIZES = Sizes(calls=20_000, tenants=200, rounds=1, peers=dict.fromkeys(PEER_RECORDS, 50), month_calls=1_000)
 
 
 @pytest.fixture
@@ -44,17 +45,25 @@ def test_all_contenders_read_the_day_and_are_in_the_report(address: str, tmp_pat
     live = live_of(address, tmp_path)
     live.speed("day", 1)
     found = {who.name: cost for who, _, cost in live.costs["day"]}
-    wanted = contenders(SIZES)
+    wanted = contenders()
     assert list(found) == [who.name for who in wanted]
     everything = found["ceiling"].records
     assert everything == make(live.day, live.cache).records + PARTITIONS * (len(INPUTS) + 1)
     for who in wanted:
         cost = found[who.name]
-        assert (cost.records >= who.records) if who.records else (cost.records == everything)
+        assert cost.records == everything
         assert (cost.state_bytes > 0) == (who.name != "ceiling")
     report = live_report.as_markdown(live)
     assert all(f"| {who.name} |" in report for who in wanted)
     assert "| evaluate rules |" in report
+    # Those that need no installation read the same records.
+    peers, _ = installed_peers(SIZES.peers, everything, tmp_path)
+    assert [peer.name for peer in peers] == ["Faust, tumbling windows", "Faust, hopping windows"]
+    for peer in peers:
+        start, cost = live._run_peer(peer, "day.")
+        assert cost.records >= peer.records > start.records
+        assert cost.cpu_s > start.cpu_s > 0
+        assert cost.state_bytes > 0
 
 
 def test_a_cost_too_small_to_be_measured_is_a_dash(tmp_path: Path) -> None:
@@ -65,18 +74,23 @@ def test_a_cost_too_small_to_be_measured_is_a_dash(tmp_path: Path) -> None:
         "ceiling": (1.5, 4.0),
         "worker": (3.0, 6.0),
         "two workers": (1.0, 2.0),
-        "Faust, hopping windows": (0.9, 1.9),
-        "Faust, tumbling windows": (9.0, 9.0),
+        "slow": (9.0, 9.0),
+        "fast": (0.9, 1.9),
     }
+    peers = [Contender(name, "a peer", (), ("ready", 1), is_peer=True) for name in ("slow", "fast")]
     live.costs["day"] = [
-        (who, start, Cost(100_000, *costs.get(who.name, (2.0, 3.0)), peak_bytes=10**6)) for who in contenders(SIZES)
+        (who, start, Cost(100_000, *costs.get(who.name, (2.0, 3.0)), peak_bytes=10**6))
+        for who in (*contenders(), *peers)
     ]
+    live.found["skipped_peers"] = ["Bytewax: it is not there"]
     report = live_report.as_markdown(live)
     assert "| worker | 100,000 | 20.00 | 20.00 | 20.00 | 0.250 | 1.00 | 25,000 |" in report
     assert "| two workers | 100,000 | 0.00 | 0.00 | 0.00 | – | 1.00 | – |" in report
-    assert "| Faust, hopping windows | 100,000 | -1.00 | -1.00 | -1.00 | – | 1.00 | – |" in report
+    assert "| fast | 100,000 | -1.00 | -1.00 | -1.00 | – | 1.00 | – |" in report
     assert "Two workers use – times the CPU time of one (run by run: –)." in report
-    assert "Faust, tumbling windows: 4 times that of the worker." in report
+    assert "slow, one rule: 4.0 times the CPU time of the worker." in report
+    assert "fast, one rule: – times the CPU time of the worker." in report
+    assert "Skipped: Bytewax: it is not there." in report
 
 
 def test_the_report_has_a_row_for_each_rate(tmp_path: Path) -> None:
@@ -103,16 +117,16 @@ def test_workers_that_did_not_begin_together_are_run_again(monkeypatch: pytest.M
 
     monkeypatch.setattr(Live, "_run_once", run)
     monkeypatch.setattr("bench.broker_topics.delete_outputs", delete)
-    assert live._run(contenders(SIZES)[-1], "day.", 3) == shared
+    assert live._run(contenders()[-1], "day.", 3) == shared
     assert len(deployments) == len(set(deployments)) == 3
     with pytest.raises(NotSharedError):
-        live._run(contenders(SIZES)[-1], "day.", 100)
+        live._run(contenders()[-1], "day.", 100)
     assert len(deployments) == 3 + 5
 
 
 def test_workers_that_decide_differently_are_not_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     live = live_of("nowhere:1", tmp_path)
-    _, worker, *_, two = contenders(SIZES)
+    _, worker, *_, two = contenders()
     deployment = live._deployment("day.")
     decided = iter([{"a": 1, "b": 1}, {"b": 1, "a": 1}, {"a": 1}, {"a": 1, "b": 2}, {"a": 1, "b": 1, "c": 1}])
 
@@ -137,7 +151,7 @@ def test_a_first_worker_that_decides_nothing_or_twice_is_not_measured(
     monkeypatch.setattr("bench.broker_topics.decided", answer)
     live = live_of("nowhere:1", tmp_path)
     with pytest.raises(DisagreementError, match=what):
-        live._compare(contenders(SIZES)[1], live._deployment("day."))
+        live._compare(contenders()[1], live._deployment("day."))
 
 
 class Opener:

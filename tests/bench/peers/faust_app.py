@@ -1,23 +1,21 @@
 """One rule in Faust as its documentation teaches it: the ratio of short calls, counted in windowed tables.
 
-Only ``BENCH_...``, `report` and the timer belong to the bench. Run as ``python -m bench.faust_app worker``.
+Only ``BENCH_WINDOWS``, `ready` and `report_progress` belong to the bench. Run as
+``python -m bench.peers.faust_app worker``.
 """
 
-import json
 import os
-import sys
 from typing import Any, Optional
 
 import faust
 
-WINDOW_S, STEP_S, KEEP_S = 4 * 3600, 15 * 60, 24 * 3600
-SHORT_MS, RATIO, LEAST = 6_000, 0.25, 30
+from bench.peers import rule
 
 app = faust.App(
-    os.environ["BENCH_APP"],
-    broker=f"kafka://{os.environ['CALLWARDEN_BOOTSTRAP_SERVERS']}",
+    rule.APPLICATION,
+    broker=f"kafka://{rule.ADDRESS}",
     store="memory://",
-    topic_partitions=int(os.environ["CALLWARDEN_PARTITIONS"]),
+    topic_partitions=rule.PARTITIONS,
 )
 
 
@@ -48,12 +46,12 @@ def windowed(name: str) -> Any:
     """A count for each tenant and window: for all windows of the rule, or for consecutive ones."""
     table = app.Table(name, default=int)
     if os.environ["BENCH_WINDOWS"] == "hopping":
-        return table.hopping(WINDOW_S, STEP_S, expires=KEEP_S).relative_to(ended_s)
-    return table.tumbling(WINDOW_S, expires=KEEP_S).relative_to(ended_s)
+        return table.hopping(rule.WINDOW_S, rule.STEP_S, expires=rule.KEEP_S).relative_to(ended_s)
+    return table.tumbling(rule.WINDOW_S, expires=rule.KEEP_S).relative_to(ended_s)
 
 
-calls = app.topic(f"{os.environ['CALLWARDEN_INPUT_PREFIX']}cdr", key_type=str, value_type=Call)
-alerts = app.topic(f"{os.environ['BENCH_APP']}-alerts", key_type=str, value_type=ShortCalls)
+calls = app.topic(rule.CALLS, key_type=str, value_type=Call)
+alerts = app.topic(rule.ALERTS, key_type=str, value_type=ShortCalls)
 answered, short = windowed("answered"), windowed("short")
 
 
@@ -64,28 +62,23 @@ async def judge(stream: Any) -> None:
         if call.direction != "outbound" or call.answer_ms is None:
             continue
         answered[call.tenant_id] += 1
-        if 0 < call.end_ms - call.answer_ms <= SHORT_MS:
+        if 0 < call.end_ms - call.answer_ms <= rule.SHORT_MS:
             short[call.tenant_id] += 1
         few, many = short[call.tenant_id].value(), answered[call.tenant_id].value()
-        if many >= LEAST and few / many > RATIO:
+        if rule.exceeds(few, many):
             await alerts.send(key=call.tenant_id, value=ShortCalls(call.tenant_id, few, many))
-
-
-def report(event: str, **more: object) -> None:
-    """Report to the bench. Faust's own output redirection would turn printed lines into log warnings."""
-    print(json.dumps({"event": event, **more}), file=sys.__stdout__, flush=True)
 
 
 @app.task
 async def ready() -> None:
     """The tables are recovered, and reading begins."""
-    report("ready")
+    rule.report("ready")
 
 
 @app.timer(0.1)
 async def report_progress() -> None:
     """Report the progress."""
-    report("read", records=app.monitor.events_total)
+    rule.report("read", records=app.monitor.events_total)
 
 
 if __name__ == "__main__":
