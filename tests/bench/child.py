@@ -124,6 +124,15 @@ def early(path: str, policy: str) -> Answer:
     return early_evaluations(path, named(policy))
 
 
+def growth(path: str, policy: str, partitions: int) -> Answer:
+    """The stream tasks of a worker without Kafka: the cost, the longest steps, memory and state."""
+    from bench.growth_partitions import measure
+    from monitor.core.garbage_collection import reduce_garbage_collection
+
+    reduce_garbage_collection()
+    return measure(path, policy, partitions)
+
+
 def digest(folder: Path) -> str:
     """A digest of all outputs of a replay."""
     found = hashlib.sha256()
@@ -133,7 +142,7 @@ def digest(folder: Path) -> str:
 
 
 TASKS: dict[str, Callable[..., Answer]] = {
-    task.__name__: task for task in (workload, decode, replay, phases, store, restore, early)
+    task.__name__: task for task in (workload, decode, replay, phases, store, restore, early, growth)
 }
 
 if __name__ == "__main__":
