@@ -72,7 +72,7 @@ def judge_simulation(
 
     ``distance_options`` as in `replay`.
     """
-    options = ReplayOptions(windows=True, distance_options=distance_options, places=True)
+    options = ReplayOptions(windows=True, measures=True, distance_options=distance_options, places=True)
     return replay(simulated.files, policy, options, progress=progress)
 
 

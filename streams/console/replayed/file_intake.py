@@ -94,6 +94,9 @@ class FileIntake:
             at_ms = alert.updated_ms + took_ms
             yield FollowedRecord(TP(self._names.output("alerts"), 0), 0, at_ms, alert.tenant_id.encode(), value)
 
+        for value in judgement.measures:
+            yield FollowedRecord(TP(self._names.output("measures"), 0), 0, judgement.last_ms + took_ms, None, value)
+
     def _evidence(self, name: str, number: int, line: NamedLine) -> dict[str, Any]:
         record = codec.read(line.raw)
         return {

@@ -26,6 +26,7 @@ class NamedLine(msgspec.Struct, frozen=True):
 
 class JudgedFiles(msgspec.Struct):
     """Records as they are written in files. ``inputs``: the tenants, applications and reviews that were read.
+    ``measures``: those of each hour, if the replay has made them.
 
     ``rejected``: rejected records, with why. ``named``: by id of a decision, the records that it names. ``last_ms``:
     the newest event time.
@@ -35,6 +36,7 @@ class JudgedFiles(msgspec.Struct):
     enforcement: list[bytes]
     shadow: list[bytes]
     alerts: list[bytes]
+    measures: list[bytes]
     rejected: list[tuple[bytes, str]]
     named: dict[str, list[NamedLine]]
     last_ms: int
@@ -58,6 +60,7 @@ def judgement_of(outcome: Outcome, files: Sequence[Path]) -> JudgedFiles:
         enforcement=[codec.encode(event) for event in outcome.enforcement],
         shadow=[codec.encode(event) for event in outcome.shadow],
         alerts=[codec.encode(alert) for alert in outcome.alerts],
+        measures=outcome.measures,
         rejected=[(one.raw, one.reason) for one in outcome.rejected],
         named={name: [lines[at] for at in places if at in lines] for name, places in found.items()},
         last_ms=outcome.summary.last_event_ms or 0,

@@ -9,12 +9,14 @@ import httpx
 import pytest
 
 from helpers.patience import PATIENCE_S
+from monitor.policy.load import load as load_policy
+from monitor.replay.run import ReplayOptions, replay
 from monitor.simulate.settings import DEFAULT_START_MS
 from schemas import codec
 from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
 from schemas.outputs import Enforcement
 from streams.console.identity.users import User
-from streams.console.replayed.judgement import JudgedFiles, judge
+from streams.console.replayed.judgement import JudgedFiles, judge, judgement_of
 from streams.console.replayed.main import HOST, Replayed, free_port, run_replayed
 from streams.console.replayed.rejudging import ReplayFiles
 from streams.consumers.record_decoding import event_of
@@ -24,6 +26,8 @@ from streams.settings.load import Settings, load
 T0 = DEFAULT_START_MS
 HOUR_MS = 3_600_000
 NUMBER = "+8613812345678"
+# As the demo judges its files first; later judgements make no measures.
+OPTIONS = ReplayOptions(places=True, measures=True)
 TENANT = Tenant("t-1", ["前台接待外包"], [NUMBER], T0, "云帆信息有限公司")
 FOUND = Finding(
     finding_id="f-1", tenant_id="t-1", behaviour="undeclared_business", status="confirmed", updated_ms=T0 + HOUR_MS,
@@ -86,7 +90,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def served(tmp_path: Path, settings: Settings) -> AsyncIterator[Served]:
     files = files_in(tmp_path)
-    judged = judge(files.inputs, tmp_path / "out")
+    judged = judgement_of(replay(files.inputs, load_policy(None), OPTIONS), files.inputs)
     port = free_ports(1)[0]
     address, english = f"http://{HOST}:{port}", {"accept-language": "en"}
     async with httpx.AsyncClient(base_url=address, headers=english, timeout=PATIENCE_S) as client:
@@ -143,6 +147,13 @@ async def test_an_overturned_ban_is_judged_again_from_the_files(served: Served) 
     actions = served.files.actions.read_text("utf-8")
     assert actions.count('"verdict_given"') == 1
     assert actions.count('"signed_in"') == 1
+
+
+async def test_what_the_rules_measured_is_on_the_page_of_a_tenant(served: Served) -> None:
+    await served.client.get(served.links["demo"][0])
+    page = (await served.client.get("/tenants/t-1")).text
+    assert "Nothing was measured" not in page
+    assert "short-calls" in page
 
 
 async def test_the_other_pages_need_no_kafka(served: Served) -> None:
