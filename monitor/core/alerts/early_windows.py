@@ -1,6 +1,7 @@
 """The early windows of all window lengths: which future ends are evaluated, and what was read for them so far."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ class EarlyWindows:
 
     Ends before ``from_ms`` are not evaluated. ``sealed_ms`` is the time up to which panes were sealed at the last
     evaluation. The counts of all windows are in ``table``; those of a tenant are up to date after `enter_calls_of` it.
+    While ``place`` does not change, neither do the ends that `move` found.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class EarlyWindows:
         self.table = TenantColumns()
         self.uses = KeyUses()
         self.sealed_ms = -1
+        self._unit_ms = gcd(*(step_ms for some in steps.values() for step_ms in some)) or 1
+        self.place: tuple[tuple[int, int], ...] = ()
         self._summed: tuple[object, ...] = ()
 
     def __iter__(self) -> Iterator[EarlyWindow]:
@@ -53,10 +57,18 @@ class EarlyWindows:
 
     def range_ms(self, window: SlidingWindow) -> tuple[int, int]:
         """The range of ends to evaluate: after the first time, up to the first end after the second."""
+        return self._range_ms(window.complaints.counting)
+
+    def _range_ms(self, with_complaints: bool) -> tuple[int, int]:
         newest_ms = self._unsealed.newest_ms
-        if window.complaints.counting:
+        if with_complaints:
             newest_ms = max(newest_ms, self._complaints.newest_ms)
         return max(self.sealed_ms, newest_ms - self._lateness_ms, self._from_ms - 1), newest_ms
+
+    def _place(self) -> tuple[tuple[int, int], ...]:
+        """The multiples of all steps between which the ends lie, without and with complaints."""
+        ranges = (self._range_ms(with_complaints) for with_complaints in (False, True))
+        return tuple((after_ms // self._unit_ms, newest_ms // self._unit_ms) for after_ms, newest_ms in ranges)
 
     def ends(self, window: SlidingWindow, step_ms: int) -> range:
         """The ends to evaluate for rules with that window and step."""
@@ -66,7 +78,7 @@ class EarlyWindows:
     @property
     def behind(self) -> bool:
         """Whether there are ends to evaluate for the first time."""
-        return any(
+        return self._place() != self.place and any(
             end_ms not in self._windows[window]
             for window, steps in self._steps.items()
             for step_ms in steps
@@ -134,6 +146,10 @@ class EarlyWindows:
 
     def move(self, tenants: int) -> None:
         """Drop the ends that were finally evaluated or cannot be reached any more, and add new ones."""
+        place = self._place()
+        if place == self.place:
+            return
+        self.place = place
         wanted = {
             window: {end for step in steps for end in self.ends(window, step)} for window, steps in self._steps.items()
         }

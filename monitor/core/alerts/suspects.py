@@ -44,6 +44,7 @@ class Suspects:
         self._needed = np.full(tenants, int(NEVER))
         self._uses_at = np.full((len(SETS), tenants), int(NEVER))
         self.calls = np.zeros(tenants, np.int64)
+        self._place: tuple[tuple[int, int], ...] = ()
         self._ranges: dict[tuple[SlidingWindow, int], range] = {}
         self._bounds: BreachBounds | None = None
         self._fresh: list[Evaluation] = []
@@ -111,6 +112,9 @@ class Suspects:
         are others than before.
         """
         self._fresh = []
+        if self._windows.place == self._place:
+            return False
+        self._place = self._windows.place
         ranges = {
             (window, rule_state.rule.step_ms): self._windows.ends(window, rule_state.rule.step_ms)
             for window, some in self._rule_states_of.items()

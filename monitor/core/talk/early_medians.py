@@ -44,9 +44,10 @@ class EarlyMedians:
         self._answered[who] = answered
 
     def reach(self, tenants: int) -> None:
-        """Grow to ``tenants`` tenants."""
-        more = tenants - len(self._answered)
-        if more > 0:
+        """Grow to at least ``tenants`` tenants."""
+        have = len(self._answered)
+        if tenants > have:  # by more than asked for: new tenants come one at a time
+            more = max(tenants, have + have // 8) - have
             self._median_ms, self._answered = np.pad(self._median_ms, (0, more)), np.pad(self._answered, (0, more))
 
     def medians(self, tenants: int) -> NDArray[np.int64]:

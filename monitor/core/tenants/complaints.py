@@ -257,9 +257,10 @@ class ComplaintForecast:
             self._records += step
 
     def reach(self, tenants: int) -> None:
-        """Grow to ``tenants`` tenants."""
-        more = tenants - len(self._counts["records"])
-        if more > 0:
+        """Grow to at least ``tenants`` tenants."""
+        have = len(self._counts["records"])
+        if tenants > have:  # by more than asked for: new tenants come one at a time
+            more = max(tenants, have + have // 8) - have
             self._counts = {name: np.pad(counts, (0, more)) for name, counts in self._counts.items()}
 
     def _holds(self, at_ms: int | None) -> bool:

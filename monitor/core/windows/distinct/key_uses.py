@@ -73,31 +73,33 @@ class KeyUses:
 
     def add(self, calls: NewCalls) -> None:
         """Add calls."""
-        for place, which in enumerate(SETS):
-            tenant, key = _keys(which, calls)
-            if not len(tenant):
-                continue
-            digest, row = key * _SPREAD, self._row[tenant]
-            few = row < 0
-            self._count(place, self._few, tenant[few], tenant[few], digest[few])
-            if not few.all():
-                self._count(place, self._many, tenant[~few], row[~few], digest[~few])
-        tenant, times = np.unique(calls.tenant, return_counts=True)
-        for one in tenant[(times >= _OFTEN) & (self._row[tenant] < 0)].tolist():
-            self._give_many(one)
+        place, tenant, key = _keys(calls)
+        row, digest = self._row[tenant], key * _SPREAD
+        few = row < 0
+        if few.all():
+            self._count(self._few, place, tenant, tenant, digest)
+        else:
+            self._count(self._few, place[few], tenant[few], tenant[few], digest[few])
+            self._count(self._many, place[~few], tenant[~few], row[~few], digest[~few])
+        if len(calls.tenant) >= _OFTEN:
+            tenant, times = np.unique(calls.tenant, return_counts=True)
+            for one in tenant[(times >= _OFTEN) & (self._row[tenant] < 0)].tolist():
+                self._give_many(one)
 
-    def _count(self, place: int, table: NDArray[Any], tenant: _Places, row: _Places, digest: U64) -> None:
-        """Count in the rows of a table of counters."""
-        width = table.shape[2]
-        counters = table[place].reshape(-1)
+    def _count(self, table: NDArray[Any], place: _Places, tenant: _Places, row: _Places, digest: U64) -> None:
+        """Count in the rows of a table of counters, ``place`` by set."""
+        _, rows, width = table.shape
+        counters, largest = table.reshape(-1), self.largest.reshape(-1)
         bucket = (digest >> np.uint64(64 - (width - 1).bit_length())).astype(np.int64)
-        at, first, times = np.unique(row * width + bucket, return_index=True, return_counts=True)
-        most, whose = np.iinfo(table.dtype).max, tenant[first]
+        at, first, times = np.unique((place * rows + row) * width + bucket, return_index=True, return_counts=True)
+        place, tenant, most = place[first], tenant[first], np.iinfo(table.dtype).max
         counted = counters[at].astype(np.int64) + times
         counters[at] = np.minimum(counted, most)
-        np.maximum.at(self.largest[place], whose, counted)
-        if (counted > most).any():
-            self._restart(place, np.unique(whose[counted > most]))
+        np.maximum.at(largest, place * self.largest.shape[1] + tenant, counted)
+        over = counted > most
+        if over.any():
+            for which in range(len(SETS)):
+                self._restart(which, np.unique(tenant[over & (place == which)]))
 
     def _give_many(self, tenant: int) -> None:
         if len(self._often) == _MOST_OFTEN:  # it will turn out again who calls often
@@ -111,8 +113,10 @@ class KeyUses:
         self._often.append(tenant)
 
 
-def _keys(which: KeySet, calls: NewCalls) -> tuple[_Places, U64]:
-    """The tenants and keys of the calls that a set counts."""
-    rows = np.flatnonzero(calls.word & (_ANSWERED if which == "consents" else _ATTEMPT))
-    key = {"callees": calls.callee_key, "callers": calls.caller_key, "consents": calls.consent_key}[which]
-    return calls.tenant[rows].astype(np.int64), key[rows].astype(np.uint64)
+def _keys(calls: NewCalls) -> tuple[_Places, _Places, U64]:
+    """What the sets count of the calls: the place of the set, the tenant, and the key."""
+    attempts, answered = np.flatnonzero(calls.word & _ATTEMPT), np.flatnonzero(calls.word & _ANSWERED)
+    rows = np.concatenate([attempts, attempts, answered])
+    place = np.repeat(np.arange(len(SETS)), [len(attempts), len(attempts), len(answered)])
+    key = np.concatenate([calls.callee_key[attempts], calls.caller_key[attempts], calls.consent_key[answered]])
+    return place, calls.tenant[rows].astype(np.int64), key.astype(np.uint64)
