@@ -67,16 +67,16 @@ def test_java_that_was_compiled_before_its_source_changed_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_jars, "java", lambda: "/java")
-    source, compiled = tmp_path / "ShortCalls.java", tmp_path / "classes" / "ShortCalls.class"
+    source = tmp_path / "ShortCalls.java"
     monkeypatch.setattr(catalogue, "_JAVA_SOURCE", source)
-    compiled.parent.mkdir()
-    for file in (source, compiled):
-        file.touch()
-        os.utime(file, (100, 100))
+    source.write_text("class ShortCalls {}")
+    classes = catalogue._classes(tmp_path)
+    classes.mkdir()
+    (classes / "ShortCalls.class").touch()
     command = catalogue._java_runner(tmp_path)
     assert command[0] == "/java"
-    assert command[-1].endswith(f"{tmp_path}/classes")
-    os.utime(source, (200, 200))
+    assert command[-1].endswith(f":{classes}")
+    source.write_text("final class ShortCalls {}")
     with pytest.raises(MissingPeerError, match="`make peers` installs it"):
         catalogue._java_runner(tmp_path)
 

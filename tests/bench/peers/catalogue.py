@@ -4,6 +4,7 @@
 own, with the version of Kafka's client that it asks for.
 """
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -97,8 +98,7 @@ def _install_java(folder: Path) -> None:
 
 def _java_runner(folder: Path) -> tuple[str, ...]:
     classes = _classes(folder)
-    compiled = classes / f"{_JAVA_SOURCE.stem}.class"
-    if not compiled.exists() or compiled.stat().st_mtime < _JAVA_SOURCE.stat().st_mtime:
+    if not (classes / f"{_JAVA_SOURCE.stem}.class").exists():
         raise MissingPeerError(f"Kafka Streams {kafka_jars.VERSION} is not in {folder}; `make peers` installs it")
     try:
         java = kafka_jars.java()
@@ -113,7 +113,8 @@ def _jars(folder: Path) -> Path:
 
 
 def _classes(folder: Path) -> Path:
-    return folder / "classes"
+    """The folder of what is compiled from this version of the source."""
+    return folder / f"classes-{hashlib.sha256(_JAVA_SOURCE.read_bytes()).hexdigest()[:12]}"
 
 
 def _already(_: Path) -> None:
