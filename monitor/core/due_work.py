@@ -33,6 +33,12 @@ def due_tenants(shard: Shard, watermark_ms: int) -> int:
     return shard.tenants if ends else 0
 
 
+def due_window_ends(shard: Shard, watermark_ms: int) -> int:
+    """The most window ends that `Shard.advance` would evaluate."""
+    first_ms = shard.next_window_end(watermark_ms)
+    return 0 if first_ms is None else (watermark_ms - first_ms) // shard.pane_ms + 1
+
+
 def early_count(shard: Shard) -> int:
     """The number of complaints that `Shard.early` would count, plus the tenants that it would evaluate."""
     return len(shard.pending_records) + shard.tenants if shard.early_alerts is None else shard.early_alerts.work

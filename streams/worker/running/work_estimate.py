@@ -1,10 +1,12 @@
 """Estimates of work on a stream task, in calls of closing panes: one takes about a microsecond."""
 
-from monitor.core.due_work import due_calls, due_records, due_tenants, early_count
+from monitor.core.due_work import due_calls, due_records, due_tenants, due_window_ends, early_count
 from monitor.partition.task import StreamTask
 
 _RECORD_WORK = 100  # the cost of deciding a record
 _OUTPUT_WORK = 10  # the cost of a late or rejected record that is passed on
+_WINDOW_END_WORK = 1_000  # the cost of a window end, however few calls there are
+_RULE_WORK = 10  # the cost of each rule at a window end, besides
 _TENANT_WORK = 100  # the cost of a tenant that may get an alert or a decision, at a window end or in early evaluation
 
 
@@ -14,6 +16,7 @@ def transaction_work(task: StreamTask, most: int) -> int:
     records = due_records(shard, watermark_ms, most)
     tenants = shard.tenants if task.policy_changes.ending else due_tenants(shard, watermark_ms)
     decided = _RECORD_WORK * records + _TENANT_WORK * tenants
+    decided += (_WINDOW_END_WORK + _RULE_WORK * len(shard.policy.rules)) * due_window_ends(shard, watermark_ms)
     return due_calls(shard, watermark_ms) + decided + _OUTPUT_WORK * len(task.passed_on)
 
 
