@@ -182,7 +182,6 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
         decided[names] = await decisions(address, names)
         assert all(event["data"]["policy"]["sha256"] == ruled.sha256 for event in decided[names])
     assert min(event["data"]["decided_ms"] for event in decided[canary]) >= from_ms
-    assert min(event["data"]["decided_ms"] for event in decided[production]) < from_ms
     # The review of production's decision also applies to the canary's, which has the same id.
     for events in decided.values():
         assert any(event["data"]["evidence"]["review_ids"] == ["of-both"] for event in events)
