@@ -63,7 +63,7 @@ def test_nothing_touches_a_partition_while_it_is_measured(monkeypatch: pytest.Mo
     async def scrape() -> None:
         while True:
             await owners[0].measure(EVERYBODY)
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(0.05)
 
     async def go() -> None:
         owners.append(await owner_of(world))
