@@ -198,6 +198,8 @@ def test_live_runs_everything_shows_decisions_and_leaves_nothing_behind(jars: Pa
         metrics = {name: get(port, "/metrics") for name, port in ports.items()}
         while json.loads(get(ports["BILLING"], f"/v1/refunds/{banned[1]}"))["refundable"]:
             time.sleep(0.2)  # until `killed_when_late` ends it: billing may read a ban after the terminal does
+        while not STATUS.search("".join(seen)) and (line := callwarden.stdout.readline()):
+            seen.append(line)  # the first status may be of a moment before anything was decided
         callwarden.send_signal(signal.SIGINT)
         said = "".join(seen) + callwarden.stdout.read()
         wrong = callwarden.stderr.read()
