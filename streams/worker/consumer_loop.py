@@ -26,7 +26,7 @@ log = structlog.get_logger("callwarden")
 SLICE_ROWS, OTHER_ROWS, SLICE_BYTES = 3_000, 1_000, 4_000_000
 SIGNED_ROWS = 200  # of reviews whose signatures are verified: a tenth of a millisecond each, without other cost
 _POLL_ROWS = 20_000
-_POLL_S = 0.35  # more than `_COLLECT_S`: a poll that returns nothing costs as much as one with a few records
+_POLL_S = 0.2
 _BUSY_POLL_S = 0.02  # while a partition is busy and will take more soon
 # A round costs as much for a few rows as for hundreds: a busy worker has three a second, each with all its partitions.
 _COLLECT_S = 0.3  # early alerts come within half a second: this, a round, and a transaction
