@@ -43,7 +43,7 @@ def test_measures_that_were_changed_or_made_up_are_found(day: World) -> None:
     with Tampered(day):
         log = day.broker.logs[TP(MEASURES, 0)]
         places = [n for n, entry in enumerate(log._entries) if entry.record is not None]
-        changed, made_up = places[-2], places[-3]
+        changed, made_up = places[-1], places[0]
         for at, tenant in ((changed, None), (made_up, "made-up")):
             record = log._entries[at].record
             assert record is not None
