@@ -35,7 +35,7 @@ help: ## Show this list.
 setup: $(STAMP) ## Make .venv with Callwarden and all that its tests need.
 
 # The extensions are built where a C compiler is.
-$(STAMP): pyproject.toml constraints.txt $(shell find monitor streams -name '*.c')
+$(STAMP): pyproject.toml constraints.txt $(shell find monitor streams -name '*.[ch]')
 	@python=$$(.ci/find-python $(PYTHON)) && { "$$python" -m venv $(VENV) || { \
 	  echo "$$python cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; }
 	$(call install,$(BIN)/python)

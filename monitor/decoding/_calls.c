@@ -8,10 +8,7 @@
  * Nothing is allocated for a line. All output goes to buffers of the caller, whose sizes are checked before the first
  * row; lengths are those of the buffers, never read from the input. The GIL is released while rows are parsed.
  */
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "../extension.h"
 #include <string.h>
 
 #define MAX_LINE (1 << 20) /* bytes; longer lines are left to the caller */
@@ -712,14 +709,6 @@ static void columns_released(Columns *columns)
     while (columns->held) PyBuffer_Release(&columns->buffers[--columns->held]);
 }
 
-/* Whether a buffer holds items of `size` bytes, aligned for it. */
-static int items_of(const Py_buffer *buffer, Py_ssize_t size)
-{
-    if (buffer->itemsize == size && (uintptr_t)buffer->buf % (uintptr_t)size == 0) return 1;
-    PyErr_Format(PyExc_ValueError, "a column does not fit: expected aligned items of %zd bytes", size);
-    return 0;
-}
-
 static int columns_of(PyObject *tuple, Columns *columns)
 {
     columns->held = 0;
@@ -1011,11 +1000,4 @@ static int filled(PyObject *module)
     return added < 0 ? -1 : PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
 }
 
-static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
-
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_calls", NULL, 0, METHODS, SLOTS_OF_MODULE, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__calls(void)
-{
-    return PyModuleDef_Init(&MODULE);
-}
+DEFINE_MODULE(_calls, METHODS, filled)

@@ -3,13 +3,8 @@
  *
  * Each string is compared with its block before any is read. The GIL is released for many strings.
  */
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "../../extension.h"
 #include <string.h>
-
-#define MANY_STRINGS 500 /* the GIL is released for more */
 
 typedef struct {
     Py_buffer block, start, size;
@@ -26,26 +21,12 @@ static inline int32_t size_at(const Strings *strings, Py_ssize_t at)
     return ((const int32_t *)strings->size.buf)[at];
 }
 
-static int refused(const char *why)
-{
-    PyErr_SetString(PyExc_ValueError, why);
-    return 0;
-}
-
-static int items_of(const Py_buffer *buffer, Py_ssize_t size, Py_ssize_t count)
-{
-    if (buffer->itemsize != size || (uintptr_t)buffer->buf % (uintptr_t)size)
-        return refused("a column does not fit: expected aligned items of its size");
-    if (buffer->len / size != count) return refused("the columns do not fit each other");
-    return 1;
-}
-
 /* Whether the columns fit each other and all strings lie in the block; the bytes of all into `bytes`. */
 static int strings_of(Strings *strings, int64_t *bytes)
 {
     strings->count = strings->size.len / 4;
-    if (!items_of(&strings->size, 4, strings->count)
-        || !items_of(&strings->start, strings->start.itemsize == 8 ? 8 : 4, strings->count))
+    if (!column_of(&strings->size, 4, strings->count)
+        || !column_of(&strings->start, strings->start.itemsize == 8 ? 8 : 4, strings->count))
         return 0;
     *bytes = 0;
     for (Py_ssize_t at = 0; at < strings->count; at++) {
@@ -74,7 +55,7 @@ static PyObject *pack(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "y*y*y*", &strings.block, &strings.start, &strings.size)) return NULL;
     if (strings_of(&strings, &bytes) && (packed = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)bytes))) {
         char *out = PyBytes_AsString(packed);
-        PyThreadState *thread = strings.count > MANY_STRINGS ? PyEval_SaveThread() : NULL;
+        PyThreadState *thread = strings.count > MANY_ROWS ? PyEval_SaveThread() : NULL;
         for (Py_ssize_t at = 0; at < strings.count; at++) {
             size_t size = (size_t)size_at(&strings, at);
             memcpy(out, (const char *)strings.block.buf + start_at(&strings, at), size);
@@ -128,8 +109,8 @@ static PyObject *hashes(PyObject *module, PyObject *args)
     PyObject *done = NULL;
     (void)module;
     if (!PyArg_ParseTuple(args, "y*y*y*w*", &strings.block, &strings.start, &strings.size, &found)) return NULL;
-    if (strings_of(&strings, &bytes) && items_of(&found, 8, strings.count)) {
-        PyThreadState *thread = strings.count > MANY_STRINGS ? PyEval_SaveThread() : NULL;
+    if (strings_of(&strings, &bytes) && column_of(&found, 8, strings.count)) {
+        PyThreadState *thread = strings.count > MANY_ROWS ? PyEval_SaveThread() : NULL;
         for (Py_ssize_t at = 0; at < strings.count; at++) {
             const uint8_t *text = (const uint8_t *)strings.block.buf + start_at(&strings, at);
             ((uint64_t *)found.buf)[at] = hash_of(text, size_at(&strings, at));
@@ -144,19 +125,4 @@ static PyObject *hashes(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"pack", pack, METH_VARARGS, NULL}, {"hashes", hashes, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
-#define INTERFACE 1
-
-static int filled(PyObject *module)
-{
-    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
-}
-
-static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
-
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_strings", NULL, 0, METHODS, SLOTS_OF_MODULE, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__strings(void)
-{
-    return PyModuleDef_Init(&MODULE);
-}
+EXTENSION(_strings, METHODS, 1)

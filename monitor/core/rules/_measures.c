@@ -6,11 +6,9 @@
  *
  * What a text takes is known before it is written, and all indices are checked before the first one.
  */
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../../extension.h"
+#include "wilson.h"
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
 #define FAR_OVER 10.0   /* `batch_evaluator.FAR_OVER` */
@@ -95,16 +93,6 @@ static char *put_millionths(char *out, uint64_t millionths)
 }
 
 /* ---- Numbers ------------------------------------------------------------------------------------------------ */
-
-/* `wilson.bound`, in its order of operations. */
-static double wilson(double numerator, double n, double z, double sign)
-{
-    double p = numerator / n;
-    if (p > 1.0) p = 1.0;
-    double centre = p + z * z / (2.0 * n);
-    double spread = z * sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n));
-    return (centre - sign * spread) / (1.0 + z * z / n);
-}
 
 /* `batch_evaluator.shares` */
 static double share_of(double judged, double threshold, double sign)
@@ -234,19 +222,6 @@ static void rules_released(Rules *rules)
     if (rules->texts.obj) PyBuffer_Release(&rules->texts);
 }
 
-static int refused(const char *why)
-{
-    PyErr_SetString(PyExc_ValueError, why);
-    return 0;
-}
-
-/* Whether a buffer holds items of `size` bytes, aligned for it. */
-static int items_of(const Py_buffer *buffer, Py_ssize_t size)
-{
-    if (buffer->itemsize == size && (uintptr_t)buffer->buf % (uintptr_t)size == 0) return 1;
-    return refused("a column does not fit: expected aligned items of its size");
-}
-
 /* Whether the columns have one length, their indices are those of `width` counts, and their texts lie in the block. */
 static int rules_of(PyObject *columns, Py_ssize_t width, Rules *rules)
 {
@@ -337,19 +312,4 @@ static PyObject *encode(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"encode", encode, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
-#define INTERFACE 2
-
-static int filled(PyObject *module)
-{
-    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
-}
-
-static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
-
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_measures", NULL, 0, METHODS, SLOTS_OF_MODULE, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__measures(void)
-{
-    return PyModuleDef_Init(&MODULE);
-}
+EXTENSION(_measures, METHODS, 2)

@@ -5,16 +5,13 @@
  * fused operations. All memory is the caller's, except a pointer for each count. All indices are checked
  * before the first use. The GIL is released for many pairs.
  */
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../../extension.h"
+#include "wilson.h"
 #include <math.h>
-#include <stdint.h>
 
 #define ONE 0 /* `batch_evaluator._ONE`: the index of a count that is always 1 */
 #define TENANT_BITS 32
 #define TENANT_MASK INT64_C(0xFFFFFFFF)
-#define MANY_PAIRS 500 /* the GIL is released for more; as in numpy */
 
 /* The columns of all rules, `native_pairs.RuleConditions`: of `[rule, line]` the first, of `[rule]` the others. */
 enum { NUMERATOR, DENOMINATOR, DIVISOR, SCALE, SIGN, LIMIT, LINE_COLUMNS,
@@ -47,31 +44,7 @@ static inline double value_of(const Counts *counts, int32_t index, Py_ssize_t te
     return index == ONE ? 1.0 : (double)counts->count[index][tenant];
 }
 
-static int refused(const char *why)
-{
-    PyErr_SetString(PyExc_ValueError, why);
-    return 0;
-}
-
-static int items_of(const Py_buffer *buffer, Py_ssize_t size, Py_ssize_t count)
-{
-    if (buffer->itemsize != size || (uintptr_t)buffer->buf % (uintptr_t)size)
-        return refused("a column does not fit: expected aligned items of its size");
-    if (buffer->len / size != count) return refused("the columns do not fit each other");
-    return 1;
-}
-
 /* ---- Conditions ------------------------------------------------------------------------------------------------ */
-
-/* `wilson.bound`, in its order of operations. */
-static double wilson(double numerator, double n, double z, double sign)
-{
-    double p = numerator / n;
-    if (p > 1.0) p = 1.0;
-    double centre = p + z * z / (2.0 * n);
-    double spread = z * sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n));
-    return (centre - sign * spread) / (1.0 + z * z / n);
-}
 
 static inline int line_beyond(const Rules *rules, const Counts *counts, Py_ssize_t line, double limit, Py_ssize_t tenant)
 {
@@ -114,7 +87,7 @@ static int rules_of(PyObject *columns, Py_ssize_t width, Rules *rules)
     rules->lines = rules->rules ? rules->columns[NUMERATOR].len / 4 / rules->rules : 0;
     for (int column = 0; column < RULE_COLUMNS; column++) {
         Py_ssize_t count = column < LINE_COLUMNS ? rules->rules * rules->lines : rules->rules;
-        if (!items_of(&rules->columns[column], SIZES[column], count)) return 0;
+        if (!column_of(&rules->columns[column], SIZES[column], count)) return 0;
         if (SIZES[column] != 4) continue;
         for (Py_ssize_t at = 0; at < count; at++)
             if (index_at(rules, column, at) < 0 || index_at(rules, column, at) >= width) return refused("there is no such count");
@@ -143,7 +116,7 @@ static int counts_of(PyObject *blocks, Counts *counts)
         counts->held = at + 1;
         if (block->ndim < 1 || block->ndim > 2) return refused("expected blocks of counts");
         Py_ssize_t rows = block->ndim == 2 ? block->shape[0] : 1, tenants = block->shape[block->ndim - 1];
-        if (!items_of(block, 8, rows * tenants)) return 0;
+        if (!column_of(block, 8, rows * tenants)) return 0;
         if (tenants < counts->tenants) return refused("there are fewer tenants");
         if (first < 0 || first > counts->width - rows) return refused("there is no such count");
         for (Py_ssize_t row = 0; row < rows; row++) counts->count[first + row] = (const int64_t *)block->buf + row * tenants;
@@ -200,7 +173,7 @@ static Py_ssize_t passed(const Rules *rules, const Counts *counts, Py_ssize_t ru
     int32_t gate = index_at(rules, GATE, rule);
     double sign = float_at(rules, GATE_SIGN, rule), limit = float_at(rules, GATE_LIMIT, rule);
     Py_ssize_t found = 0;
-    PyThreadState *thread = size > MANY_PAIRS ? PyEval_SaveThread() : NULL;
+    PyThreadState *thread = size > MANY_ROWS ? PyEval_SaveThread() : NULL;
     for (Py_ssize_t at = 0; at < size; at++)
         if (sign * value_of(counts, gate, (Py_ssize_t)who[at]) > limit) pairs[found++] = (int64_t)rule << TENANT_BITS | who[at];
     if (thread) PyEval_RestoreThread(thread);
@@ -237,7 +210,7 @@ static PyObject *enough(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OnO!ny*y*w*", &columns, &counts.width, &PyList_Type, &blocks, &counts.tenants, &due, &who, &pairs))
         return NULL;
     Py_ssize_t dues = due.len / 8, size = who.len / 8;
-    if (items_of(&due, 8, dues) && items_of(&who, 8, size) && items_of(&pairs, 8, dues * size) && counts_of(blocks, &counts)
+    if (column_of(&due, 8, dues) && column_of(&who, 8, size) && column_of(&pairs, 8, dues * size) && counts_of(blocks, &counts)
         && rules_of(columns, counts.width, &rules) && tenants_exist(who.buf, size, counts.tenants)
         && rules_exist(due.buf, dues, &rules, &counts)) {
         with_any = PyList_New(0);
@@ -269,7 +242,7 @@ static int pairs_exist(const Rules *rules, const Counts *counts, const int64_t *
 static void compare(const Rules *rules, const Counts *counts, const int64_t *pairs, Py_ssize_t size, const double *limit, int all,
                     uint8_t *met)
 {
-    PyThreadState *thread = size > MANY_PAIRS ? PyEval_SaveThread() : NULL;
+    PyThreadState *thread = size > MANY_ROWS ? PyEval_SaveThread() : NULL;
     for (Py_ssize_t at = 0; at < size; at++) {
         Py_ssize_t rule = (Py_ssize_t)(pairs[at] >> TENANT_BITS), tenant = (Py_ssize_t)(pairs[at] & TENANT_MASK);
         met[at] = (uint8_t)(holds(rules, counts, rule, limit[rule], tenant) && (!all || meets_all(rules, counts, rule, tenant)));
@@ -290,8 +263,8 @@ static PyObject *check(PyObject *module, PyObject *args)
                           &all, &met))
         return NULL;
     Py_ssize_t size = pairs.len / 8;
-    if (items_of(&pairs, 8, size) && items_of(&met, 1, size) && counts_of(blocks, &counts)
-        && rules_of(columns, counts.width, &rules) && items_of(&limit, 8, rules.rules)
+    if (column_of(&pairs, 8, size) && column_of(&met, 1, size) && counts_of(blocks, &counts)
+        && rules_of(columns, counts.width, &rules) && column_of(&limit, 8, rules.rules)
         && pairs_exist(&rules, &counts, pairs.buf, size)) {
         compare(&rules, &counts, pairs.buf, size, limit.buf, all, met.buf);
         done = Py_NewRef(Py_None);
@@ -305,19 +278,4 @@ static PyObject *check(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"enough", enough, METH_VARARGS, NULL}, {"check", check, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
-#define INTERFACE 1
-
-static int filled(PyObject *module)
-{
-    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
-}
-
-static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
-
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_pairs", NULL, 0, METHODS, SLOTS_OF_MODULE, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__pairs(void)
-{
-    return PyModuleDef_Init(&MODULE);
-}
+EXTENSION(_pairs, METHODS, 1)

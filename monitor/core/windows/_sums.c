@@ -4,39 +4,8 @@
  * All memory is the caller's. Sizes, alignment and indices are checked before the first write. The GIL is
  * released for many tenants.
  */
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
-
-#define MANY_ROWS 500 /* the GIL is released for more; as in numpy */
-
-static int refused(const char *why)
-{
-    PyErr_SetString(PyExc_ValueError, why);
-    return 0;
-}
-
-/* Whether a buffer holds `count` items of `size` bytes, aligned for it. */
-static int holds(const Py_buffer *buffer, Py_ssize_t size, Py_ssize_t count)
-{
-    if (buffer->itemsize != size || (uintptr_t)buffer->buf % (uintptr_t)size)
-        return refused("a column does not fit: expected aligned items of its size");
-    if (buffer->len / size != count) return refused("the columns do not fit each other");
-    return 1;
-}
-
-static int tenants_below(const int32_t *tenant, Py_ssize_t rows, Py_ssize_t tenants)
-{
-    for (Py_ssize_t row = 0; row < rows; row++)
-        if (tenant[row] < 0 || tenant[row] >= tenants) return refused("there is no such tenant");
-    return 1;
-}
-
-static void released(Py_buffer *buffers, int count)
-{
-    for (int i = 0; i < count; i++) PyBuffer_Release(&buffers[i]);
-}
+#include "../../extension.h"
+#include "tenants.h"
 
 /* enter(sums, fields, tenant, pane, mine) -> (records, largest): add the fields of a pane, `[g, width]`, to the sums of
  * these tenants, `[field, tenant]`, and write them to `mine`, `[field, g]`. */
@@ -50,8 +19,8 @@ static PyObject *enter(PyObject *module, PyObject *args)
     Py_ssize_t fields = of[FIELDS].len / 4, rows = of[TENANT].len / 4;
     Py_ssize_t tenants = fields ? of[SUMS].len / 8 / fields : 0, width = rows ? of[PANE].len / 8 / rows : 0;
     const int32_t *field = of[FIELDS].buf, *tenant = of[TENANT].buf;
-    int fits = holds(&of[SUMS], 8, fields * tenants) && holds(&of[FIELDS], 4, fields) && holds(&of[TENANT], 4, rows)
-               && holds(&of[PANE], 8, rows * width) && holds(&of[MINE], 8, fields * rows) && tenants_below(tenant, rows, tenants);
+    int fits = column_of(&of[SUMS], 8, fields * tenants) && column_of(&of[FIELDS], 4, fields) && column_of(&of[TENANT], 4, rows)
+               && column_of(&of[PANE], 8, rows * width) && column_of(&of[MINE], 8, fields * rows) && tenants_below(tenant, rows, tenants);
     for (Py_ssize_t one = 0; fits && one < fields; one++)
         if (field[one] < 0 || field[one] >= width) fits = refused("there is no such field");
     if (fits) {
@@ -70,7 +39,7 @@ static PyObject *enter(PyObject *module, PyObject *args)
         if (thread) PyEval_RestoreThread(thread);
         found = Py_BuildValue("LL", (long long)records, (long long)largest);
     }
-    released(of, BUFFERS);
+    all_released(of, BUFFERS);
     return found;
 }
 
@@ -97,7 +66,7 @@ static PyObject *leave(PyObject *module, PyObject *args)
     const int32_t *tenant = of[TENANT].buf;
     if (fields < 0 || (size != 1 && size != 2 && size != 4 && size != 8)) {
         refused("a column does not fit: expected aligned items of its size");
-    } else if (holds(&of[SUMS], 8, fields * tenants) && holds(&of[TENANT], 4, rows) && holds(&of[MINE], size, fields * rows)
+    } else if (column_of(&of[SUMS], 8, fields * tenants) && column_of(&of[TENANT], 4, rows) && column_of(&of[MINE], size, fields * rows)
                && tenants_below(tenant, rows, tenants)) {
         int64_t *sums = of[SUMS].buf, records = 0;
         PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
@@ -110,7 +79,7 @@ static PyObject *leave(PyObject *module, PyObject *args)
         if (thread) PyEval_RestoreThread(thread);
         found = PyLong_FromLongLong((long long)records);
     }
-    released(of, BUFFERS);
+    all_released(of, BUFFERS);
     return found;
 }
 
@@ -118,19 +87,4 @@ static PyMethodDef METHODS[] = {{"enter", enter, METH_VARARGS, NULL},
                                 {"leave", leave, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
-#define INTERFACE 1
-
-static int filled(PyObject *module)
-{
-    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
-}
-
-static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
-
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_sums", NULL, 0, METHODS, SLOTS_OF_MODULE, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__sums(void)
-{
-    return PyModuleDef_Init(&MODULE);
-}
+EXTENSION(_sums, METHODS, 1)

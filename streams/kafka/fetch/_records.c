@@ -5,10 +5,7 @@
  * to the caller, who finds the fault. All output goes to buffers of the caller; lengths from the input are compared with
  * the bytes that are left before they are used. The GIL is released.
  */
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "../../../monitor/extension.h"
 #include <string.h>
 
 #define MAX_MS (INT64_C(1) << 50) /* of timestamps; sums of two do not overflow */
@@ -119,19 +116,4 @@ static PyObject *take_apart(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"take_apart", take_apart, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
-#define INTERFACE 1
-
-static int filled(PyObject *module)
-{
-    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
-}
-
-static PyModuleDef_Slot SLOTS[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
-
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_records", NULL, 0, METHODS, SLOTS, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__records(void)
-{
-    return PyModuleDef_Init(&MODULE);
-}
+EXTENSION(_records, METHODS, 1)

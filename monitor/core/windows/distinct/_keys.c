@@ -4,43 +4,12 @@
  * All memory is the caller's. Sizes, alignment and indices are checked before the first write. The GIL is released while
  * many keys are changed.
  */
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <stdint.h>
+#include "../../../extension.h"
+#include "../tenants.h"
 
 #define FREE_SLOT INT32_MIN /* `key_table._FREE` */
-#define MANY_ROWS 500       /* the GIL is released for more; as in numpy */
 
 enum { DISTINCT, NUMBERS, SEQUENTIAL }; /* rows of the counts, `distinct_counts`; one row per limit follows */
-
-static int refused(const char *why)
-{
-    PyErr_SetString(PyExc_ValueError, why);
-    return 0;
-}
-
-/* Whether a buffer holds `count` items of `size` bytes, aligned for them as far as the machine needs; -1: any number. */
-static int holds(const Py_buffer *buffer, Py_ssize_t size, Py_ssize_t count)
-{
-    uintptr_t alignment = size > 8 ? 8 : (uintptr_t)size;
-    if (buffer->itemsize != size || (uintptr_t)buffer->buf % alignment)
-        return refused("a column does not fit: expected aligned items of its size");
-    if (count >= 0 && buffer->len / size != count) return refused("the columns do not fit each other");
-    return 1;
-}
-
-static int tenants_below(const int32_t *tenant, Py_ssize_t rows, Py_ssize_t tenants)
-{
-    for (Py_ssize_t row = 0; row < rows; row++)
-        if (tenant[row] < 0 || tenant[row] >= tenants) return refused("there is no such tenant");
-    return 1;
-}
-
-static void released(Py_buffer *buffers, int count)
-{
-    for (int i = 0; i < count; i++) PyBuffer_Release(&buffers[i]);
-}
 
 /* ---- The table of keys --------------------------------------------------------------------------------------- */
 
@@ -58,7 +27,7 @@ typedef struct {
 
 static int table_of(const Py_buffer *slots, const Py_buffer *words, Table *table)
 {
-    if (!holds(slots, sizeof(Slot), -1) || !holds(words, 8, 3)) return 0;
+    if (!items_of(slots, sizeof(Slot)) || !column_of(words, 8, 3)) return 0;
     uint64_t size = (uint64_t)slots->len / sizeof(Slot);
     if (size < 2 || size & (size - 1)) return refused("expected a table with a power of two of slots");
     const uint64_t *word = words->buf;
@@ -127,13 +96,13 @@ static PyObject *find(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "y*y*y*w*", &of[0], &of[1], &of[2], &of[3])) return NULL;
     Py_ssize_t rows = of[2].len / 8;
-    if (table_of(&of[0], &of[1], &table) && holds(&of[2], 8, rows) && holds(&of[3], 8, rows)) {
+    if (table_of(&of[0], &of[1], &table) && column_of(&of[2], 8, rows) && column_of(&of[3], 8, rows)) {
         PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
         find_all(&table, of[2].buf, rows, of[3].buf);
         if (thread) PyEval_RestoreThread(thread);
         done = Py_NewRef(Py_None);
     }
-    released(of, 4);
+    all_released(of, 4);
     return done;
 }
 
@@ -148,15 +117,15 @@ static PyObject *claim(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "w*y*y*y*y*nw*", &of[0], &of[1], &of[2], &of[3], &of[4], &room, &of[5])) return NULL;
     Py_ssize_t rows = of[2].len / 8;
-    if (table_of(&of[0], &of[1], &table) && holds(&of[2], 8, rows) && holds(&of[3], 4, rows) && holds(&of[4], 1, rows)
-        && holds(&of[5], 8, rows)) {
+    if (table_of(&of[0], &of[1], &table) && column_of(&of[2], 8, rows) && column_of(&of[3], 4, rows) && column_of(&of[4], 1, rows)
+        && column_of(&of[5], 8, rows)) {
         PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
         Py_ssize_t missing = find_all(&table, of[2].buf, rows, of[5].buf);
         if (missing && missing <= room) claim_missing(&table, of[2].buf, of[3].buf, of[4].buf, rows, of[5].buf);
         if (thread) PyEval_RestoreThread(thread);
         found = PyLong_FromSsize_t(missing);
     }
-    released(of, 6);
+    all_released(of, 6);
     return found;
 }
 
@@ -237,16 +206,16 @@ static PyObject *change(PyObject *module, PyObject *args)
     Py_ssize_t rows = of[KEY].len / 8, limit_count = of[LIMITS].len / 4, what = SEQUENTIAL + 1 + limit_count;
     Py_ssize_t tenants = of[COUNTS].len / 8 / what;
     Keys keys = {of[KEY].buf, of[TENANT].buf, of[COUNT].buf, of[NUMERIC].buf, of[AT].buf, of[BEFORE].buf, of[AFTER].buf, rows};
-    if (table_of(&of[SLOTS], &of[WORDS], &table) && holds(&of[KEY], 8, rows) && holds(&of[TENANT], 4, rows)
-        && holds(&of[COUNT], 4, rows) && holds(&of[NUMERIC], 1, rows) && holds(&of[AT], 8, rows)
-        && holds(&of[LIMITS], 4, limit_count) && holds(&of[COUNTS], 8, what * tenants) && holds(&of[BEFORE], 4, rows)
-        && holds(&of[AFTER], 4, rows) && tenants_below(keys.tenant, rows, tenants) && slots_exist(keys.at, rows, &table)) {
+    if (table_of(&of[SLOTS], &of[WORDS], &table) && column_of(&of[KEY], 8, rows) && column_of(&of[TENANT], 4, rows)
+        && column_of(&of[COUNT], 4, rows) && column_of(&of[NUMERIC], 1, rows) && column_of(&of[AT], 8, rows)
+        && column_of(&of[LIMITS], 4, limit_count) && column_of(&of[COUNTS], 8, what * tenants) && column_of(&of[BEFORE], 4, rows)
+        && column_of(&of[AFTER], 4, rows) && tenants_below(keys.tenant, rows, tenants) && slots_exist(keys.at, rows, &table)) {
         PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
         change_counts(&table, &keys, of[LIMITS].buf, limit_count, sequences, of[COUNTS].buf, tenants);
         if (thread) PyEval_RestoreThread(thread);
         done = Py_NewRef(Py_None);
     }
-    released(of, BUFFERS);
+    all_released(of, BUFFERS);
     return done;
 }
 
@@ -255,19 +224,4 @@ static PyMethodDef METHODS[] = {{"find", find, METH_VARARGS, NULL},
                                 {"change", change, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
-/* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
-#define INTERFACE 1
-
-static int filled(PyObject *module)
-{
-    return PyModule_AddIntConstant(module, "INTERFACE", INTERFACE);
-}
-
-static PyModuleDef_Slot SLOTS_OF_MODULE[] = {{Py_mod_exec, (void *)filled}, {0, NULL}};
-
-static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_keys", NULL, 0, METHODS, SLOTS_OF_MODULE, NULL, NULL, NULL};
-
-PyMODINIT_FUNC PyInit__keys(void)
-{
-    return PyModuleDef_Init(&MODULE);
-}
+EXTENSION(_keys, METHODS, 1)
