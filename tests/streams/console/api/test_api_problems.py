@@ -87,7 +87,7 @@ async def test_each_route_answers_each_declared_status_with_the_same_body(  # ty
         assert answers[401].headers["www-authenticate"] == "Bearer"
         assert answers[503].headers["retry-after"].isdigit()
         too_large = httpx.Response(413, content=problem_body(413, "x", "x"), headers={"content-type": PROBLEM_TYPE})
-        assert fault(document, path, too_large) is None  # of the server, before any route: test_http_server.py
+        assert fault(document, path, too_large) is None  # of the server, before any route: test_malformed_requests.py
         assert {str(status) for status in answers} | {"200", "413"} == set(operation["responses"]), path
     for method, path in (("POST", "/v1/tenants"), ("GET", "/v1/nothing")):
         answer = await client.request(method, path, headers=permitted)
