@@ -1,6 +1,5 @@
 """Bans follow an owner through several partitions while workers are killed: live, audit and files agree."""
 
-import asyncio
 import json
 import random
 from collections import Counter
@@ -9,135 +8,52 @@ from typing import Any
 
 import pytest
 
-from crash import judge
-from crash.log import Log, Record
-from crash.memory import MemoryCluster
-from crash.scenarios import MINUTE, NOON, POLICY, SECOND, WRITTEN, call, operator_of, play, until
-from crash.traffic import NAMES, TOPIC_OF, Arrival
+from crash.log import Record
+from crash.owners import (
+    LAST,
+    OWNERS,
+    PARTITIONS,
+    TENANTS,
+    THE_END,
+    Line,
+    application,
+    arrival,
+    audited,
+    bans_taken,
+    check,
+    complaint,
+    events,
+    last_call,
+    scenario,
+    tenant,
+    values,
+    world_of,
+)
+from crash.scenarios import MINUTE, NOON, POLICY, SECOND, WRITTEN, operator_of, play, until
+from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import OUTPUTS, MovedWorld, World
 from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
-from monitor.partition.journal import OwnerBanTaken
 from monitor.partition.key_check import partition_of
 from monitor.partition.task import StreamTask
 from oracle.product import run
 from schemas import codec
 from schemas.owners import OwnerBan
-from streams.audit.partition import AuditContext
-from streams.audit.run import audit
-from streams.kafka.api import TP, PermanentError
+from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 from streams.savepoint.close import RescaleSide
 from streams.savepoint.rescale import move
 from streams.topics.owners_topic import decode_owner_ban
-from streams.topics.transaction_records import decode_journal_entry, is_tick
 from streams.worker.running.running_partition import RunningPartition
 from streams.worker.running.transaction import Transaction
 
-OWNERS = NAMES.owners
-PARTITIONS = 2
-TENANTS = [f"t{n}" for n in range(8)]  # both partitions have some
-LAST = NOON + 120 * MINUTE
-THE_END = LAST + 15 * MINUTE
 POINTS = ("commit.begin!", "commit.produce!", "commit.end?", "commit.end!", "read!", "read?", "ends!", "writer.start!")
-Line = tuple[int, dict[str, Any]]
-
-
-def tenant(at_ms: int, tenant_id: str, owner_id: str | None) -> Line:
-    record = {"type": "tenant", "tenant_id": tenant_id, "declared_businesses": [], "numbers": [], "updated_ms": at_ms}
-    return at_ms, record | ({} if owner_id is None else {"owner_id": owner_id})
-
-
-def complaint(at_ms: int, tenant_id: str, name: str, status: str = "verified") -> Line:
-    record = {"type": "complaint", "complaint_id": name, "tenant_id": tenant_id, "category": "fraud"}
-    return at_ms, record | {"status": status, "reported_ms": NOON, "updated_ms": at_ms}
-
-
-def application(at_ms: int, tenant_id: str, name: str) -> Line:
-    record = {"type": "application", "application_id": name, "tenant_id": tenant_id, "updated_ms": at_ms}
-    return at_ms, record | {"declared_business": "customer service"}
-
-
-def last_call(at_ms: int, tenant_id: str) -> Line:
-    record = json.loads(call(at_ms, f"last-{tenant_id}").record.value or b"")
-    return at_ms, record | {"tenant_id": tenant_id}
-
-
-def scenario(rng: random.Random, early: bool) -> list[Line]:
-    """Two owners, bans and liftings in any order, applications, and tenants that change their owner.
-
-    ``early``: each decision precedes its effect by so much that all partitions have it in time.
-    """
-
-    def minute(first: int, last: int) -> int:
-        at = rng.randrange(first, last)
-        return NOON + (at // 5 * 5 + 1 if early else at) * MINUTE + rng.randrange(SECOND if early else MINUTE)
-
-    lines = [tenant(NOON + MINUTE + n, name, rng.choice(("o1", "o2", "o2"))) for n, name in enumerate(TENANTS)]
-    for n in range(6):
-        name, begins = rng.choice(TENANTS), minute(3, 70)
-        lines.append(complaint(begins, name, f"k{n}"))
-        if rng.random() < 0.7:
-            ends = minute((begins - NOON) // MINUTE + 1, (begins - NOON) // MINUTE + rng.choice((3, 8, 40)))
-            lines.append(complaint(max(begins + 1, ends), name, f"k{n}", "dismissed"))
-    lines += [application(minute(10, 110), rng.choice(TENANTS), f"a{n}") for n in range(12)]
-    lines += [tenant(minute(20, 100), rng.choice(TENANTS), rng.choice(("o1", "o2", None))) for _ in range(4)]
-    return sorted([*lines, *(last_call(LAST, name) for name in TENANTS)], key=lambda line: line[0])
-
-
-def arrival(line: Line) -> Arrival:
-    at_ms, record = line
-    key = str(record["tenant_id"]).encode()
-    tp = TP(NAMES.input_prefix + TOPIC_OF[record["type"]], partition_of(key, PARTITIONS, "murmur2"))
-    return Arrival(at_ms + SECOND, tp, Record(key, json.dumps(record).encode()))
-
-
-def world_of(seed: int, lines: Sequence[Line], speed: float = 20.0) -> World:
-    print("seed", seed)
-    live = DecidingSettings(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=0)
-    world = World(random.Random(seed), POLICY, live, PARTITIONS, NOON, speed)
-    world.produce(map(arrival, lines))
-    return world
-
-
-def events(world: World) -> list[dict[str, Any]]:
-    logs = [world.broker.logs[TP(NAMES.output("enforcement"), number)] for number in range(PARTITIONS)]
-    return [json.loads(entry.record.value or b"") for log in logs for entry in log.committed(0) if entry.record]
-
-
-def bans_taken(world: World, number: int) -> list[OwnerBanTaken]:
-    values = [
-        entry.record.value or b""
-        for entry in world.broker.logs[TP(NAMES.output("clock"), number)].committed(0)
-        if entry.record is not None
-    ]
-    entries = [decode_journal_entry(value)[1] for value in values if not is_tick(value)]
-    return [entry for entry in entries if isinstance(entry, OwnerBanTaken)]
-
-
-def values(world: World) -> list[OwnerBan]:
-    found = [decode_owner_ban(*one.record[:2]) for one in world.broker.logs[OWNERS].committed(0) if one.record]
-    return [ban for ban in found if not isinstance(ban, str)]
 
 
 def kinds(found: Sequence[dict[str, Any]]) -> Counter[str]:
     return Counter(f"{one['data']['behaviour']} {one['data']['kind']}" for one in found)
-
-
-def check(world: World) -> None:
-    """The live events are those of a replay by the journal, and each value was taken once."""
-    assert list(judge.wrong(world.broker, POLICY, world.live, PARTITIONS)) == []
-    for number in range(PARTITIONS):
-        taken = Counter((entry.ban.enforcement_id, entry.ban.lifted_ms) for entry in bans_taken(world, number))
-        assert [one for one, times in taken.items() if times > 1] == []
-
-
-async def audited(world: World) -> None:
-    report = await audit(AuditContext(operator_of(world), NAMES, POLICY, b"secret", world.live))
-    assert [one.unchecked for one in report.partitions] == [[]] * PARTITIONS
-    assert report.differences == []
 
 
 async def replayed(world: World, **options: Any) -> list[dict[str, Any]]:
@@ -262,99 +178,6 @@ def test_another_partition_bans_a_tenant_and_lifts_the_ban() -> None:
     (pending,) = [one for one in events(world) if one["data"]["behaviour"] == "owner_banned"][:1]
     assert (pending["data"]["status"], pending["data"]["decided_ms"]) == ("pending_review", NOON + 10 * MINUTE)
     assert pending["data"]["evidence"]["enforcement_ids"] == [ban.enforcement_id]
-
-
-def test_values_of_other_programs_are_skipped_and_stop_nothing() -> None:
-    rng = random.Random(1)
-    world = world_of(1, scenario(rng, early=True))
-    good = OwnerBan("o1", "elsewhere", "cwe-1", 1, "severe", NOON + 6 * MINUTE)
-    plain_ban = {"owner_id": "o1", "tenant_id": "x", "enforcement_id": "cwe-2", "clause": 1, "tier": "severe"}
-    strange = [
-        Record(b"cwe-2", None),
-        Record(b"cwe-2", b"{"),
-        Record(b"cwe-2", b"\xff\xfe"),
-        Record(b"cwe-2", json.dumps(plain_ban).encode()),
-        Record(b"another", json.dumps(plain_ban | {"decided_ms": NOON}).encode()),
-        Record(None, json.dumps(plain_ban | {"decided_ms": NOON}).encode()),
-        Record(b"cwe-2", json.dumps(plain_ban | {"decided_ms": NOON, "lifted_ms": NOON - 1}).encode()),
-        Record(b"cwe-2", json.dumps(plain_ban | {"decided_ms": NOON, "clause": 8}).encode()),
-        Record(b"cwe-2", b'{"deep": ' + b"[" * 500 + b"]" * 500 + b"}"),
-        Record(b"cwe-2", b"x" * 100_000),
-        Record(b"cwe-2", b"", fault="bad_header: as a client says it"),
-    ]
-
-    async def go() -> None:
-        worker = world.add_worker()
-        worker.link.slow_share = 0.0
-        await until(world, NOON + 7 * MINUTE)
-        value = json.dumps({field: getattr(good, field) for field in OwnerBan.__struct_fields__}).encode()
-        world.broker.append(OWNERS, *strange, Record(b"cwe-1", value), Record(b"cwe-1", value))
-        await until(world, THE_END)
-        check(world)
-        await audited(world)
-        assert worker.telemetry.registry.get_sample_value("callwarden_owner_bans_rejected_total") == len(strange)
-        assert worker.consumer_loop is not None
-        assert worker.consumer_loop.not_ready == []
-
-    logs = play(world, go)
-    assert sum(line["event"].startswith("skipped a value that is no ban") for line in logs) == len(strange)
-    assert [entry.ban.enforcement_id for entry in bans_taken(world, 0)].count("cwe-1") == 1, "a valid foreign ban"
-
-
-def test_a_topic_that_is_damaged_or_created_again_stops_nothing() -> None:
-    world = world_of(1, scenario(random.Random(3), early=True))
-
-    async def go() -> None:
-        worker = world.add_worker()
-        worker.link.slow_share = 0.0
-        await until(world, NOON + 40 * MINUTE)
-        log = world.broker.logs[OWNERS]
-        world.broker.append(OWNERS, Record(b"x", b"damaged"), Record(b"y", b"damaged"))
-        world.broker.damaged[OWNERS] = (log.end - 2, log.end - 1)
-        await until(world, NOON + 60 * MINUTE)
-        assert len(worker.owned()) == PARTITIONS
-        del world.broker.damaged[OWNERS]
-        world.broker.logs[OWNERS] = Log()
-        await until(world, THE_END)
-        check(world)
-        assert len(worker.owned()) == PARTITIONS
-
-    logs = play(world, go)
-    said = {line["event"] for line in logs}
-    assert "skipped damaged records of the topic of owners" in said
-    assert "the topic of owners was created again; it is read from its start" in said
-
-
-def test_a_worker_that_cannot_read_the_topic_decides_on_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, shut = world_of(1, scenario(random.Random(5), early=True)), [True]
-    ends = MemoryCluster.ends
-
-    async def shut_ends(self: MemoryCluster, tps: Sequence[TP]) -> dict[TP, int]:
-        if shut[0] and list(tps) == [OWNERS]:
-            raise PermanentError("not authorized to access callwarden.owners")
-        return await ends(self, tps)
-
-    monkeypatch.setattr(MemoryCluster, "ends", shut_ends)
-
-    async def go() -> None:
-        worker = world.add_worker()
-        worker.link.slow_share = 0.0
-        await asyncio.sleep(60)
-        assert worker.consumer_loop is not None
-        (why,) = worker.consumer_loop.not_ready
-        assert why.startswith("callwarden.owners cannot be read since 2026-03-02T12:0")
-        assert "not authorized" in why
-        sample = worker.telemetry.registry.get_sample_value
-        assert (sample("callwarden_owners_unreadable_seconds") or 0) > 50
-        assert len(worker.owned()) == PARTITIONS
-        shut[0] = False
-        await asyncio.sleep(5)
-        assert worker.consumer_loop.not_ready == []
-        assert sample("callwarden_owners_unreadable_seconds") == 0
-        await until(world, THE_END)
-        check(world)
-
-    play(world, go)
 
 
 @pytest.mark.parametrize("seed", thorough(range(200, 204), 1))

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from crash.log import Record
+from crash.rescales import moved, sides
 from crash.scenarios import (
     HOUR,
     MINUTE,
@@ -27,7 +28,6 @@ from crash.scenarios import (
     world_of,
     wrong,
 )
-from crash.test_rescale_killed import moved, sides
 from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import Worker, World
