@@ -1,6 +1,5 @@
 """Journal entries take effect again at their offset, whenever the records are read again."""
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,16 +7,16 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from task_records import MINUTE, T0, calls_at, commit, event_time_of, new_task, rows, sources_of
 
-from crash.broken import CLOCK_AT_DONE_LOST, CLOCK_BEYOND_TIMESTAMP, ONE_ADVANCE_RECORDED, Change, broken
+from crash.broken import CLOCK_BEYOND_TIMESTAMP, ONE_ADVANCE_RECORDED, Change, broken
 from helpers.thorough import thorough
-from monitor.decoding.input_topics import CARRIES, INPUTS
+from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity
 from monitor.partition.journal import (
     ClockAdvance,
     EnforceFrom,
     JournalEntry,
-    LostInput,
     MaxAheadChange,
     PolicyChange,
     SkippedRecord,
@@ -25,32 +24,6 @@ from monitor.partition.journal import (
 from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
-from monitor.policy.load import loads
-from monitor.policy.model import Policy
-from oracle.scenario_generator import scenario
-from schemas import codec
-from schemas.inputs import Cdr
-
-SOURCE = {str(kind.__struct_config__.tag): INPUTS.index(name) for name, kinds in CARRIES.items() for kind in kinds}
-
-
-def sources_of(seed: int) -> tuple[Policy, list[list[bytes]], int]:
-    """A scenario's policy, its records by source, and the latest permitted time."""
-    made = scenario(seed)
-    sources: list[list[bytes]] = [[] for _ in INPUTS]
-    for line in (line for file in made.files for line in file):
-        raw = line.encode() if isinstance(line, str) else line
-        try:
-            source = SOURCE[json.loads(raw)["type"]]
-        except (ValueError, KeyError, TypeError):
-            source = 0
-        if raw.strip():
-            sources[source].append(raw)
-    return loads(json.dumps(made.policy), "policy.json"), sources, made.not_after_ms
-
-
-def rows(lines: list[bytes], start: int, stop: int, stamp_ms: int) -> RecordBatch:
-    return RecordBatch(start, stop, np.arange(start, stop), np.full(stop - start, stamp_ms), lines[start:stop])
 
 
 def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
@@ -70,7 +43,7 @@ def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     print(f"seed {seed}")
     live = DecidingSettings(max_ahead_ms=0)
     # Every other partition decides only from some point on; its successor gets other arguments.
-    times = sorted(at_ms for line in sources[0] if isinstance(at_ms := _event_ms(line), int))
+    times = sorted(at_ms for line in sources[0] if isinstance(at_ms := event_time_of(line), int))
     from_ms = times[len(times) // 3] if seed % 2 and times else 0
     partition = StreamTask(policy, live=live, enforce_from_ms=from_ms)
     stored: dict[str, bytes] = {}
@@ -143,24 +116,6 @@ def test_a_record_that_was_read_cannot_be_skipped() -> None:
     assert (0, SkippedRecord(5, "it is broken")) in taken.journal
 
 
-def test_entries_about_a_recreated_log_do_not_apply_to_the_new_one() -> None:
-    policy, _, _ = sources_of(1)
-    partition = StreamTask(policy)
-    loss = LostInput(0, 40, recreated=True, reason="a test")
-    recorded: list[JournalEntry] = [
-        MaxAheadChange(0, 5),
-        ClockAdvance(0, T0),
-        SkippedRecord(1, "of the old log"),
-        ClockAdvance(2, 2 * T0),
-        loss,
-    ]
-    partition.recall(0, [*recorded, MaxAheadChange(0, 7), ClockAdvance(0, T0 + 9)])
-    assert partition.sources.clocks_ms[0] == T0 + 9
-    partition.feed(0, RecordBatch(0, 2, np.arange(2), np.zeros(2, np.int64), [b"{", b"{"], [b"k", b"k"]))
-    assert partition.sources.clocks_ms[0] == T0 + 9
-    assert not any(rejected.reason.startswith("skipped") for rejected in partition.take().rejected)
-
-
 def test_a_record_without_a_value_is_rejected() -> None:
     policy, _, _ = sources_of(1)
     partition = StreamTask(policy)
@@ -173,8 +128,8 @@ def test_a_record_without_a_value_is_rejected() -> None:
 
 def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
     policy, sources, _ = sources_of(1)
-    call = next(line for line in sources[0] if b'"cdr"' in line and isinstance(_event_ms(line), int))
-    event_ms = _event_ms(call)
+    call = next(line for line in sources[0] if b'"cdr"' in line and isinstance(event_time_of(line), int))
+    event_ms = event_time_of(call)
     assert event_ms is not None
     partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=1_000))
     partition.feed(0, RecordBatch(0, 1, np.array([0]), np.array([event_ms - 500]), [call]))
@@ -182,13 +137,6 @@ def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
     partition.feed(0, RecordBatch(1, 2, np.array([1]), np.array([event_ms - 1_001]), [call]))
     (rejected,) = partition.take().rejected
     assert rejected.reason == f"future_event: expected an event time of at most {event_ms - 1}, got {event_ms}"
-
-
-def _event_ms(line: bytes) -> int | None:
-    try:
-        return codec.event_time(codec.read(line))
-    except codec.InvalidRecordError:
-        return None
 
 
 @pytest.mark.parametrize(
@@ -218,88 +166,21 @@ def test_a_state_keeps_its_policy_whatever_the_file_of_the_worker_says() -> None
     assert other.policy.sha256 == policy.sha256
 
 
-def broken_off(policy: Policy, lines: list[bytes], stamp_ms: int) -> tuple[StreamTask, int, int]:
-    """A partition that has stored its state after reading all of source 0, and is restored; its restart and processed
-    offsets.
-    """
-    partition, stored = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0)), dict[str, bytes]()
-    partition.feed(0, rows(lines, 0, len(lines), stamp_ms))
-    partition.advance()
-    assert partition.take().rejected
-    stored = {key: value for key, value in partition.snapshot() if value is not None}
-    partition = StreamTask(policy, live=DecidingSettings(max_ahead_ms=0))
-    partition.restore(stored)
-    return partition, partition.sources.offsets[0], partition.sources.done[0]
-
-
-def test_remaining_records_after_a_deletion_are_read_again_and_output_once() -> None:
-    policy, sources, stamp_ms = sources_of(3)
-    lines = [*sources[0], b"{", b"{"]
-    partition, resume, done = broken_off(policy, lines, stamp_ms)
-    assert resume < done - 3, "calls lie in open panes"
-    partition.sources.pass_over(0, resume + 1)
-    assert (partition.sources.offsets[0], partition.sources.done[0]) == (resume + 1, done)
-    partition.feed(0, rows(lines, resume + 1, done, stamp_ms))
-    taken = partition.take()
-    assert (taken.rows, taken.rejected, taken.late) == (0, [], [])
-
-
-def test_a_log_that_was_recreated_is_read_as_if_it_were_the_first_time() -> None:
-    policy, sources, stamp_ms = sources_of(3)
-    lines = [*sources[0], b"{", b"{"]
-    partition, _, done = broken_off(policy, lines, stamp_ms)
-    partition.sources.lose(0, LostInput(0, done, recreated=True, reason="a test"))
-    partition.feed(0, rows(lines[-2:], 0, 2, stamp_ms))
-    taken = partition.take()
-    assert (taken.rows, [r.ref.offset for r in taken.rejected], partition.sources.done[0]) == (2, [0, 1], 0)
-    assert done > 2
-
-
-def calls_at(times_ms: list[int], start: int, stamp_ms: int, name: str = "c") -> RecordBatch:
-    """Calls that ended at these times, as rows from ``start`` on."""
-    lines = [
-        codec.encode(Cdr(f"{name}{start + n}", "acme", "outbound", "1", "2", at_ms, at_ms, "no_answer"))
-        for n, at_ms in enumerate(times_ms)
-    ]
-    return RecordBatch(
-        start, start + len(lines), np.arange(start, start + len(lines)), np.full(len(lines), stamp_ms), lines
-    )
-
-
-def commit(partition: StreamTask, stored: dict[str, bytes], hand_over: bool = False) -> TaskOutput:
-    """The steps of a transaction."""
-    partition.advance()
-    taken = partition.take()
-    for key, value in partition.snapshot(hand_over):
-        stored.pop(key, None)
-        if value is not None:
-            stored[key] = value
-    return taken
-
-
-T0, MINUTE = 1_772_409_600_000, 60_000
-POLICY = sources_of(1)[0]
-
-
-def new(max_ahead_ms: int = 60 * MINUTE) -> StreamTask:
-    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=max_ahead_ms))
-
-
 @pytest.mark.parametrize("commits_first", [True, False])
 def test_a_skip_of_a_record_that_is_read_again_puts_it_out_once(commits_first: bool) -> None:
     stored: dict[str, bytes] = {}
-    first = new()
+    first = new_task()
     first.feed(0, calls_at([T0, T0], 0, T0))
     commit(first, stored)
     rejected = []
     for skips in (True, False):  # and a crash after its output
-        again = new()
+        again = new_task()
         assert again.restore(stored)[0] == 0
         if skips:
             assert again.sources.skip(0, 1, "poison") is None
         if skips and commits_first:
             rejected += commit(again, stored).rejected
-            again = new()
+            again = new_task()
             again.restore(stored)
         again.feed(0, calls_at([T0, T0], 0, T0))
         rejected += commit(again, stored).rejected
@@ -309,12 +190,12 @@ def test_a_skip_of_a_record_that_is_read_again_puts_it_out_once(commits_first: b
 def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
     """Its log may end just at its current offset; calls that were counted would be late, and not even be reported."""
     stored: dict[str, bytes] = {}
-    first = new()
+    first = new_task()
     first.feed(0, calls_at([T0], 0, T0))
     commit(first, stored)
     first.feed(0, calls_at([T0 - MINUTE // 2], 1, T0 + MINUTE))
     commit(first, stored)
-    again = new()
+    again = new_task()
     again.restore(stored)
     again.feed(0, calls_at([T0], 0, T0))
     assert not again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
@@ -323,26 +204,9 @@ def test_the_clock_of_a_source_that_is_read_again_is_not_moved() -> None:
     assert again.sources.idle(0, T0 + 60 * MINUTE, feed_current=True)
 
 
-def test_records_after_a_loss_are_late_by_the_earlier_clock() -> None:
-    """By the clock at which reading would have continued it would be on time, and in no window: those are evaluated."""
-    stored: dict[str, bytes] = {}
-    first = new()
-    lateness_ms = POLICY.lateness_ms
-    first.feed(0, calls_at([T0, T0 + 3 * lateness_ms], 0, T0 + 3 * lateness_ms))
-    for source in range(1, len(INPUTS)):
-        first.sources.move(source, T0 + lateness_ms + 10 * MINUTE)
-    commit(first, stored)
-    again = new()
-    resume = again.restore(stored)[0]
-    again.sources.pass_over(0, 7)
-    assert resume < 7
-    again.feed(0, calls_at([T0 + MINUTE], 7, T0 + 3 * lateness_ms))
-    assert len(commit(again, stored).late) == 1
-
-
 def test_each_clock_advance_before_a_valid_record_is_recorded() -> None:
     """Although the clock has advanced since: the record between two advances is late by the first."""
-    partition = new()
+    partition = new_task()
     partition.feed(0, calls_at([T0], 0, T0))
     for offset, at_ms in ((1, T0 + 60 * MINUTE), (2, T0 + 120 * MINUTE)):
         partition.sources.move(0, at_ms)
@@ -356,7 +220,6 @@ def test_each_clock_advance_before_a_valid_record_is_recorded() -> None:
     [
         (CLOCK_BEYOND_TIMESTAMP, test_a_clock_goes_no_further_than_the_records_timestamp),
         (ONE_ADVANCE_RECORDED, test_each_clock_advance_before_a_valid_record_is_recorded),
-        (CLOCK_AT_DONE_LOST, test_records_after_a_loss_are_late_by_the_earlier_clock),
     ],
 )
 def test_mutations_that_random_schedules_rarely_show_are_found(
@@ -369,12 +232,12 @@ def test_mutations_that_random_schedules_rarely_show_are_found(
 
 def test_a_limit_of_before_a_loss_of_the_state_holds_where_it_did_and_the_new_one_from_then_on() -> None:
     log: list[tuple[int, JournalEntry]] = []
-    first = new(max_ahead_ms=5 * MINUTE)
+    first = new_task(max_ahead_ms=5 * MINUTE)
     first.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
     log += commit(first, {}).journal
-    rebuilt = new(max_ahead_ms=MINUTE)
+    rebuilt = new_task(max_ahead_ms=MINUTE)
     rebuilt.recall(0, [entry for source, entry in log if source == 0], 2)
-    judge = new()
+    judge = new_task()
 
     def feed(partition: StreamTask) -> int:
         partition.feed(0, calls_at([T0, T0 + 4 * MINUTE], 0, T0))
