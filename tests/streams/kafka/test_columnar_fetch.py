@@ -13,6 +13,8 @@ from streams.kafka.api import PermanentError
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders, columns
 
+pytestmark = pytest.mark.usefixtures("columnar_fetch")
+
 
 def drained(log: Log, start: int, cuts: list[int | None], *, fast: bool, committed: bool) -> list[object]:
     """The result of each call, and the position after it; then whether anything is left."""
@@ -33,29 +35,18 @@ def drained(log: Log, start: int, cuts: list[int | None], *, fast: bool, committ
 
 
 def made(rng: random.Random) -> Log:
-    log, open_since = Log(), dict[int, int]()
+    log = Log()
     for _ in range(rng.randint(1, 12)):
         producer = rng.choice([-1, 7, 8])
         kind = rng.random()
         if kind < 0.6:
-            if producer >= 0:
-                open_since.setdefault(producer, log.end)
             gaps, appended_ms = rng if rng.random() < 0.3 else None, 5_000 if rng.random() < 0.5 else None
             log.batch(rng.choice([1, 3, 900]), producer=producer, gaps=gaps, appended_ms=appended_ms)
-        elif producer in open_since:
-            commit = rng.random() < 0.5
-            if not commit:
-                log.aborted.append((producer, open_since[producer]))
-            del open_since[producer]
-            log.marker(producer, commit=commit)
+        elif producer in log.open_since:
+            log.marker(producer, commit=rng.random() < 0.5)
         elif producer >= 0:
             log.marker(producer, commit=False)  # of a transaction without records here
     return log
-
-
-@pytest.fixture(autouse=True)
-def installed() -> None:
-    fastfetch.install_columnar_fetch()
 
 
 @pytest.mark.parametrize("seed", range(150))

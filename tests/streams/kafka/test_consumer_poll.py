@@ -134,7 +134,7 @@ async def test_after_any_error_the_records_that_were_in_hand_come_again(
 
 async def test_a_poll_that_is_cancelled_passes_over_nothing() -> None:
     with fetching() as stage:
-        hidden = Log(aborted=[(7, 0)])
+        hidden = Log()
         hidden.batch(4, producer=7)
         hidden.marker(7, commit=False)
         stage.fetched(A, hidden)

@@ -24,20 +24,17 @@ CODECS = (
 
 
 @pytest.fixture(autouse=True)
-def installed() -> None:
-    fastfetch.install_columnar_fetch()
+def installed(columnar_fetch: None) -> None:
     if not native.built():
         pytest.skip("the extension is not built, as is allowed where no compiler is; only with it are batches joined")
 
 
 def made(rng: random.Random) -> Log:
     """A log of many small batches, and some of each other kind between them."""
-    log, open_since = Log(), dict[int, int]()
+    log = Log()
     for _ in range(rng.randint(1, 60)):
         producer, kind = rng.choice([-1, -1, 7]), rng.random()
         if kind < 0.8:
-            if producer >= 0:
-                open_since.setdefault(producer, log.end)
             log.batch(
                 rng.choice([1, 1, 2, 30, 1_100]) if kind < 0.1 else 1,
                 producer=producer,
@@ -48,12 +45,8 @@ def made(rng: random.Random) -> Log:
             )
         elif kind < 0.85:
             log.garbage()
-        elif producer in open_since:
-            commit = rng.random() < 0.5
-            if not commit:
-                log.aborted.append((producer, open_since[producer]))
-            del open_since[producer]
-            log.marker(producer, commit=commit)
+        elif producer in log.open_since:
+            log.marker(producer, commit=rng.random() < 0.5)
     return log
 
 

@@ -26,6 +26,7 @@ class Log:
 
     data: bytes = b""
     end: int = 0
+    open_since: dict[int, int] = field(default_factory=dict)  # by producer: the first offset of its open transaction
     aborted: list[tuple[int, int]] = field(default_factory=list)  # producer, first offset
     begins: list[tuple[int, int]] = field(default_factory=list)  # of each batch: its offset, its place in the data
 
@@ -43,10 +44,13 @@ class Log:
         torn: bool = False,
         appended_ms: int | None = None,
     ) -> None:
-        """``count`` records; with ``gaps`` some are missing, as after compaction.
+        """``count`` records; with ``gaps`` some are missing, as after compaction. Those of a producer are in its
+        transaction, which they may begin.
 
         ``appended_ms``: the broker's append time, if its timestamps are `LogAppendTime`.
         """
+        if producer >= 0:
+            self.open_since.setdefault(producer, self.end)
         builder = DefaultRecordBatchBuilder(2, codec, producer >= 0, producer, 0, 0, 1 << 20)
         for at in range(count):
             if gaps is None or at == 0 or gaps.random() < 0.7:
@@ -67,7 +71,10 @@ class Log:
         self._add(made, 1)
 
     def marker(self, producer: int, *, commit: bool) -> None:
-        """The end of a transaction."""
+        """The end of a transaction, which may be without records here."""
+        first = self.open_since.pop(producer, None)
+        if first is not None and not commit:
+            self.aborted.append((producer, first))
         builder = DefaultRecordBatchBuilder(2, 0, 1, producer, 0, 0, 1 << 20)
         builder.append(0, 1_000, (0).to_bytes(2) + int(commit).to_bytes(2), b"\0" * 6, [])
         made = bytearray(builder.build())
