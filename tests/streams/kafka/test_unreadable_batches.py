@@ -2,16 +2,11 @@
 
 import random
 import struct
-import subprocess
-import sys
-import textwrap
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from aiokafka import TopicPartition
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
-from aiokafka.consumer import fetcher
+from committed_rows import GOOD, TP, fetched, plain
 from rawkafka.batches import (
     CONTROL,
     GZIP,
@@ -28,55 +23,14 @@ from rawkafka.batches import (
 )
 
 from monitor.decoding.byte_rows import ByteRows
-from streams.kafka.api import FetchedBatch
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch import native
 from streams.kafka.fetch.decompress import MAX_BYTES
-from streams.kafka.fetch.record_columns import RecordColumns, columns
 from streams.kafka.fetch.record_parser import MAX_RECORDS
 
-TP = TopicPartition("t", 0)
-GOOD = [record(b"k", b"v%d" % n, delta=n) for n in range(3)]
+pytestmark = pytest.mark.usefixtures("columnar_fetch")
+
 BAD_NAME: Header = (b"trace\xff", b"x")
-
-
-@pytest.fixture(autouse=True)
-def installed() -> None:
-    fastfetch.install_columnar_fetch()
-
-
-class _Position:
-    """The position of aiokafka's consumer in its one partition."""
-
-    active, paused = True, False
-
-    def __init__(self, position: int) -> None:
-        self.position = position
-
-    def state_value(self, tp: TopicPartition) -> "_Position":
-        return self
-
-    def consumed_to(self, position: int) -> None:
-        self.position = position
-
-
-def result_of(data: bytes, start: int, aborted: Sequence[tuple[int, int]] = ()) -> fetcher.FetchResult:
-    records = fetcher.PartitionRecords(
-        TP, fetcher.MemoryRecords(data), list(aborted), start, None, fastfetch.AsColumns(), True, fetcher.READ_COMMITTED
-    )
-    return fetcher.FetchResult(TP, assignment=_Position(start), partition_records=records, backoff=0)
-
-
-def fetched(
-    data: bytes, start: int = 0, aborted: Sequence[tuple[int, int]] = (), cuts: Sequence[int] = ()
-) -> FetchedBatch:
-    """All rows that a consumer of committed records gets from a broker's data; first in pieces of these sizes."""
-    result, taken, sizes = result_of(data, start, aborted), [], list(cuts)
-    while result.has_more():
-        some = result.getall(sizes.pop(0) if sizes else None)
-        if len(some):
-            taken.append(some)
-    return columns(start, result._assignment.position, RecordColumns.concat(taken))
 
 
 def seen(data: bytes, start: int = 0) -> list[tuple[int, bytes | None, str]]:
@@ -358,62 +312,3 @@ def test_common_batches_are_taken_apart_by_the_extension() -> None:
         assert list(read.keys) == [None, b"k", b"", b"k", b"k", b"k"]
         assert read.offsets.tolist() == list(range(6))
     assert isinstance(fetched(batch([record(b"k", b"v", [BAD_NAME])])).values, list)
-
-
-def plain(read: FetchedBatch) -> list[object]:
-    columns_ = (read.offsets.tolist(), read.timestamps_ms.tolist(), read.keys, read.values)
-    return [(*row, read.unreadable.get(row[0])) for row in zip(*columns_, strict=True)]
-
-
-def test_one_poll_makes_no_more_of_what_it_has_fetched_than_it_may() -> None:
-    """A megabyte of small batches can expand to gigabytes: the rest waits for the next poll."""
-    bombs = b"".join(
-        batch([], codec=ZSTD, payload=zstd_encode(record(b"k", bytes(8 << 20))), count=1, base=n) for n in range(6)
-    )
-    assert len(bombs) < 1 << 20
-    result = result_of(bombs, 0)
-    with fastfetch.bounded(16 << 20):
-        first = result.getall(None)
-        assert 0 < sum(map(len, first.values)) <= 24 << 20
-        assert len(result.getall(None)) == 0  # nor of another partition, in the same poll
-    with fastfetch.bounded(16 << 20):
-        assert columns(0, 6, result.getall(None)).offsets[0] == len(first)
-
-
-def test_bombs_take_no_more_memory_than_a_batch_may_hold() -> None:
-    """The peak memory of a process that reads a megabyte of bombs of each kind, as a worker does, poll by poll."""
-    script = """
-        import resource, sys, zlib
-        from test_unreadable_batches import *
-        import test_unreadable_batches as tests
-        fastfetch.install_columnar_fetch()
-        fetched(batch(GOOD, codec=ZSTD))
-        made = [WHOLE[what][1]() for what in WHOLE if "bomb" in what or "millions" in what]
-        made.append(batch([], codec=ZSTD, payload=zstd_encode(bytes(1 << 30)), count=3))
-        made.append(batch([], codec=GZIP, payload=zlib.compress(bytes(1 << 29), 1, wbits=31), count=3))
-        del tests.BOMB
-        # In a child process: the kernel also counts the peak of the process that started it.
-        import os
-        reading = os.fork()
-        if not reading:
-            open("/proc/self/clear_refs", "w").write("5")
-            for one in made:
-                fetched(one)
-            peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
-            now = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
-            print(peak.split()[1], now.split()[1])
-            sys.stdout.flush()
-            os._exit(0)
-        os.waitpid(reading, 0)
-    """
-    here = Path(__file__).parent
-    run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONPATH": f"{here}:{here.parents[1]}:{here.parents[2]}", "PATH": "/usr/bin:/bin"},
-    )
-    print(run.stdout, run.stderr)
-    peak_kb = int(run.stdout.split()[0])
-    assert peak_kb < 350_000
