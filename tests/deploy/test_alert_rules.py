@@ -56,13 +56,11 @@ def as_promtool(alert: dict[str, Any], cases: Cases) -> list[dict[str, Any]]:
 
 
 def promtool(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run promtool, which comes with Prometheus and which pip cannot install.
-
-    A developer without it skips these tests by name; where CALLWARDEN_REQUIRE_SERVICES=1, as in CI, the skip of a test
-    marked `services` is a failure (`tests/conftest.py`), so that alerts are never merged unevaluated.
-    """
+    """Run promtool, which comes with Prometheus. Skips the test if it is absent."""
     program = shutil.which("promtool")
     if program is None:
+        # pip cannot install it, and most changes touch no alert. Where services are required, `tests/conftest.py` makes
+        # this skip a failure, so that no alert is merged unevaluated.
         pytest.skip("no promtool: on Debian and Ubuntu `apt-get install prometheus`")
     return subprocess.run([program, *words], capture_output=True, text=True)
 

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-# The file of an inner run of pytest: its skips are what the test is about, and no test of Callwarden is skipped here.
+# The file of an inner run of pytest. No test of Callwarden is skipped here.
 SUITE = """
 import pytest
 
 @pytest.mark.services
 def test_with_a_service():
-    pytest.skip("no broker here")
+    pytest.skip("no broker here")  # the skip under test, in a test
 
 @pytest.mark.services
-@pytest.mark.skipif(True, reason="no database here")
+@pytest.mark.skipif(True, reason="no database here")  # the skip under test, by a mark
 def test_with_another():
     pass
 
 @pytest.fixture
 def kafka():
-    pytest.skip("no node here")
+    pytest.skip("no node here")  # the skip under test, in a fixture
 
 @pytest.fixture
 def platform(kafka):
@@ -34,10 +34,10 @@ def test_for_long(platform):
 
 @pytest.mark.soak
 def test_for_long_without_a_service():
-    pytest.skip("no data here")
+    pytest.skip("no data here")  # the skip under test, of another kind than services
 
 def test_without_a_service():
-    pytest.skip("other reasons")
+    pytest.skip("other reasons")  # the skip under test, of a test that needs no service
 """
 
 
