@@ -58,6 +58,7 @@ async def run_replayed(settings: Settings, replayed: Replayed, port: int, show: 
     The console's clock starts at the end of the data. Raises PermanentError.
     """
     files, judgement, took_ms = replayed
+    settings = settings.model_copy(update={"policy": None})  # by the built-in policy the records were judged
     started_s = steady_s()
 
     def clock() -> int:

@@ -84,7 +84,10 @@ class Served:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load({"console_database": f"sqlite:///{tmp_path / 'console.db'}", "console_undo_for_ms": "0s"})
+    # Of the workers: the replay was judged by the built-in policy.
+    (tmp_path / "policy.yaml").write_text('id: of-the-workers\nversion: "1"\nextends: none\n')
+    database = f"sqlite:///{tmp_path / 'console.db'}"
+    return load({"console_database": database, "console_undo_for_ms": "0s", "policy": str(tmp_path / "policy.yaml")})
 
 
 @pytest.fixture
@@ -205,6 +208,8 @@ async def test_a_draft_is_previewed_on_the_files(served: Served) -> None:
     path = await post("/policy/previews", draft=draft.rpartition("/")[2], source="own", days="0")
     page = await served.until(path, "Tenants by tier")
     assert "Files of the replay, all records" in page
+    assert "access-rules" in page
+    assert "of-the-workers" not in page
     assert TENANT.tenant_id in page
 
 
