@@ -13,8 +13,6 @@ ORDERED := --dist loadfile --no-loadscope-reorder
 SIDE_BY_SIDE := -n auto $(ORDERED)
 # Tests of services wait for most of their time: three processes for two cores.
 SERVICE_PROCESSES ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
-DEBIAN_TOOLS := chromium chromium-driver fonts-noto-cjk kamailio kamailio-postgres-modules mariadb-server maven npm \
-  openjdk-17-jre-headless postgresql prometheus prometheus-alertmanager sip-tester
 PIP := -m pip install -q --disable-pip-version-check
 # $(call install,INTERPRETER): what is fetched must have a hash of the lock; then the project, from this folder alone.
 install = $(1) $(PIP) --require-hashes -r constraints.txt && $(1) $(PIP) --no-index --no-deps --no-build-isolation -e .
@@ -102,18 +100,7 @@ vendor: ## Fetch the console's browser libraries again by npm; a file with anoth
 	@.ci/vendor $(ARGS)
 
 tools: setup ## What the service tests need: a browser, Java, Kamailio, MariaDB, PostgreSQL, Prometheus, SIPp; Kafka, a schema registry, axe-core.
-	@absent=; for tool in chromium chromedriver java mvn npm promtool amtool sipp; do \
-	  command -v $$tool >/dev/null || absent="$$absent $$tool"; done; \
-	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || absent="$$absent postgres"; \
-	[ -x /usr/sbin/mariadbd ] || command -v mariadbd >/dev/null || absent="$$absent mariadb"; \
-	ls /usr/lib/*/kamailio/modules/db_postgres.so >/dev/null 2>&1 || absent="$$absent kamailio"; \
-	if [ -z "$$absent" ]; then exit 0; fi; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-	    apt-get install -y -qq --no-install-recommends $(DEBIAN_TOOLS) >/dev/null; \
-	else \
-	  echo "Absent:$$absent. On Debian: sudo apt-get install $(DEBIAN_TOOLS)" >&2; exit 1; \
-	fi
+	@.ci/install-tools
 	@$(BIN)/callwarden dev-kafka --fetch
 	@$(BIN)/python tests/broker/apicurio.py
 	@PYTHONPATH=tests $(BIN)/python -m helpers.axe
