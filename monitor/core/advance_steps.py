@@ -67,8 +67,8 @@ def _decide_by(shard: Shard, most: int, watermark_ms: int, before: Place) -> int
     if owners is not None:
         stop_ms = owners[0]
     lapse_ms = shard.decisions.reviews.lapses_beyond(most, stop_ms)
-    if shard.tenants * len(shard.policy.rules) > most or _many_measures(shard, most) or shard.partial:
-        reached_ms = _window_ends(shard, most, stop_ms if lapse_ms is None else lapse_ms - 1)
+    if _much_at_window_ends(shard, most, coming):
+        reached_ms = _window_ends(shard, most, stop_ms if lapse_ms is None else lapse_ms - 1, coming)
         if reached_ms is not None:
             return reached_ms
     if lapse_ms is not None:
@@ -86,12 +86,25 @@ def _decide_by(shard: Shard, most: int, watermark_ms: int, before: Place) -> int
     return None
 
 
-def _window_ends(shard: Shard, most: int, until_ms: int) -> int | None:
-    """Decide window end by window end, until ``most`` decisions and alerts are made. None if they are fewer."""
-    room = OutputRoom(most)
+def _much_at_window_ends(shard: Shard, most: int, coming: "ComingMembers") -> bool:
+    """Whether the output of window ends may exceed ``most``, or the tenants to visit because of their bans may."""
+    if shard.tenants * len(shard.policy.rules) > most or shard.partial or _many_measures(shard, most):
+        return True
+    return coming.largest_of(shard) > 1 and windows_may_ban(shard.policy)
+
+
+def _window_ends(shard: Shard, most: int, until_ms: int, coming: "ComingMembers") -> int | None:
+    """Decide window end by window end, until ``most`` decisions and alerts are made, and as many tenants of banned
+    owners are visited. None if they are fewer.
+    """
+    room, visits = OutputRoom(most), most
+    decided_ms: int | None = None  # the last window end that is decided
     shard.open_panes.sum_up_due(until_ms)
     while (end_ms := shard.next_window_end(until_ms)) is not None:
         if not shard.partial:
+            if decided_ms is not None and shard.owner_bans.beyond(visits, end_ms - 1, coming.count) is not None:
+                return decided_ms
+            visits -= shard.owner_bans.due(end_ms - 1, most)
             shard.decide_before((end_ms,), end_ms - 1)
             shard.decisions.lapse(end_ms)
         shard.end_windows(end_ms, room=room)
@@ -99,7 +112,9 @@ def _window_ends(shard: Shard, most: int, until_ms: int) -> int | None:
             return end_ms - 1  # not all windows that end there are evaluated yet
         if room.left <= 0:
             return end_ms
-    return None
+        decided_ms = end_ms
+    # Without a window end, nothing was decided since the caller counted the tenants to visit.
+    return None if shard.owner_bans.beyond(visits, until_ms, coming.count) is None else decided_ms
 
 
 def _many_measures(shard: Shard, most: int) -> bool:
@@ -117,32 +132,27 @@ class ComingMembers:
         self.named = named
         self.count = Counter(owner for owners in named.values() for owner in owners)
 
-    @property
-    def largest(self) -> int:
-        """The most that they add to one owner."""
-        return max(self.count.values(), default=0)
+    def largest_of(self, shard: Shard) -> int:
+        """The most tenants that an owner may have with them."""
+        return shard.owner_bans.members.largest + max(self.count.values(), default=0)
 
 
 def _next_ban(shard: Shard, most: int, until_ms: int, coming: ComingMembers) -> int | None:
-    """The first instant, up to ``until_ms``, at which a ban that is not decided yet may take effect, if more than
-    ``most`` tenants of owners would be visited until then.
+    """The first instant, up to ``until_ms``, at which a ban by a record that is not decided yet may take effect, if
+    more than ``most`` tenants of owners would be visited until then.
     """
-    if shard.owner_bans.members.largest + coming.largest <= 1:
+    if coming.largest_of(shard) <= 1:
         return None
-    end_ms = shard.next_window_end(until_ms) if windows_may_ban(shard.policy) else None
     tenants: dict[str, int] = {}  # the most that each of these tenants may have visited
     visits = 0
     for at_ms, tenant_id in shard.pending_records.ban_causes((until_ms,)):
-        if end_ms is not None and end_ms <= at_ms:
-            break
         if tenant_id not in tenants:
             tenants[tenant_id] = _most_tenants(shard, tenant_id, coming)
         visits += tenants[tenant_id]
         if visits > most:
-            end_ms = at_ms
-            break
-    effect_ms = until_ms + 1 if end_ms is None else first_effect(end_ms)
-    return effect_ms if effect_ms <= until_ms else None
+            effect_ms = first_effect(at_ms)
+            return effect_ms if effect_ms <= until_ms else None
+    return None
 
 
 def _most_tenants(shard: Shard, tenant_id: str, coming: ComingMembers) -> int:

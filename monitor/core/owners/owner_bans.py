@@ -167,16 +167,17 @@ class OwnerBans:
         """The instant, up to ``until_ms``, of the first effect with which more than ``most`` tenants are visited.
 
         ``coming`` is how many tenants each owner may have in addition by then. Returns the instant with the number of
-        visits before that effect; None if there are no more.
+        visits before it; None if there are no more.
         """
-        visits = 0
+        visits, before, at_ms = 0, 0, -1
         for event in self._in_order():
             if event.at_ms > until_ms:
                 return None
-            owner_id = self._held[event.enforcement_id].ban.owner_id
-            before, visits = visits, visits + self._visits(event) + coming.get(owner_id, 0)
+            if event.at_ms > at_ms:
+                at_ms, before = event.at_ms, visits
+            visits += self._visits(event) + coming.get(self._held[event.enforcement_id].ban.owner_id, 0)
             if visits > most:
-                return event.at_ms, before
+                return at_ms, before
         return None
 
     def due(self, until_ms: int, most: int) -> int:

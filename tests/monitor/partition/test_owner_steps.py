@@ -119,3 +119,23 @@ def test_a_ban_or_its_end_visits_an_owner_whom_the_newest_record_does_not_name_y
     every = [event for step in steps for event in step]
     assert sum(b'"owner_banned"' in event for event in every) >= 2 * TENANTS, "a ban and its reversal for each"
     assert max(map(len, steps)) <= 5 * MOST
+
+
+def test_two_owners_are_banned_at_one_instant_with_as_many_tenants_each_as_fit() -> None:
+    """The partition decided nothing any more: no room was left at that instant, time and again."""
+    some: list[dict[str, Any]] = []
+    for owner in "ab":
+        for n in range(MOST):
+            own = {"type": "tenant", "tenant_id": f"{owner}{n}", "owner_id": owner, "updated_ms": T0}
+            some.append(own | {"declared_businesses": [], "numbers": []})
+    fraud = {"type": "complaint", "complaint_id": "p1", "category": "fraud", "reported_ms": T0, "status": "verified"}
+    some += [fraud | {"tenant_id": f"{owner}0", "updated_ms": T0 + 2 * MINUTE} for owner in "ab"]
+    last = {"type": "tenant", "tenant_id": "acme", "declared_businesses": [], "numbers": []}
+    some.append(last | {"updated_ms": T0 + 60 * MINUTE})
+    one, steps = new_task(POLICY), list[list[bytes]]()
+    feed(one, [json.dumps(each).encode() for each in some])
+    while one.due and len(steps) < len(some):
+        one.advance(MOST)
+        steps.append(decided(one))
+    assert not one.due
+    assert sum(b'"owner_banned"' in event for step in steps for event in step) == 2 * (MOST - 1)
