@@ -106,6 +106,8 @@ def profiled(clock: Clock, phases: Mapping[str, Sequence[str]] = PHASES) -> Iter
                 timed = classmethod(_timed(raw.__func__, phase, clock))
             elif isinstance(raw, staticmethod):
                 timed = staticmethod(_timed(raw.__func__, phase, clock))
+            elif isinstance(raw, property):
+                timed = property(_timed(raw.fget, phase, clock))
             else:
                 timed = _timed(raw, phase, clock)
             stack.enter_context(patch.object(owner, attribute, timed))
