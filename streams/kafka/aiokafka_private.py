@@ -4,6 +4,7 @@
 `tests/streams/kafka/test_aiokafka_release.py` also fails if a release changes code that this file relies on.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final
@@ -13,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer import fetcher
 from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from streams.kafka.api import LogEnds, PermanentError
@@ -151,6 +153,23 @@ def _missing() -> Iterator[str]:
             continue
         yield from (f"{owner}.{name}" for name in methods if not hasattr(kind, name))
         yield from (f"{owner}.{name}" for name in _FIELDS[owner] - set(kind.__init__.__code__.co_names))
+
+
+# The records of a producer ------------------------------------------------------------------------------------------
+
+
+def replace_zstd(compress: Callable[[Any], bytes]) -> None:
+    """Have all producers compress batches with zstd by ``compress``, which gets a buffer.
+
+    Raises PermanentError if this release is not supported.
+    """
+    module = sys.modules[DefaultRecordBatchBuilder.__module__]
+    if not hasattr(module, "zstd_encode"):
+        raise PermanentError(
+            f"aiokafka {aiokafka.__version__} compresses by another name than zstd_encode; expected {_VERSION}*, as "
+            f"`pip install 'aiokafka=={_VERSION}*'` has it"
+        )
+    module.zstd_encode = compress  # type: ignore[attr-defined]
 
 
 # Clients --------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from aiokafka.errors import IllegalOperation, KafkaError
 from streams.kafka.api import TP, OutputRecord
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.produce.batch_sender import send_records
+from streams.kafka.produce.batch_sender import send_records, use_fast_compression
 
 _START_S = 20.0
 _STOP_S = 5.0
@@ -29,6 +29,7 @@ class KafkaAppender:
     async def start(self) -> None:
         if self._producer is not None:
             raise RuntimeError("an appender starts once")
+        use_fast_compression()
         self._producer = AIOKafkaProducer(
             **self._clients.common(),
             enable_idempotence=True,  # which includes acks=all

@@ -6,10 +6,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
+import zstandard
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
 
 from monitor.text.masking import mask_id
+from streams.kafka.aiokafka_private import replace_zstd
 from streams.kafka.api import TP, OutputRecord, PermanentError
 
 _APPENDED_AT_ONCE = 1_000  # records, before the event loop gets a turn
@@ -17,6 +19,14 @@ _NO_HEADERS: Final[list[tuple[str, bytes]]] = []
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 
 T = TypeVar("T")
+
+
+def use_fast_compression() -> None:
+    """Have producers compress at level 1 of zstd: a fourth of the time of aiokafka's own, and measures become smaller.
+
+    Batches are built in the event loop, so all producers share a compressor.
+    """
+    replace_zstd(zstandard.ZstdCompressor(level=1).compress)
 
 
 async def send_records(producer: AIOKafkaProducer, records: Iterable[OutputRecord]) -> dict[TP, int]:

@@ -10,7 +10,7 @@ from aiokafka.structs import OffsetAndMetadata
 from streams.kafka.api import TP, OutputRecord, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.produce.batch_sender import send_records
+from streams.kafka.produce.batch_sender import send_records, use_fast_compression
 
 # The broker aborts a transaction after this long; `commit` gives up a little earlier.
 _TRANSACTION_MS = 60_000
@@ -36,6 +36,7 @@ class KafkaWriter:
         if self._producer is not None:
             raise RuntimeError("a writer starts once")
         given_s = self._transaction_s
+        use_fast_compression()
         self._producer = AIOKafkaProducer(
             **self._clients.common(),
             transactional_id=self._id,

@@ -3,19 +3,27 @@
 import ast
 import hashlib
 import inspect
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiokafka
 import pytest
+import zstandard
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher, subscription_state
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 
 from streams.kafka import aiokafka_private
+from streams.kafka.api import PermanentError
+from streams.kafka.produce.batch_sender import use_fast_compression
 
+ZSTD, HEADER_BYTES = 4, 61  # of a record batch in Kafka's format 2
 FILE = Path(aiokafka_private.__file__)
 # The code that `aiokafka_private` replaces, calls by a private name, or depends on in another way.
 RELIED_ON: dict[str, tuple[Callable[..., object], str]] = {
@@ -68,3 +76,24 @@ def test_private_names_of_aiokafka_are_used_in_one_file() -> None:
     used = [name for path in sorted(FILE.parent.rglob("*.py")) if path != FILE for name in private_names(path)]
     assert used == []
     assert list(private_names(FILE)), "the search finds those of that file"
+
+
+def test_producers_compress_batches_by_our_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[DefaultRecordBatchBuilder.__module__]
+    monkeypatch.setattr(module, "zstd_encode", None)
+    use_fast_compression()
+    builder = BatchBuilder(1_000_000, ZSTD, is_transactional=1)
+    for n in range(1_000):
+        builder.append(timestamp=1_000, key=b"k%d" % n, value=b"a value that repeats " * 5, headers=[])
+    built = bytes(builder._build())
+    frame = zstandard.get_frame_parameters(built[HEADER_BYTES:])
+    assert frame.content_size > 100_000, "the size is stated, which readers compare with their limit"
+    assert len(built) < frame.content_size // 10
+    batch = MemoryRecords(built).next_batch()
+    assert [record.key for record in batch] == [b"k%d" % n for n in range(1_000)]
+
+
+def test_a_release_that_compresses_by_another_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(sys.modules[DefaultRecordBatchBuilder.__module__], "zstd_encode")
+    with pytest.raises(PermanentError, match=r"compresses by another name than zstd_encode; expected 0\.14\."):
+        use_fast_compression()
