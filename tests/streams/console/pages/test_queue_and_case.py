@@ -113,9 +113,11 @@ async def test_the_records_that_a_decision_names_are_in_its_case(tmp_path: Path)
         plain = (await client.get("/cases/cwe-p")).text
         assert "2.5 s" in plain
         assert "ended by the callee" in plain
-        assert "1 records are being fetched" in plain
-        assert "1 records have expired" in plain
-        assert "fraud · verified" in plain
+        assert "Records being fetched: 1." in plain
+        assert "Record expired: 1." in plain
+        table = plain.split('aria-labelledby="complaints"')[1].split("</table>")[0]
+        for text in ("fraud · verified", "person-1", "cmp-1"):
+            assert text in table, text
         assert "abuse in the call · confirmed" in plain
         assert plain.count("c-1<") == 1  # in the table, and not once more among the ids
         assert "c-2<" in plain
@@ -131,6 +133,34 @@ async def test_the_records_that_a_decision_names_are_in_its_case(tmp_path: Path)
         assert "被叫挂断" in chinese
         exported = msgspec.json.decode((await client.post("/cases/cwe-p/export")).content)
         assert [each["state"] for each in exported["evidence"]] == ["kept", "kept", "kept", "wanted", "expired"]
+
+
+async def test_what_was_found_before_is_folded_but_for_the_newest(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        before = [event(f"cwe-{n}", decided_ms=T0 - DAY - n, rule_id=f"rule-{n}") for n in range(9)]
+        reversal = event("cwe-r", kind="reversal", reverses="cwe-0", decided_ms=T0 - DAY + 1, rule_id="rule-0")
+        await console.put(*before, reversal, pending("cwe-p"))
+        page = (await client.get("/cases/cwe-p")).text.split('aria-labelledby="around"')[1]
+        near, far = page.split("<details>")
+        far = far.split("</details>")[0]
+        assert "4 more" in far
+        assert [n for n in range(9) if f'href="/cases/cwe-{n}"' in near] == [0, 1, 2, 3, 4]
+        assert [n for n in range(9) if f'href="/cases/cwe-{n}"' in far] == [5, 6, 7, 8]
+        # The decision is marked as reversed, its reversal is not.
+        [line] = [line for line in near.split("<li")[1:] if ">Reversal<" in line]
+        assert "reversed</span>" not in line
+        assert "reversed</span>" in near
+
+
+async def test_who_approves_a_ban_is_not_told_that_another_works_on_it(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as li, browser(console, WANG) as wang:
+        await console.put(pending("cwe-p", kind="ban", tier="severe"))
+        await li.post("/cases/cwe-p/claim")
+        assert "you cannot decide it now" in (await wang.get("/cases/cwe-p")).text
+        await li.post("/cases/cwe-p/verdict", data={"verdict": "uphold", "reason": "heard"})
+        page = (await wang.get("/cases/cwe-p")).text
+        assert "Approve the ban" in page
+        assert "you cannot decide it now" not in page
 
 
 async def test_a_verdict_without_a_reason_is_refused_on_the_page(tmp_path: Path) -> None:
