@@ -13,7 +13,7 @@ from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
 from streams.console.pages.render import formats_of, render
-from streams.console.queries.cursors import InvalidCursor
+from streams.console.queries.cursors import LIMIT, InvalidCursor
 from streams.console.queries.search import CaseFilter, find_cases, find_tenants, list_cases
 
 router = APIRouter(include_in_schema=False)
@@ -41,13 +41,11 @@ async def search(
 
     def read(connection: Connection) -> dict[str, Any]:
         if words:
-            return {
-                "tenants": find_tenants(connection, words),
-                "cases": find_cases(connection, words),
-                "following": None,
-            }
+            tenants = find_tenants(connection, words)
+            cases = find_cases(connection, words, [identity.tenant_id for identity, _ in tenants])
+            return {"tenants": tenants, "cases": cases, "following": None, "is_cut": len(cases) == LIMIT}
         cases, following = list_cases(connection, wanted, given["after"])
-        return {"tenants": [], "cases": cases, "following": following}
+        return {"tenants": [], "cases": cases, "following": following, "is_cut": False}
 
     try:
         found = await context.read(read)

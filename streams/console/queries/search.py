@@ -1,5 +1,6 @@
 """Search: tenants by id, name and owner; decisions by id, rule, time, and by what their evidence names."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,9 +52,10 @@ def find_tenants(connection: Connection, words: str) -> list[tuple[TenantIdentit
     return [(each, status[each.tenant_id]) for each in unique]
 
 
-def find_cases(connection: Connection, words: str) -> list[CaseLine]:
+def find_cases(connection: Connection, words: str, tenants: Collection[str] = ()) -> list[CaseLine]:
     """The cases that ``words`` names exactly: a decision, a review, a rule, or a call, a complaint, a finding or an
-    application in the evidence of a decision. The newest first, at most `LIMIT`."""
+    application in the evidence of a decision. If there is none, those of ``tenants``, which ``words`` found.
+    The newest first, at most `LIMIT`."""
     c, e, r = CASES.c, EVENTS.c, REVIEWS.c
     by_event = select(e.case_id).where(e.id == words, e.shadow.is_(False))
     by_review = (
@@ -63,7 +65,7 @@ def find_cases(connection: Connection, words: str) -> list[CaseLine]:
     if not named:
         named = _naming(connection, words)
     where = or_(c.id.in_(named), c.rule_id == words) if named else c.rule_id == words
-    return _lines(connection, where, None, LIMIT)[0]
+    return _lines(connection, where, None, LIMIT)[0] or _lines(connection, c.tenant_id.in_(tenants), None, LIMIT)[0]
 
 
 def list_cases(
