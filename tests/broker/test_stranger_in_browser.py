@@ -126,7 +126,13 @@ def test_a_wrong_ban_is_found_read_and_overturned_while_another_looks_on(links: 
         one.click("td a", rows[0].find_element("css selector", "a").text)
         case = one.browser.current_url
         # Reads it: why, on what evidence, and what each verdict does.
-        for text in ("前台接待外包", "某贷款公司的前台总机接听", "Evidence", "Refunds released", "An overturn is final."):
+        for text in (
+            "前台接待外包",
+            "某贷款公司的前台总机接听",
+            "Evidence",
+            "Refunds released",
+            "An overturn is final.",
+        ):
             assert text in one.text, text
         # Claims it: the other person cannot decide it, and sees by whom it is claimed.
         one.click("button", "Claim")

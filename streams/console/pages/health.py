@@ -32,6 +32,7 @@ async def health(
         "behind": behind,
         "stored": stored,
         "has_kafka": context.reports is not None,
+        "is_replay": not context.has_kafka,
         "has_programs": bool(context.settings.console_programs),
     }
     return render(request, "health.html.j2", done=request.query_params.get("done", ""), **values)

@@ -55,6 +55,11 @@ class ReviewerQuality:
         return self.upheld + self.overturned
 
     @property
+    def overturned_share(self) -> float | None:
+        """The share that it overturned; None without a review."""
+        return self.overturned / self.reviews if self.reviews else None
+
+    @property
     def mean_ms(self) -> float:
         """The mean time from a decision to its review."""
         return 1_000 * self.seconds / self.reviews if self.reviews else 0.0

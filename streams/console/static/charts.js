@@ -34,6 +34,10 @@
     for (const one of drawn) one.destroy();
     drawn = [];
     root.replaceChildren();
+    // All charts have the same times, so that what happened at once stands at the same place.
+    const ends = series.flatMap((one) => [one.t[0], one.t[one.t.length - 1]]);
+    const from = Math.min(...ends), until = Math.max(...ends);
+    const span = from === until ? [from - HALF_DAY_S, from + HALF_DAY_S] : [from, until];
     for (const one of series) {
       const card = make("div", "plot");
       card.append(make("h3", "", one.name), make("p", "mono dim small", one.rule));
@@ -56,8 +60,8 @@
           { label: one.threshold_name, stroke: ink("--severe"), width: 1.3, points: { show: one.t.length === 1, size: 5 }, value },
         ],
         axes: [{ ...axis, values: ticks }, { ...axis, size: 58, values: (_, ticks) => ticks.map(show) }],
-        // By itself uPlot shows years behind a single point.
-        scales: { x: { range: (_, low, high) => (one.t.length === 1 ? [low - HALF_DAY_S, low + HALF_DAY_S] : [low, high]) }, y: { range: (_, low, high) => [0, Math.max(high || 0, ...one.threshold) * 1.1 || 1] } },
+        // By itself uPlot shows years behind a single time. A part that is chosen with the mouse is shown as it is.
+        scales: { x: { range: (_, low, high) => (low > one.t[0] || high < one.t[one.t.length - 1] ? [low, high] : span) }, y: { range: (_, low, high) => [0, Math.max(high || 0, ...one.threshold) * 1.1 || 1] } },
         tzDate: (s) => new Date(s * 1000),
       };
       drawn.push(new uPlot(options, [one.t, one.value, ...(bounded ? [one.bound] : []), one.threshold], canvas));

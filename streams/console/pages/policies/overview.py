@@ -36,5 +36,10 @@ async def policy_page(request: Request, user: PolicyViewer, context: Context) ->
     said = request.query_params.get("said", "")
     shown = said if said in _SAID else ""
     return render(
-        request, "policy/overview.html.j2", said=shown, refused=refused_of(request), **await context.read(read)
+        request,
+        "policy/overview.html.j2",
+        said=shown,
+        refused=refused_of(request),
+        has_kafka=context.has_kafka,
+        **await context.read(read),
     )

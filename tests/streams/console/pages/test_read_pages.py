@@ -57,6 +57,8 @@ async def test_a_search_finds_by_each_name(console: ConsoleHarness) -> None:
         for words in ("acme", "acm", "nanhai", "owner-1"):
             text = await page(client, f"/search?q={words}")
             assert 'href="/tenants/acme"' in text, words
+            assert f'href="/cases/{event.id}"' in text, words  # the decisions of the tenants that were found
+            assert other.id not in text, words
         for words in (event.id, "call-77", f"review-{T0 + 5}", "short-calls-day"):
             text = await page(client, f"/search?q={words}")
             assert f'href="/cases/{event.id}"' in text, words
@@ -107,6 +109,7 @@ async def test_quality_counts_what_was_taken_back(console: ConsoleHarness) -> No
         text = await page(client, "/quality")
         assert "25.0 %" in text
         assert "local:li" in text
+        assert 'data-label="Share overturned">0.0 %' in text
         assert "1 d" in text
         assert 'value="30" selected' in await page(client, "/quality?days=12345")
 

@@ -164,7 +164,11 @@ async def test_the_other_pages_need_no_kafka(served: Served) -> None:
     for path in ("/search?q=t-1", "/tenants/t-1", "/admissions", "/quality", "/health", "/admin/actions", "/readyz"):
         answer = await served.client.get(path)
         assert answer.status_code == 200, path
-    assert "callwarden.enforcement" in (await served.client.get("/health")).text
+    health = (await served.client.get("/health", headers={"accept-language": "en"})).text
+    assert "files of a replay" in health
+    assert "callwarden.enforcement" not in health  # there is no topic
+    policy = (await served.client.get("/policy", headers={"accept-language": "en"})).text
+    assert "The records were judged by this policy" in policy
     assert 'hx-select="#list"' in (await served.client.get("/queue?view=sent")).text
 
 
