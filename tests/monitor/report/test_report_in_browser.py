@@ -182,6 +182,19 @@ def test_the_page_never_scrolls_sideways_and_is_readable_on_paper(browser: Any, 
     assert len(browser.print_page()) > 20_000
 
 
+def test_a_time_line_is_as_wide_as_a_phone(browser: Any, tmp_path: Path) -> None:
+    device = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
+    try:
+        open_page(browser, samples.lifelike(tmp_path))
+        shown = "[...document.querySelectorAll('.strip')].filter(one => one.checkVisibility())"
+        widths = browser.execute_script(f"return {shown}.map(one => one.clientWidth)")
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert widths
+    assert min(widths) > 250
+
+
 def test_dark_is_dark_and_charts_follow(browser: Any, tmp_path: Path) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
