@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from monitor.text.durations import DAY, HOUR
 from streams.console.cases import claims, queue, verdicts
 from streams.console.cases.claims import AT_ONCE, CaseRefused
+from streams.console.cases.history import decision_delay_ms
 from streams.console.cases.queue import VIEWS, BadCursor, QueuedCase, QueueFilter, View, rows_of
 from streams.console.cases.verdicts import WantedVerdict
 from streams.console.context import ConsoleContext, context_of
@@ -64,6 +65,7 @@ async def queue_page(request: Request, user: Viewer, context: Context) -> Respon
             "counts": queue.counts(connection, user.subject, now_ms, request.app.state.changes.counts),
             "rules": queue.rules_waiting(connection),
             "assignees": claims.assignees(connection) if permits(user, Permission.ASSIGN_CASES) else [],
+            "delay_ms": decision_delay_ms(connection) if wanted.view == "sent" else None,
         }
 
     try:

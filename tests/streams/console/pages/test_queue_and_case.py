@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -264,6 +265,24 @@ async def test_a_ban_is_approved_by_another_person(tmp_path: Path) -> None:
         assert "/cases/cwe-p" in (await other.get("/queue?view=approval")).text
         assert (await other.post(path, data={"reason": "heard, too"})).status_code == 303
         assert console.rows(VERDICTS)[0]["state"] == "waiting"
+
+
+async def test_a_sent_verdict_says_when_it_takes_effect(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(pending("cwe-p"))
+        console.now_ms = T0 + DAY
+        await client.post("/cases/cwe-p/verdict", data={"verdict": "overturn", "reason": "wrong"})
+        console.now_ms += 60_000
+        await console.context.write(partial(release_due, now_ms=console.now_ms, sign=lambda value: ()))
+        [verdict] = console.rows(VERDICTS)
+        assert verdict["state"] == "sent"
+        delay = "SELECT timestamp_ms - decided_ms FROM console_event"
+        delay_ms = await console.context.read(lambda connection: connection.exec_driver_sql(delay).scalar_one())
+        at = datetime.fromtimestamp((verdict["send_ms"] + delay_ms) / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+        for path in ("/cases/cwe-p", "/queue?view=sent"):
+            page = (await client.get(path)).text
+            assert re.search(rf"It takes effect about <time [^>]*>{at}</time>", page), path
+        assert "cwe-p" not in (await client.get("/queue")).text
 
 
 async def test_several_cases_of_one_cause_are_decided_together_after_a_preview(tmp_path: Path) -> None:
