@@ -21,6 +21,7 @@ from streams.console.pages.formats import Formats
 from streams.console.pages.path_ids import segments_after, tenant_id_of
 from streams.console.pages.render import formats_of, render
 from streams.console.pages.texts import text
+from streams.console.policies.exceptions import changes_of
 from streams.console.queries.cursors import InvalidCursor
 from streams.console.queries.history import tenant_history
 from streams.console.queries.measured import (
@@ -81,7 +82,12 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
     except InvalidCursor:
         raise HTTPException(400, "the cursor is not valid") from None
     policy: Policy = values["policy"]
-    overrides = [one for one in policy.overrides if one.tenant == tenant_id and one.expires_ms > now_ms]
+    bases = {rule.id: rule for rule in policy.rules}
+    overrides = [
+        (one, changes_of(bases[one.rule.id], one.rule))
+        for one in policy.overrides
+        if one.tenant == tenant_id and one.expires_ms > now_ms
+    ]
     exemptions = [one for one in policy.every_exemption() if one.tenant == tenant_id and one.expires_ms > now_ms]
     return render(
         request,

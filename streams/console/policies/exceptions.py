@@ -100,12 +100,13 @@ def _listed(
         reason=str(fields["reason"]),
         expires_ms=expires_ms,
         state=state,
-        changes=_changes(bases[override.rule.id], override.rule) if override else (),
+        changes=changes_of(bases[override.rule.id], override.rule) if override else (),
         metric=override.rule.metric if override else "",
     )
 
 
-def _changes(base: Rule, own: Rule) -> tuple[tuple[str, Any, Any], ...]:
+def changes_of(base: Rule, own: Rule) -> tuple[tuple[str, Any, Any], ...]:
+    """What an override changes of its rule, as (field, before, after)."""
     changed: list[tuple[str, Any, Any]] = []
     if base.threshold != own.threshold:
         changed.append(("threshold", base.threshold, own.threshold))

@@ -1,5 +1,6 @@
 """A tenant's page: its standing, cases, measures, siblings and history; ids of any form; nothing runs, no number."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,17 @@ from schemas.outputs import Reason
 from streams.console.tables import MEASURES
 
 HOUR_MS = 3_600_000
+POLICY = """id: house
+version: "1"
+overrides:
+- {tenant: acme, rule: short-calls, above: 0.6, mode: shadow, owner: ops, reason: surveys, expires: 2099-01-01}
+- {tenant: other, rule: out-of-hours-weak-signs, above: 0.7, owner: ops, reason: of-another, expires: 2099-01-01}
+exemptions:
+- {tenant: acme, rules: [out-of-hours], owner: ops, reason: night clinic, expires: 2099-01-01}
+- {tenant: acme, rules: [invalid-numbers], owner: ops, reason: over-and-done, expires: 2020-01-01}
+profiles:
+  schools: {exempt: [short-calls-of-few], tenants: [acme], owner: ops, reason: a school, expires: 2099-01-01}
+"""
 
 
 @pytest.fixture
@@ -170,3 +182,18 @@ async def test_the_distance_to_an_escalation_counts_what_it_has_not_used(console
         text = await page(client, "/tenants/acme")
     assert "2 of 3 violations" in text
     assert "1 more and it applies" in text
+
+
+@pytest.mark.parametrize(("lang", "shows"), [("en", ("threshold", "→ Shadow")), ("zh", ("阈值", "→ 影子"))])
+async def test_overrides_and_exemptions_in_force_are_shown_with_what_they_change(
+    tmp_path: Path, lang: str, shows: tuple[str, ...]
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(POLICY)
+    async with console_at(tmp_path, policy=str(file)) as console, pages_of(console) as client:
+        text = (await client.get("/tenants/acme", headers={"cookie": f"lang={lang}"})).text
+    held = re.sub(r"<[^>]+>", "", text)
+    for said in (*shows, "→ 60 %", "surveys", "out-of-hours", "night clinic", "short-calls-of-few", "a school"):
+        assert said in held, said
+    assert "over-and-done" not in text
+    assert "of-another" not in text
