@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 from sqlalchemy import create_engine
@@ -52,6 +52,7 @@ def _proposal(kind: ProposalKind, by: User, state: ProposalState = ProposalState
     return Proposal("cwp-1", kind, "cwe-1", "{}", "", by.subject, NOON_MS, expires_ms, state, None, None, None)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no test rests on seconds
 @given(kinds, people, people, steps, st.sampled_from(ProposalState), st.integers(0, 2 * LASTS_MS))
 def test_the_rule(
     kind: ProposalKind, by: User, other: User, step: ProposalStep, state: ProposalState, after_ms: int
@@ -125,7 +126,9 @@ class Desk(RuleBasedStateMachine):
 
 
 TestDesk = Desk.TestCase
-TestDesk.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+TestDesk.settings = settings(
+    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def _of(name: str) -> User:
