@@ -306,11 +306,11 @@ async def test_messages_that_were_given_up_arrive_once_their_receiver_recovers(a
                 assert "FAILED: it answers 400" in await notify("--test", 3)
                 receiver.refusing = False
                 assert "FAILED" not in await notify("--test")
-                listed = (await notify("--given-up")).splitlines()
+                listed = (await notify("--failed")).splitlines()
                 assert [line.split()[1:4] for line in listed] == [["webhook", "warning", t] for t in ("one", "two")]
-                assert "the running notifier sends 2 again" in await notify("--tell-again")
+                assert "the running notifier sends 2 again" in await notify("--send-again")
                 await until(lambda: receiver.taken["e-one"] and receiver.taken["e-two"], "both arrive")
-                assert "no message failed permanently" in await notify("--given-up")
+                assert "no message failed permanently" in await notify("--failed")
                 await is_quiet(alarms, "CallwardenMessagesGivenUp")
                 assert notifier.terminate() == 0
             finally:

@@ -150,5 +150,5 @@ async def test_a_message_of_each_kind_is_accepted(tmp_path: Path) -> None:
         said = await channel.send(messages, [epoch_ms()] * len(messages))
         assert said == "200"
         listed = amtool(server, "alert", "query", "-o", "json", "source=notify")
-        for kind in ("lapse_soon", "escalation_hollow", "summary", "reversal"):
+        for kind in ("lapse_soon", "escalation_unsupported", "summary", "reversal"):
             assert f'"kind":"{kind}"' in listed

@@ -22,11 +22,11 @@ def run(
     test: Annotated[
         bool, typer.Option("--test", help="Send one message of each kind to each channel, print the answers, and exit.")
     ] = False,
-    given_up: Annotated[
-        bool, typer.Option("--given-up", help="List the messages that failed permanently, and exit.")
+    failed: Annotated[
+        bool, typer.Option("--failed", help="List the messages that failed permanently, and exit.")
     ] = False,
     send_again: Annotated[
-        bool, typer.Option("--tell-again", help="Have the running notifier send those again, and exit.")
+        bool, typer.Option("--send-again", help="Have the running notifier send those again, and exit.")
     ] = False,
     as_json: Json = False,
     json_logs: JsonLogs = False,
@@ -47,15 +47,15 @@ def run(
     from streams.consumers.notify.main import run_notify
     from streams.kafka.api import PermanentError
 
-    if test or given_up or send_again:
+    if test or failed or send_again:
         in_json(wanted=False)  # answers for a person, and no log
-    if test + given_up + send_again > 1:
-        fail("--test, --given-up, --tell-again: expected one of them")
-    if as_json and not given_up:
-        fail("--json: expected only with --given-up")
+    if test + failed + send_again > 1:
+        fail("--test, --failed, --send-again: expected one of them")
+    if as_json and not failed:
+        fail("--json: expected only with --failed")
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy, "notify_port": port})
-    if given_up or send_again:
-        _of_given_up(settings, send_again, as_json)
+    if failed or send_again:
+        _of_failed(settings, send_again, as_json)
         return
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     with logged(settings, json_logs):
@@ -91,7 +91,7 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
         fail(f"not accepted: {failed}", 3)
 
 
-def _of_given_up(settings: "Settings", send_again: bool, as_json: bool) -> None:
+def _of_failed(settings: "Settings", send_again: bool, as_json: bool) -> None:
     """List the messages that failed permanently, or have them sent again; a line each."""
     import asyncio
 
@@ -111,7 +111,7 @@ def _of_given_up(settings: "Settings", send_again: bool, as_json: bool) -> None:
         print_json({"messages": [_plain(one) for one in found]})
         return
     for one in found:
-        typer.echo(_given_up_line(one, settings.display))
+        typer.echo(_failed_line(one, settings.display))
     if not found:
         typer.echo("no message failed permanently")
     elif send_again:
@@ -132,7 +132,7 @@ def _plain(one: "FailedMessages") -> dict[str, Any]:
     }
 
 
-def _given_up_line(one: "FailedMessages", display: "Display") -> str:
+def _failed_line(one: "FailedMessages", display: "Display") -> str:
     from monitor.text.timestamps import rfc3339
 
     message, when = one.message, rfc3339(one.ended_ms, "seconds")

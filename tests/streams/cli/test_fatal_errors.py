@@ -55,7 +55,7 @@ def test_a_policy_that_is_not_there_is_one_too(tmp_path: Path) -> None:
 
 
 def test_answers_on_a_terminal_stay_sentences(tmp_path: Path) -> None:
-    status, said = run("notify", "--given-up", CALLWARDEN_NOTIFY_DATABASE=f"sqlite:///{tmp_path / 'absent.db'}")
+    status, said = run("notify", "--failed", CALLWARDEN_NOTIFY_DATABASE=f"sqlite:///{tmp_path / 'absent.db'}")
     assert status == 2
     assert not said.startswith("{")
 

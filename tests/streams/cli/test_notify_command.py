@@ -107,12 +107,12 @@ def test_test_messages_to_an_unavailable_receiver_are_reported(monkeypatch: pyte
 
 def test_listing_without_a_notifier_creates_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CALLWARDEN_NOTIFY_DATABASE", f"sqlite:///{tmp_path / 'notify.db'}")
-    for option in ("--given-up", "--tell-again"):
+    for option in ("--failed", "--send-again"):
         status, said = run(option)
         assert status == 2
         assert "notify.db contains no notifier's messages" in said
     assert list(tmp_path.iterdir()) == []
-    status, said = run("--given-up", "--tell-again")
+    status, said = run("--failed", "--send-again")
     assert (status, "one of them" in said) == (2, True)
 
 
@@ -138,21 +138,21 @@ def test_failed_messages_are_listed_and_sent_again_unless_their_subject_has_ende
     database = Database(address, "notify")
     asyncio.run(database.migrate())
     asyncio.run(database.run(fill))
-    status, said = run("--given-up")
+    status, said = run("--failed")
     assert (status, number in said) == (0, False)
     first, second = said.splitlines()
     assert first.startswith("2026-03-02T00:00:00Z  webhook         ban")
     assert first.endswith("封号 / Ban")
     assert second.endswith("acme  封号 / Ban  (no longer true)")
-    listed = json.loads(run("--given-up", "--json")[1])["messages"]
+    listed = json.loads(run("--failed", "--json")[1])["messages"]
     assert [(each["what"], each["tenant_id"], each["over"]) for each in listed] == [
         ("ban", number, False), ("alert", "acme", True),
     ]  # fmt: skip
     assert (
-        run("--tell-again")[1].splitlines()[-1]
+        run("--send-again")[1].splitlines()[-1]
         == "the running notifier sends 1 again; 1 skipped, because they are no longer true"
     )
-    assert run("--given-up")[1].splitlines() == [second]
+    assert run("--failed")[1].splitlines() == [second]
     waiting = asyncio.run(database.run(lambda connection: outbox.due_rows(connection, "webhook", at_ms * 2, 10)))
     assert [(row.message, row.attempts) for row in waiting] == [(ban, 0)]
     database.close()

@@ -11,7 +11,6 @@ KINDS = {
     # `backtest` calls its two policies A and B.
     "--policy": {"FILE", "A"},
     # `follow` names a table of a database; `settings --table` prints one.
-    "--key": {"FILE", "COLUMN"},
     "--table": {"[SCHEMA.]NAME", "flag"},
 }
 """The only options whose values have several kinds."""
@@ -82,5 +81,8 @@ def test_no_option_has_a_second_name() -> None:
         "--brokers-list": "--bootstrap",
         "--bootstrap-server": "--bootstrap",
         "--accept-gone": "--accept-loss",
+        "--sql": "--database",
+        "--given-up": "--failed",
+        "--tell-again": "--send-again",
     }
     assert instead.keys() & options().keys() == set()

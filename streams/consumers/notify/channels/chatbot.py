@@ -1,4 +1,4 @@
-"""What robots have in common: the answer, always status 200 with a code for the outcome; and an optional signature."""
+"""What bots have in common: the answer, always status 200 with a code for the outcome; and an optional signature."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,9 +14,9 @@ from streams.consumers.notify.messages.page_links import PageLinks
 
 @dataclass(frozen=True, slots=True)
 class Codes:
-    """The answer codes of one kind of robot; 0 is success. ``names``: the code is in the first of these fields found.
+    """The answer codes of one kind of bot; 0 is success. ``names``: the code is in the first of these fields found.
 
-    ``too_fast``: the robot's rate limit is exceeded; ``this_message``: only this message is refused; ``hints``:
+    ``too_fast``: the bot's rate limit is exceeded; ``this_message``: only this message is refused; ``hints``:
     explanations of other codes.
     """
 
@@ -37,9 +37,7 @@ class Codes:
         if code is None:
             if status != 200:
                 raise poster.http_failure(status, headers, content)
-            raise DeliveryFailed(
-                "it answers 200 without a code, so delivery is unknown; expected the address of a robot"
-            )
+            raise DeliveryFailed("it answers 200 without a code, so delivery is unknown; expected the address of a bot")
         if code == 0:
             return f"{self.names[0]} 0"
         words = next((str(said[key]) for key in ("errmsg", "msg", "StatusMessage") if said.get(key)), "")
@@ -52,7 +50,7 @@ class Codes:
 
 
 class SignedRobot:
-    """A robot that may sign its messages. Without ``secret``, it is secured by a keyword or this machine's address."""
+    """A bot that may sign its messages. Without ``secret``, it is secured by a keyword or this machine's address."""
 
     def __init__(
         self,

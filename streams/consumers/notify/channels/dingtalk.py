@@ -1,4 +1,4 @@
-"""DingTalk's custom robot: markdown, signed in the URL; at most 20 messages a minute, 20,000 bytes each."""
+"""DingTalk's custom bot: markdown, signed in the URL; at most 20 messages a minute, 20,000 bytes each."""
 
 import base64
 import hashlib
@@ -23,8 +23,8 @@ _CODES: Final = Codes(
         300001: "its access token is wrong",
         400013: "its group is gone",
         400101: "its access token is wrong",
-        400102: "the robot is switched off",
-        400106: "the robot is gone",
+        400102: "the bot is switched off",
+        400106: "the bot is gone",
     },
 )
 

@@ -1,4 +1,4 @@
-"""Feishu's custom robot: a card of plain text, signed in the body; at most 100 messages a minute, 20 KB each."""
+"""Feishu's custom bot: a card of plain text, signed in the body; at most 100 messages a minute, 20 KB each."""
 
 import base64
 import hashlib

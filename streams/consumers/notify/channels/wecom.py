@@ -1,4 +1,4 @@
-"""WeCom's group robot: markdown, with its key in the URL; at most 20 messages a minute, 4,096 bytes each."""
+"""WeCom's group bot: markdown, with its key in the URL; at most 20 messages a minute, 4,096 bytes each."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +18,7 @@ _CODES: Final = Codes(
     names=("errcode",),
     too_fast=frozenset({45009, 45033}),
     this_message=frozenset({40008, 40058, 44004, 45002}),
-    hints={93000: "its address is wrong, or the robot is gone", 93008: "the robot is no longer in its group"},
+    hints={93000: "its address is wrong, or the bot is gone", 93008: "the bot is no longer in its group"},
 )
 
 

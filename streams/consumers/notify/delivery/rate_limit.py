@@ -1,4 +1,4 @@
-"""Limits how many messages a minute a robot gets. The count is stored, so that a restart does not reset it."""
+"""Limits how many messages a minute a bot gets. The count is stored, so that a restart does not reset it."""
 
 import time
 from collections import deque

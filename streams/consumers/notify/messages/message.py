@@ -10,7 +10,7 @@ Severity = Literal["info", "warning", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
 What = Literal[
     "alert", "warning", "termination", "ban", "admission_rejected", "admission_approved", "pending", "reversal",
-    "lapse", "lapse_soon", "escalation_hollow", "summary", "digest", "records_lost",
+    "lapse", "lapse_soon", "escalation_unsupported", "summary", "digest", "records_lost",
 ]  # fmt: skip
 
 

@@ -144,11 +144,11 @@ class MessageTemplates:
             ),
         )
         return Message(
-            id=f"hollow:{id_}",
-            what="escalation_hollow",
+            id=f"unsupported:{id_}",
+            what="escalation_unsupported",
             severity="critical",
             at_ms=at_ms,
-            title=self._title(WHAT["escalation_hollow"], tenant_id, _ESCALATED),
+            title=self._title(WHAT["escalation_unsupported"], tenant_id, _ESCALATED),
             lines=lines,
             tenant_id=tenant_id,
             behaviour=_ESCALATED,

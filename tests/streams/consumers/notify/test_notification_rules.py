@@ -178,7 +178,7 @@ def test_a_final_escalation_without_its_violations_is_reported_once() -> None:
     harness.take(6, decision("r0", "reversal", 6, reverses="v0", escalations_affected=left("p", 3, pending=True)))
     harness.take(7, escalation("e", 7, ["v0", "v1", "v2", "v3"], supersedes="p"))
     fallen = decision("r1", "reversal", 8, reverses="v1", escalations_affected=left("e", 2))
-    assert harness.take(8, fallen) == ["reversal", "escalation_hollow"]
+    assert harness.take(8, fallen) == ["reversal", "escalation_unsupported"]
     assert "only 2 are left unreversed, fewer than 3" in harness.messages[-1].lines[0].en
     further = decision("r2", "reversal", 9, reverses="v2", escalations_affected=left("e", 1))
     assert harness.take(9, further) == ["reversal"]
