@@ -4,7 +4,7 @@ from monitor.core.shard import Shard
 
 
 def is_due(shard: Shard, watermark_ms: int) -> bool:
-    """Whether `Shard.advance` would seal or decide anything. Cheap enough to call in every loop."""
+    """Whether `Shard.advance` would close or decide anything. Cheap enough to call in every loop."""
     if shard.pending_records.next_at((watermark_ms,)) is not None:
         return True
     other = shard.decisions.reviews.next_lapse(watermark_ms), shard.owner_bans.next_at(watermark_ms)
@@ -12,7 +12,7 @@ def is_due(shard: Shard, watermark_ms: int) -> bool:
 
 
 def due_calls(shard: Shard, watermark_ms: int) -> int:
-    """The number of open calls that `Shard.advance` would seal."""
+    """The number of open calls that `Shard.advance` would close."""
     return shard.open_panes.due_calls(watermark_ms // shard.pane_ms * shard.pane_ms)
 
 

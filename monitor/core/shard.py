@@ -60,7 +60,7 @@ class Shard:
 
     Calls go through ``dedup`` and ``open_panes`` to ``windows``, which ``evaluator`` judges; ``early_alerts`` evaluates
     ahead. Other records go through ``pending_records`` to ``record_handlers``. Both ask ``decisions``, which change
-    ``tenant_records``. Panes that end at or before ``sealed_ms`` are sealed, and windows that end at or before
+    ``tenant_records``. Panes that end at or before ``closed_ms`` are closed, and windows that end at or before
     ``at_ms`` are evaluated.
     """
 
@@ -105,7 +105,7 @@ class Shard:
         self.tenant_numbers.on_new = self.evaluator.exceptions.know
         self.dedup = Deduplicator()
         self.open_panes = OpenPanes(self.pane_ms, self.layout, counting.ruled)
-        self.sealed_ms = self.at_ms = 0
+        self.closed_ms = self.at_ms = 0
         self._aside_ms: int | None = None
         self.aside: list[Calls] = []  # calls that end at `_aside_ms` or later, for the next shard
         self.early_alerts: EarlyAlerts | None = None  # created on first use; replay never uses it
@@ -131,8 +131,8 @@ class Shard:
         calls.tenant = self.tenant_numbers.of_used(names, used)[calls.tenant]
         duplicate = self.dedup.admit(calls.id_key, calls.end_ms, calls.line_ms, watermark_ms, known_duplicate)
         self.evaluator.called(calls.tenant[~duplicate], calls.end_ms[~duplicate])
-        # After a restart, calls whose pane is already sealed are read again.
-        taken = ~duplicate & (calls.end_ms >= self.sealed_ms)
+        # After a restart, calls whose pane is already closed are read again.
+        taken = ~duplicate & (calls.end_ms >= self.closed_ms)
         if not taken.all():
             calls = calls.take(taken)
         if len(calls):
@@ -172,7 +172,7 @@ class Shard:
 
     def decide_before(self, place: Place, watermark_ms: int, owners_until_ms: int | None = None) -> None:
         """Decide a part of that: records before ``place``, the rest as `advance`."""
-        self._seal(watermark_ms // self.pane_ms * self.pane_ms)
+        self._close_panes(watermark_ms // self.pane_ms * self.pane_ms)
         self._run(place, dict.fromkeys(self._steps, watermark_ms), watermark_ms, owners_until_ms)
 
     @property
@@ -181,7 +181,7 @@ class Shard:
         return (self.evaluator.partial, self.hourly.partial) != (None, None)
 
     def next_window_end(self, watermark_ms: int) -> int | None:
-        """The first instant by then at which a pane is to be sealed, or a window ends that has anything to evaluate."""
+        """The first instant by then at which a pane is to be closed, or a window ends that has anything to evaluate."""
         if self.partial:
             return self.at_ms if self.at_ms <= watermark_ms else None
         ends = self._next_end(dict.fromkeys(self._steps, watermark_ms)), self.open_panes.due_at_ms
@@ -200,7 +200,7 @@ class Shard:
                 self.tenant_numbers,
                 self.open_panes,
             )
-        self.early_alerts.evaluate(self.sealed_ms)
+        self.early_alerts.evaluate(self.closed_ms)
         return self.early_alerts.postponed > 0
 
     def finish(self, last_ms: int, until_ms: int | None = None) -> None:
@@ -208,7 +208,7 @@ class Shard:
 
         Rules are evaluated up to the first multiple of their step after ``last_ms``, and decisions lapse up to
         ``last_ms``. With ``until_ms``, which must not be before ``last_ms``, both run up to ``until_ms``."""
-        self._seal((last_ms // self.pane_ms + 1) * self.pane_ms)
+        self._close_panes((last_ms // self.pane_ms + 1) * self.pane_ms)
         if until_ms is None:
             self._run((last_ms + 1,), self._last_ends(last_ms), last_ms)
         else:
@@ -221,16 +221,16 @@ class Shard:
         `finish`.
         """
         assert at_ms > self.at_ms, "what is to be decided otherwise is decided already"
-        self._seal(at_ms - self.pane_ms)
+        self._close_panes(at_ms - self.pane_ms)
         bounds = dict.fromkeys(self._steps, at_ms - 1)
         if last_ms is not None:
             bounds = {step_ms: min(end_ms, at_ms - 1) for step_ms, end_ms in self._last_ends(last_ms).items()}
         self._run((at_ms,), bounds, at_ms - 1 if last_ms is None else min(at_ms - 1, last_ms))
-        self._seal(at_ms)
+        self._close_panes(at_ms)
         self.record_handlers.retention.forget(at_ms)
         self.evaluator.dismiss(successor, at_ms)
         # The last pane ends when the successor takes over. It is stored, and enters the windows of the successor.
-        self.windows.sealed.clear()
+        self.windows.closed.clear()
         self.at_ms = at_ms - 1
 
     def _last_ends(self, last_ms: int) -> dict[int, int]:
@@ -278,7 +278,7 @@ class Shard:
     def end_windows(self, end_ms: int, bounds: Mapping[int, int] | None = None, room: OutputRoom | None = None) -> None:
         """Evaluate the rules that are due at ``end_ms``, before which everything must be decided, and write measures.
         ``bounds`` is the last end for each step. With ``room``, the shard is ``partial`` if not all output fits."""
-        self._seal(end_ms)
+        self._close_panes(end_ms)
         self.windows.enter(end_ms, self.tenants)
         if self.hourly.partial is None:
             self.evaluator.evaluate(end_ms, self.tenants, bounds or dict.fromkeys(self._steps, end_ms), room)
@@ -286,12 +286,12 @@ class Shard:
         if self.evaluator.partial is None and (bounds is None or end_ms <= bounds[HOUR_MS]):
             self.hourly.write(end_ms, self.tenants, room)
 
-    def _seal(self, before_ms: int) -> None:
-        """Seal the panes that end at or before ``before_ms``."""
-        if before_ms <= self.sealed_ms:
+    def _close_panes(self, before_ms: int) -> None:
+        """Close the panes that end at or before ``before_ms``."""
+        if before_ms <= self.closed_ms:
             return
-        self.sealed_ms = before_ms
-        self.windows.seal(self.open_panes.due(before_ms))
+        self.closed_ms = before_ms
+        self.windows.add(self.open_panes.due(before_ms))
 
     @property
     def tenants(self) -> int:

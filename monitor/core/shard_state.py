@@ -40,10 +40,10 @@ class ShardState:
         shard = self._shard
         return ShardCheckpoint(
             at_ms=shard.at_ms,
-            sealed_ms=shard.sealed_ms,
-            newest_ms=shard.open_panes.sealed_newest_ms,
+            closed_ms=shard.closed_ms,
+            newest_ms=shard.open_panes.closed_newest_ms,
             tenants=shard.tenants,
-            spans=shard.windows.heads(shard.at_ms),
+            windows=shard.windows.heads(shard.at_ms),
             decided=shard.pending_records.decided or None,
             fields=shard.windows.counted_since,
             partial=shard.evaluator.partial,
@@ -75,14 +75,14 @@ class ShardState:
         for name in decode_names(entries, head.tenants):
             shard.tenant_numbers.of(name)
         shard.tenant_numbers.stored = shard.tenants
-        shard.at_ms, shard.sealed_ms = head.at_ms, head.sealed_ms
-        shard.open_panes.newest_ms = shard.open_panes.sealed_newest_ms = head.newest_ms
+        shard.at_ms, shard.closed_ms = head.at_ms, head.closed_ms
+        shard.open_panes.newest_ms = shard.open_panes.closed_newest_ms = head.newest_ms
         tenant_records = decode_tenant_records(entries)
         shard.tenant_records.restore(tenant_records)
         shard.tenant_records.first_calls.restore(decode_first_calls(entries, head.tenants))
         shard.decisions.restore(tenant_records, head.at_ms + 1)
         shard.owner_bans.restore(entries, tenant_records)
-        known = shard.windows.known(head.spans, head.at_ms)
+        known = shard.windows.known(head.windows, head.at_ms)
         shard.record_handlers.restore(tenant_records, [window.left_ms for window in known])
         shard.pending_records.decided = head.decided or ()
         shard.evaluator.alert_states.restore(entries)
@@ -100,7 +100,7 @@ class ShardState:
         self.restore(head, entries)
         shard = self._shard
         shard.dedup = former.dedup
-        shard.open_panes.newest_ms = shard.open_panes.sealed_newest_ms
+        shard.open_panes.newest_ms = shard.open_panes.closed_newest_ms
         for waiting in former.pending_records.by_offset():
             shard.wait(waiting)
         for calls in former.aside:

@@ -18,23 +18,23 @@ from monitor.core.windows.pane_store import WindowCheckpoint
 NAMES_TOGETHER: Final = 1_000
 
 
-class ShardCheckpoint(Struct):
-    """The stored head of a shard: how far it has evaluated and sealed, and how many tenants it knows.
+class ShardCheckpoint(Struct, rename={"closed_ms": "sealed_ms", "windows": "spans"}):  # the names of format 1
+    """The stored head of a shard: how far it has evaluated and closed panes, and how many tenants it knows.
 
-    ``newest_ms`` is the largest event time of the sealed calls, which bounds early evaluation. ``decided`` is the place
+    ``newest_ms`` is the largest event time of the closed calls, which bounds early evaluation. ``decided`` is the place
     of the last decided record in the decision order: if many records share an instant, only some may be decided.
     ``partial`` says how far the windows that end at ``at_ms`` are evaluated, None: all of them. ``measured`` is the
     last tenant whose measures of the hour that ends at ``at_ms`` are written, "" if none are, None: those of all.
-    ``spans`` holds the heads of the sliding windows by length. ``fields`` names what the panes count of a call, in the
-    order of their sums, each with the event time from which it is counted; 0 if always. The name of a field that
+    ``windows`` holds the heads of the sliding windows by length. ``fields`` names what the panes count of a call, in
+    the order of their sums, each with the event time from which it is counted; 0 if always. The name of a field that
     depends on a parameter of the policy has its value behind a colon, as `short:10000`.
     """
 
     at_ms: int
-    sealed_ms: int
+    closed_ms: int
     newest_ms: int
     tenants: int
-    spans: dict[int, WindowCheckpoint]
+    windows: dict[int, WindowCheckpoint]
     decided: tuple[int, int, str, int, tuple[int, int, int, int]] | None = None
     fields: dict[str, int] = {}
     format: int = FORMAT

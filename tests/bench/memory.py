@@ -27,7 +27,7 @@ def parts_of(shard: Shard) -> dict[str, int]:
         "open panes": size_of([shard.open_panes], seen),
         "deduplication": size_of([shard.dedup], seen),
         "running sums and closed panes": size_of(
-            [*(window.running_sums for window in sliding), windows._hour, windows.sealed], seen
+            [*(window.running_sums for window in sliding), windows._hour, windows.closed], seen
         ),
         "distinct counts": size_of(distinct_counts, seen),
         "talk times": size_of([window.talk for window in sliding if window.talk], seen),

@@ -28,7 +28,7 @@ PHASES: dict[str, tuple[str, ...]] = {
     "copy columns": ("monitor.core.calls.columns:CountedCalls.take", "monitor.core.calls.columns:CountedCalls.concat"),
     "add to open panes": ("monitor.core.shard:Shard.apply",),
     "deduplicate": ("monitor.core.calls.dedup:Deduplicator.admit",),
-    "close panes": ("monitor.core.shard:Shard._seal", "monitor.core.windows.open_panes:OpenPanes._sum_up"),
+    "close panes": ("monitor.core.shard:Shard._close_panes", "monitor.core.windows.open_panes:OpenPanes._sum_up"),
     "close panes: key counts": ("monitor.core.windows.distinct.key_counts:KeyCounts.of_each",),
     "close panes: evidence": ("monitor.core.windows.pane:newest_of_groups",),
     "update running sums": (

@@ -67,7 +67,7 @@ def test_nothing_touches_a_partition_while_a_thread_closes_a_large_pane(monkeypa
 
 
 @pytest.mark.parametrize("seed", thorough([1, 2, 3], 1))
-def test_a_record_that_comes_while_a_pane_is_sealed_in_a_thread_is_not_passed_over(
+def test_a_record_that_comes_while_a_pane_is_closed_in_a_thread_is_not_passed_over(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No later record would reveal a gap. As long as this record is unread, the watermark does not move."""
@@ -115,16 +115,16 @@ def calls_of_two_partitions() -> World:
     return world
 
 
-def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_panes_of_several_partitions_are_closed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each needs much memory while it is closed, and all are due at the same time."""
     monkeypatch.setattr("streams.worker.running.running_partition._LARGE", 0)
-    to_thread, at_work, most, sealed = asyncio.to_thread, 0, 0, set[int]()
+    to_thread, at_work, most, closed = asyncio.to_thread, 0, 0, set[int]()
 
     async def slowly(decide: Callable[..., Any], *arguments: Any) -> Any:
         nonlocal at_work, most
         at_work += 1
         most = max(most, at_work)
-        sealed.add(arguments[0].place.number)
+        closed.add(arguments[0].place.number)
         await asyncio.sleep(0.7)
         try:
             return await to_thread(decide, *arguments)
@@ -140,7 +140,7 @@ def test_large_panes_of_several_partitions_are_sealed_one_after_the_other(monkey
         assert not list(judge.wrong(world.broker, POLICY, world.live, 2))
 
     play(world, go)
-    assert sealed == {0, 1}
+    assert closed == {0, 1}
     assert most == 1
 
 

@@ -48,8 +48,7 @@ class EarlyAlerts:
     """Evaluates rules ahead of the watermark, on the shard's windows, rule states and records. It changes only alerts.
 
     ``postponed`` is the number of tenants whose alerts are left to the next evaluation, beyond `MOST_ALERTS`.
-    ``unsealed`` holds the open panes. Call `complained` for each new complaint. Ends before the evaluator's ``from_ms``
-    are not evaluated.
+    Call `complained` for each new complaint. Ends before the evaluator's ``from_ms`` are not evaluated.
     """
 
     def __init__(
@@ -59,11 +58,11 @@ class EarlyAlerts:
         records: PendingRecords,
         tenant_records: TenantRecords,
         tenants: TenantNumbers,
-        unsealed: OpenPanes,
+        open_panes: OpenPanes,
     ) -> None:
         self._policy = policy
         self._from_ms = evaluator.from_ms
-        self._unsealed = unsealed
+        self._open_panes = open_panes
         self._alerts = evaluator.alerts
         self._records = records
         self._tenant_records = tenant_records
@@ -82,7 +81,7 @@ class EarlyAlerts:
         """Drop all that was read so far."""
         self._complaints = EarlyComplaints(self._policy.retention_ms, self._tenant_records)
         self._windows = EarlyWindows(
-            self._steps, self._unsealed, self._complaints, self._policy.lateness_ms, self._from_ms
+            self._steps, self._open_panes, self._complaints, self._policy.lateness_ms, self._from_ms
         )
         self._last_end_ms: dict[str, int] = {}  # the last end evaluated, by rule
         self._unresolved: dict[str, set[int]] = {}  # by rule: tenants whose early alerts are left to withdraw
@@ -121,15 +120,15 @@ class EarlyAlerts:
             return len(self._records) + tenants
         if self._windows.behind:
             return self.arrived + len(self._complaints) + tenants
-        if self._unsealed.many_wait:
+        if self._open_panes.many_wait:
             return self.arrived + tenants
         # Most callers come to no threshold, but tenants could choose to: those who may each have to be compared.
         return self.arrived + min(self._callers() + self.arrived + self.postponed, tenants)
 
     def _callers(self) -> int:
         """The tenants that an evaluation would compare because of their calls, and what the calls cost besides."""
-        calls = self._unsealed.new_call_count
-        tenant = self._unsealed.new_tenants() if calls > _FEW_CALLS else None
+        calls = self._open_panes.new_call_count
+        tenant = self._open_panes.new_tenants() if calls > _FEW_CALLS else None
         if tenant is None:
             return calls
         called, times = np.unique(tenant, return_counts=True)
@@ -140,9 +139,9 @@ class EarlyAlerts:
         """Count the new complaints. Call this before any of them is decided."""
         self._complaints.catch_up(self._windows, len(self._index))
 
-    def evaluate(self, sealed_ms: int) -> None:
+    def evaluate(self, closed_ms: int) -> None:
         """Fire and withdraw alerts for what was read since the last evaluation."""
-        new_calls = self._unsealed.new_calls()
+        new_calls = self._open_panes.new_calls()
         if new_calls is None:
             new_calls = []
             self._begin()
@@ -154,11 +153,11 @@ class EarlyAlerts:
         reopened = {
             tenant for some in self._rule_states_of.values() for rule_state in some for tenant in rule_state.reopened
         }
-        if not (new_calls or complained or reopened or self.postponed) and sealed_ms == self._windows.sealed_ms:
+        if not (new_calls or complained or reopened or self.postponed) and closed_ms == self._windows.closed_ms:
             return
         self.postponed, self._room = 0, MOST_ALERTS
         tenants = len(self._index)
-        self._windows.sealed_ms = sealed_ms
+        self._windows.closed_ms = closed_ms
         self._windows.reach(tenants)
         self._windows.take(new_calls)
         self._windows.move(tenants)
@@ -173,7 +172,7 @@ class EarlyAlerts:
         for window in self._rule_states_of:
             self._evaluate_window(window, found, due, tenants)
         self._suspects.settle(found)
-        self._unsealed.sum_up_many()
+        self._open_panes.sum_up_many()
 
     # Evaluation -------------------------------------------------------------------------------------------------
 

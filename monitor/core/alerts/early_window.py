@@ -27,9 +27,9 @@ _ATTEMPTS, _ANSWERED = BIT["attempts"], BIT["answered"]
 
 
 class EarlyWindow(WindowView):
-    """A window that ends at ``end_ms``: the sealed calls that will not have left by then, and the open calls.
+    """A window that ends at ``end_ms``: the closed calls that will not have left by then, and the open calls.
 
-    It is built once, when all open calls are summed up. `add` then keeps the sums up to date, because sealing moves
+    It is built once, when all open calls are summed up. `add` then keeps the sums up to date, because closing moves
     calls but does not change them. Its counts are in columns of ``table``. Distinct counts and medians are correct only
     for tenants passed to `count`.
     """
@@ -84,11 +84,11 @@ class EarlyWindow(WindowView):
         return len(window.running_sums.fields) + counts
 
     def _waiting(self, window: SlidingWindow) -> Iterator[Pane]:
-        """Sealed panes that wait to enter ``window``."""
+        """Closed panes that wait to enter ``window``."""
         return (pane for pane in window.coming if pane.start_ms >= self.start_ms)
 
     def _yet_to_enter(self, window: SlidingWindow, opened: OpenPanes) -> Iterator[Pane]:
-        """What is summed up but not in ``window`` yet: sealed panes, and open panes."""
+        """What is summed up but not in ``window`` yet: closed panes, and open panes."""
         yield from self._waiting(window)
         yield from opened.between(self.start_ms, self.end_ms)
 

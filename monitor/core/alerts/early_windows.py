@@ -19,7 +19,7 @@ from monitor.core.windows.window import SlidingWindow
 class EarlyWindows:
     """The early windows of each sliding window, whose rules step by ``steps``.
 
-    Ends before ``from_ms`` are not evaluated. ``sealed_ms`` is the time up to which panes were sealed at the last
+    Ends before ``from_ms`` are not evaluated. ``closed_ms`` is the time up to which panes were closed at the last
     evaluation. The counts of all windows are in ``table``; those of a tenant are up to date after `enter_calls_of` it.
     While ``place`` does not change, neither do the ends that `move` found.
     """
@@ -27,22 +27,22 @@ class EarlyWindows:
     def __init__(
         self,
         steps: Mapping[SlidingWindow, set[int]],
-        unsealed: OpenPanes,
+        open_panes: OpenPanes,
         complaints: EarlyComplaints,
         lateness_ms: int,
         from_ms: int,
     ) -> None:
         self._steps = steps
-        self._unsealed = unsealed
+        self._open_panes = open_panes
         self._complaints = complaints
         self._lateness_ms = lateness_ms
         self._from_ms = from_ms
         self._windows: dict[SlidingWindow, dict[int, EarlyWindow]] = {window: {} for window in steps}
-        self._recent = RecentCalls(unsealed)
+        self._recent = RecentCalls(open_panes)
         self._targets: dict[int, tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
         self.table = TenantColumns()
         self.uses = KeyUses()
-        self.sealed_ms = -1
+        self.closed_ms = -1
         self._unit_ms = gcd(*(step_ms for some in steps.values() for step_ms in some)) or 1
         self.place: tuple[tuple[int, int], ...] = ()
         self._summed: tuple[object, ...] = ()
@@ -60,10 +60,10 @@ class EarlyWindows:
         return self._range_ms(window.complaints.counting)
 
     def _range_ms(self, with_complaints: bool) -> tuple[int, int]:
-        newest_ms = self._unsealed.newest_ms
+        newest_ms = self._open_panes.newest_ms
         if with_complaints:
             newest_ms = max(newest_ms, self._complaints.newest_ms)
-        return max(self.sealed_ms, newest_ms - self._lateness_ms, self._from_ms - 1), newest_ms
+        return max(self.closed_ms, newest_ms - self._lateness_ms, self._from_ms - 1), newest_ms
 
     def _place(self) -> tuple[tuple[int, int], ...]:
         """The multiples of all steps between which the ends lie, without and with complaints."""
@@ -100,15 +100,15 @@ class EarlyWindows:
             self.uses.add(some)
         for sums in self._recent.add(calls):
             self._enter(sums)
-            self._unsealed.sum_up()  # what is not summed up is among the recent calls
+            self._open_panes.sum_up()  # what is not summed up is among the recent calls
 
     def sample(self) -> set[int]:
         """Record which tenants have sampled keys. Returns the tenants that changed since the last time."""
-        summed = (self._unsealed.summed, *(window.running_sums.version for window in self._windows))
+        summed = (self._open_panes.summed, *(window.running_sums.version for window in self._windows))
         if summed == self._summed:
             return set()
         self._summed = summed
-        return set().union(*(early_window.sample(self._unsealed) for early_window in self))
+        return set().union(*(early_window.sample(self._open_panes) for early_window in self))
 
     def enter_calls_of(self, who: NDArray[np.intp]) -> None:
         """Count all calls of these tenants in the early windows."""
@@ -156,7 +156,7 @@ class EarlyWindows:
         if all(ends == self._windows[window].keys() for window, ends in wanted.items()):
             return
         self.enter_all()
-        self._unsealed.sum_up()
+        self._open_panes.sum_up()
         self._targets, self._summed = {}, ()
         for window, ends in wanted.items():
             for end_ms in self._windows[window].keys() - ends:
@@ -168,6 +168,6 @@ class EarlyWindows:
             early_windows = self._windows[window]
             for end_ms in sorted(ends - early_windows.keys()):
                 early_window = early_windows[end_ms] = EarlyWindow(
-                    window, end_ms, self._unsealed, self._recent, self.table, self.uses, tenants
+                    window, end_ms, self._open_panes, self._recent, self.table, self.uses, tenants
                 )
                 self._complaints.count_waiting(early_window)

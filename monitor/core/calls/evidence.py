@@ -139,7 +139,7 @@ def _by_tenant_and_time(rows: EvidenceRows, some: NDArray[np.intp]) -> NDArray[n
 
 
 class NewestCalls:
-    """The newest calls per tenant and ruled field, over all sealed panes of the last ``keep_ms[field]``.
+    """The newest calls per tenant and ruled field, over all closed panes of the last ``keep_ms[field]``.
 
     Rows are appended pane by pane and thinned when they have doubled, so a tenant costs at most about 40 rows (of 32
     bytes and an id) per ruled field, however many calls it makes.
@@ -152,7 +152,7 @@ class NewestCalls:
         self._thin_at = 4096
 
     def add(self, rows: EvidenceRows, end_ms: int) -> None:
-        """Add the rows of a sealed pane, sorted by tenant. It ended at ``end_ms``; no later pane begins before that."""
+        """Add the rows of a closed pane, sorted by tenant. It ended at ``end_ms``; no later pane begins before that."""
         if not len(rows):
             return
         self._parts.append(rows)

@@ -8,32 +8,32 @@ from monitor.policy.model import Rule
 _NEVER = 0
 
 
-def quiet_key(rule: Rule) -> str:
+def cooldown_key(rule: Rule) -> str:
     """The cool-down key of a rule: its mode and behaviour, or for a shadow rule its own id."""
     return f"shadow:{rule.id}" if rule.mode == "shadow" else f"{rule.mode}:{rule.behaviour}"
 
 
-def keys_quieted_by(rule: Rule) -> tuple[str, ...]:
+def keys_started_by(rule: Rule) -> tuple[str, ...]:
     """The cool-down keys that a decision of this rule starts (section 5 of the contract).
 
-    An enforce decision quiets the enforce and review rules of its behaviour, a review decision only the review rules,
-    and a shadow decision only its own rule.
+    An enforce decision starts those of the enforce and review rules of its behaviour, a review decision only that of
+    the review rules, and a shadow decision only that of its own rule.
     """
     if rule.mode == "enforce":
         return (f"enforce:{rule.behaviour}", f"review:{rule.behaviour}")
-    return (quiet_key(rule),)
+    return (cooldown_key(rule),)
 
 
 class Cooldowns:
-    """Dense rows ``[tenant]``: the end of the cool-down by key, the pending measured decisions, and the stops."""
+    """Dense rows ``[tenant]``: the end of the cool-down by key, the pending measured decisions, and the sanctions."""
 
     def __init__(self) -> None:
         self._until: dict[str, NDArray[np.int64]] = {}
         self._pending: dict[str, NDArray[np.int64]] = {}
-        self._stopped = np.zeros(0, np.int64)
+        self._sanctions = np.zeros(0, np.int64)
 
-    def quieten(self, key: str, tenant: int, until_ms: int) -> None:
-        """Keep the rules with this key quiet for the tenant before ``until_ms``."""
+    def extend(self, key: str, tenant: int, until_ms: int) -> None:
+        """Let no rule with this key decide on the tenant before ``until_ms``."""
         row = _reach(self._until.get(key), tenant)
         row[tenant] = max(int(row[tenant]), until_ms)
         self._until[key] = row
@@ -44,16 +44,16 @@ class Cooldowns:
         row[tenant] += step
         self._pending[behaviour] = row
 
-    def stopped(self, tenant: int, stops: int) -> None:
+    def sanctioned(self, tenant: int, count: int) -> None:
         """Set the number of final terminations and bans in force against the tenant."""
-        self._stopped = _reach(self._stopped, tenant)
-        self._stopped[tenant] = stops
+        self._sanctions = _reach(self._sanctions, tenant)
+        self._sanctions[tenant] = count
 
     def open(self, rule: Rule, end_ms: int, tenants: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Whether the rule may decide on each of these tenants at this window end."""
-        may = _read(self._until.get(quiet_key(rule)), tenants) <= end_ms
+        may = _read(self._until.get(cooldown_key(rule)), tenants) <= end_ms
         if rule.mode != "shadow":
-            may &= _read(self._stopped, tenants) == 0
+            may &= _read(self._sanctions, tenants) == 0
         if rule.mode == "review":
             may &= _read(self._pending.get(rule.behaviour), tenants) == 0
         return may

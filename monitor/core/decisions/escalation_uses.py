@@ -111,7 +111,7 @@ class EscalationUses:
         for (escalation_id, tenant), unused in self._unused.items():
             escalation = escalations.get(escalation_id)  # None: it was made under an earlier policy
             tenant_record = tenant_records.known(tenant)
-            if escalation is None or tenant_record is None or tenant_record.stops:
+            if escalation is None or tenant_record is None or tenant_record.sanctions:
                 continue
             after_ms = at_ms - escalation.window_ms
             counted = len({unused.group_of[key] for key, one in unused.violations.items() if one.decided_ms > after_ms})
@@ -126,7 +126,7 @@ class EscalationUses:
 
     def ahead(self, tenant_record: TenantRecord, at_ms: int) -> tuple[EscalationAhead, ...]:
         """How far each escalation is at ``at_ms``; none while a final termination or ban is in force."""
-        if tenant_record.stops:
+        if tenant_record.sanctions:
             return ()
         return tuple(
             EscalationAhead(

@@ -158,10 +158,10 @@ class DecisionLifecycle:
     def restore(self, tenant_records: Sequence[TenantRecord], from_ms: int) -> None:
         """Restore the cases and violations from before a restart. Nothing ends before ``from_ms``."""
         for tenant_record in tenant_records:
-            for key, until_ms in tenant_record.quiet.items():
-                self._cooldowns.quieten(key, tenant_record.tenant, until_ms)
-            if tenant_record.stops:
-                self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
+            for key, until_ms in tenant_record.cooldown_until_ms.items():
+                self._cooldowns.extend(key, tenant_record.tenant, until_ms)
+            if tenant_record.sanctions:
+                self._cooldowns.sanctioned(tenant_record.tenant, len(tenant_record.sanctions))
             used: dict[str, list[RecordedViolation]] = {}
             for violation in sorted(tenant_record.violations.values(), key=by_age):
                 self._uses.add(tenant_record, violation)
@@ -210,7 +210,7 @@ class DecisionLifecycle:
             self._uses.add(tenant_record, violation)
         if case.kind in STOPS:
             tenant_record.stop(case)
-            self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
+            self._cooldowns.sanctioned(tenant_record.tenant, len(tenant_record.sanctions))
             self._owners.in_force(tenant_record, case)
         ahead = self._uses.ahead(tenant_record, case.decided_ms) if violation is not None and violation.counts else ()
         self.events.decision(tenant_record, case, actions=actions, supersedes=supersedes, ahead=ahead)
@@ -226,7 +226,7 @@ class DecisionLifecycle:
 
         ``rule_id`` is the rule of ``latest``, the violation that triggers the check.
         """
-        if tenant_record.stops:
+        if tenant_record.sanctions:
             return
         at_ms = latest.decided_ms
         counted, unused = self._uses.unused_in_window(tenant_record, escalation, at_ms)
@@ -273,7 +273,7 @@ class DecisionLifecycle:
     def _out_of_force(self, tenant_record: TenantRecord, case: DecisionCase, at_ms: int) -> None:
         """Take a case out of force, before its state and kind change."""
         if tenant_record.release(case):
-            self._cooldowns.stopped(tenant_record.tenant, len(tenant_record.stops))
+            self._cooldowns.sanctioned(tenant_record.tenant, len(tenant_record.sanctions))
             self._owners.out_of_force(tenant_record, case, at_ms)
 
 

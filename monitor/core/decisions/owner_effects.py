@@ -54,7 +54,7 @@ class OwnerEffects:
         number = self._numbers[tenant_id]
         tenant_record = self._tenant_records.known(number)
         ban = step.held.ban
-        if tenant_record is None or tenant_record.stops:
+        if tenant_record is None or tenant_record.sanctions:
             return
         if _pending_id(ban, tenant_id) in tenant_record.cases:
             return  # it got the pending ban in a partition that was merged into this one

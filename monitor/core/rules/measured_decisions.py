@@ -2,7 +2,7 @@
 
 from monitor import reasons
 from monitor.core.calls.evidence import NEWEST, NewestCalls
-from monitor.core.decisions.cooldowns import Cooldowns, keys_quieted_by
+from monitor.core.decisions.cooldowns import Cooldowns, keys_started_by
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.proposals import Proposals
 from monitor.core.record_places import PlacedEvidence
@@ -55,8 +55,8 @@ class MeasuredDecisions:
         review_by_ms = end_ms + self._policy.review_within_ms if rule.mode == "review" else None
         reason = reasons.measured(rule, measure, window, status, behaviour, also, review_by_ms)
         grounds = self._evidence(rule, tenant_record, window)
-        for key in keys_quieted_by(rule):
-            self._cooldowns.quieten(key, tenant, tenant_record.quieten(key, end_ms + rule.cooldown_ms))
+        for key in keys_started_by(rule):
+            self._cooldowns.extend(key, tenant, tenant_record.extend_cooldown(key, end_ms + rule.cooldown_ms))
         if rule.mode == "shadow":
             self._decisions.events.shadow(tenant_record, rule, window, measure, grounds, reason)
             return None

@@ -10,7 +10,7 @@ from monitor.core.talk.talk_counts import TalkCounts
 
 
 class EarlyMedians:
-    """The medians for a window that begins at ``start_ms`` and ends after the sealed panes.
+    """The medians for a window that begins at ``start_ms`` and ends after the closed panes.
 
     ``opened`` returns the counts of the calls that are not in ``running`` yet, of tenants in ascending order. A rule
     ``below`` a median has no bound that would spare a tenant its recount at each evaluation, so a recount depends on

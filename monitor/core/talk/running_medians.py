@@ -33,7 +33,7 @@ class RunningMedians:
         self._stale = np.zeros(0, np.bool_)
 
     def enter(self, start_ms: int, counts: TalkCounts, tenants: int) -> None:
-        """Add the counts of a sealed pane. ``tenants`` is the number of tenants in the shard."""
+        """Add the counts of a closed pane. ``tenants`` is the number of tenants in the shard."""
         self._reach(tenants)
         if not len(counts):
             return

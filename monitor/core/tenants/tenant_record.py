@@ -131,10 +131,10 @@ class TenantRecord:
     """One tenant. ``cases`` is keyed by the id of the first event; ``case_of`` maps every event id to that id.
 
     ``waiting`` maps the ids of applications that wait to the first id of their case.
-    ``stops`` maps the first id of each final termination or ban in force to its kind. ``quiet`` maps the keys of
-    `monitor.core.decisions.cooldowns` to the end of the cool-down. ``name``, its time ``name_ms``, ``owner`` and
-    ``businesses``, the digests of the declared ones, are those of the newest `tenant` input. The tenant belongs to all
-    ``owners`` that its records have named.
+    ``sanctions`` maps the first id of each final termination or ban in force to its kind. ``cooldown_until_ms`` maps
+    the keys of `monitor.core.decisions.cooldowns` to the end of the cool-down. ``name``, its time ``name_ms``,
+    ``owner`` and ``businesses``, the digests of the declared ones, are those of the newest `tenant` input. The tenant
+    belongs to all ``owners`` that its records have named.
 
     Items that grow with the records of a tenant are held in `Pages`, as they are stored. Call `touch` for every change
     to an entry of ``complaints``, ``findings``, ``seen`` or ``cases``.
@@ -148,14 +148,14 @@ class TenantRecord:
         "case_of",
         "cases",
         "complaints",
+        "cooldown_until_ms",
         "findings",
         "name",
         "name_ms",
         "owner",
         "owners",
-        "quiet",
+        "sanctions",
         "seen",
-        "stops",
         "tenant",
         "tenant_id",
         "violations",
@@ -168,7 +168,7 @@ class TenantRecord:
         tenant: int,
         name: str | None = None,
         name_ms: int = -1,
-        quiet: dict[str, int] | None = None,
+        cooldown_until_ms: dict[str, int] | None = None,
         businesses: bytes = b"",
         owner: str | None = None,
     ) -> None:
@@ -176,7 +176,7 @@ class TenantRecord:
         self.tenant = tenant
         self.name = name
         self.name_ms = name_ms
-        self.quiet = quiet or {}
+        self.cooldown_until_ms = cooldown_until_ms or {}
         self.businesses = businesses
         self.owner = owner
         self.owners: dict[str, NamedOwner] = {}
@@ -186,7 +186,7 @@ class TenantRecord:
         self.cases: dict[str, DecisionCase] = {}
         self.case_of: dict[str, str] = {}
         self.violations: dict[str, RecordedViolation] = {}
-        self.stops: dict[str, str] = {}
+        self.sanctions: dict[str, str] = {}
         self.waiting: dict[str, str] = {}
         self._bans = 0
         self._pages: dict[str, Pages[Any]] = {}
@@ -210,20 +210,20 @@ class TenantRecord:
         self.place(OWNERS, named)
         return True
 
-    def quieten(self, key: str, until_ms: int) -> int:
+    def extend_cooldown(self, key: str, until_ms: int) -> int:
         """Extend the cool-down of a key to at least ``until_ms``. Returns its end."""
-        self.quiet[key] = max(self.quiet.get(key, 0), until_ms)
+        self.cooldown_until_ms[key] = max(self.cooldown_until_ms.get(key, 0), until_ms)
         self._changed = True
-        return self.quiet[key]
+        return self.cooldown_until_ms[key]
 
     def stop(self, case: DecisionCase) -> None:
         """Record a final termination or ban."""
-        self.stops[case.first_id] = case.kind
+        self.sanctions[case.first_id] = case.kind
         self._bans += case.kind == "ban"
 
     def release(self, case: DecisionCase) -> bool:
         """Remove a case that is no longer in force. Returns whether it was a final termination or ban."""
-        kind = self.stops.pop(case.first_id, None)
+        kind = self.sanctions.pop(case.first_id, None)
         self._bans -= kind == "ban"
         return kind is not None
 

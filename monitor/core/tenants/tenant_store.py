@@ -36,7 +36,7 @@ class _StoredTenant(Struct, array_like=True):
     tenant: int
     name: str | None
     name_ms: int
-    quiet: dict[str, int]
+    cooldown_until_ms: dict[str, int]
     businesses: bytes = b""
     owner: str | None = None
 
@@ -109,7 +109,7 @@ def encode_tenant_records(tenant_records: Iterable[TenantRecord]) -> dict[str, b
                 tenant_record.tenant,
                 tenant_record.name,
                 tenant_record.name_ms,
-                tenant_record.quiet,
+                tenant_record.cooldown_until_ms,
                 tenant_record.businesses,
                 tenant_record.owner,
             )
@@ -130,7 +130,7 @@ def decode_tenant_records(entries: Mapping[str, bytes]) -> list[TenantRecord]:
         if key[:1] == "t" and key[1:].isdigit():
             own = unpack(entries[key])
             tenant_records[own.tenant] = TenantRecord(
-                own.tenant_id, own.tenant, own.name, own.name_ms, own.quiet, own.businesses, own.owner
+                own.tenant_id, own.tenant, own.name, own.name_ms, own.cooldown_until_ms, own.businesses, own.owner
             )
     decode = _decoders()
     pages = sorted((place, key) for key in entries if (place := page_of(key)) is not None)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import Calls, CountedCalls
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.calls.new_calls import NewCalls
-from monitor.core.windows.pane import Pane, merge, seal
+from monitor.core.windows.pane import Pane, merge, to_panes
 
 _TOGETHER = 4_096  # calls that are concatenated and compacted together
 _MOST_ROWS = 32_768  # calls of a pane to sum up at once: fewer cost more time per call, more cost more memory
@@ -74,7 +74,7 @@ class OpenPanes:
     """Open panes. A call costs about 190 bytes until it is summed up, then only the bytes of a new callee.
 
     Sums are kept in pieces, each at most half as large as the one before, so a call is merged once per doubling of
-    their number. ``ruled`` is as in `seal`.
+    their number. ``ruled`` is as in `to_panes`.
     """
 
     def __init__(self, pane_ms: int, layout: FieldLayout, ruled: Sequence[tuple[int, int]]) -> None:
@@ -84,7 +84,7 @@ class OpenPanes:
         self._new_calls: list[NewCalls] | None = None  # None: never requested, or too many
         self._new_call_count = 0
         self.summed = 0  # how often calls were added to the sums
-        self.newest_ms = self.sealed_newest_ms = -1  # the largest event time of all calls, and of the sealed calls
+        self.newest_ms = self.closed_newest_ms = -1  # the largest event time of all calls, and of the closed calls
 
     def __len__(self) -> int:
         return self._count
@@ -116,7 +116,7 @@ class OpenPanes:
         if not rows:
             return
         self.summed += 1
-        for piece in seal(CountedCalls.concat(rows), self.pane_ms, self.layout, self._ruled):
+        for piece in to_panes(CountedCalls.concat(rows), self.pane_ms, self.layout, self._ruled):
             sums = self._panes[piece.start_ms // self.pane_ms].sums
             sums.append(piece)
             while len(sums) > 1 and 2 * sums[-1].weight > sums[-2].weight:
@@ -124,25 +124,25 @@ class OpenPanes:
                 sums[-1] = self._merged([sums[-1], last])
 
     def _merged(self, pieces: Sequence[Pane]) -> Pane:
-        """Merge pieces into the pane that sealing all of their calls would give."""
+        """Merge pieces into the pane that closing all of their calls would give."""
         if len(pieces) == 1:
             return pieces[0]
         layout, ruled = self.layout, range(len(self._ruled))
         return merge(pieces, pieces[0].start_ms, layout.key_sets, ruled, layout.talk).bounded()
 
     def due(self, before_ms: int) -> list[Pane]:
-        """Seal and remove the panes that end at or before ``before_ms``, in order of time."""
+        """Close and remove the panes that end at or before ``before_ms``, in order of time."""
         numbers = self._due(before_ms)
         self._sum_up(numbers)
         panes = [self._panes.pop(number) for number in numbers]
-        self.sealed_newest_ms = max([self.sealed_newest_ms, *(pane.newest_ms for pane in panes)])
+        self.closed_newest_ms = max([self.closed_newest_ms, *(pane.newest_ms for pane in panes)])
         self._count -= sum(pane.count for pane in panes)
         return [self._merged(pane.sums) for pane in panes]
 
     def sum_up_due(self, before_ms: int) -> None:
-        """Add all calls of the panes that `due` would seal to their sums.
+        """Add all calls of the panes that `due` would close to their sums.
 
-        Before the panes are sealed one after the other: one pass over all of them costs a fraction of one for each.
+        Before the panes are closed one after the other: one pass over all of them costs a fraction of one for each.
         """
         self._sum_up(self._due(before_ms))
 
@@ -150,7 +150,7 @@ class OpenPanes:
         return sorted(number for number in self._panes if (number + 1) * self.pane_ms <= before_ms)
 
     def due_calls(self, before_ms: int) -> int:
-        """The number of calls that `due` would seal."""
+        """The number of calls that `due` would close."""
         return sum(self._panes[number].count for number in self._due(before_ms))
 
     @property

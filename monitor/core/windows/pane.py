@@ -1,4 +1,4 @@
-"""Panes: the calls of one short interval of event time, summed per tenant. A sealed pane never changes."""
+"""Panes: the calls of one short interval of event time, summed per tenant. A closed pane never changes."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ _ANSWERED = np.uint64(1 << BIT["answered"])
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """The sealed calls of ``[start_ms, start_ms + width)``.
+    """The closed calls of ``[start_ms, start_ms + width)``.
 
     ``tenant`` is ``[g]``, ascending; ``sums`` is ``[g, FieldLayout.width]``. ``evidence`` holds the newest calls per
     tenant and ruled field. The keys of each `KeySet` and the talk times (``talk``) are empty if no rule needs them.
@@ -59,15 +59,15 @@ class Pane:
         return len(self.tenant) + keys + len(self.evidence) + len(self.talk)
 
     def bounded(self) -> "Pane":
-        """The same pane with its keys sampled as in a sealed pane."""
+        """The same pane with its keys sampled as in a closed pane."""
         keys: dict[str, Any] = {which: self.keys(which).bounded() for which in KEY_SETS}
         return replace(self, **keys)
 
 
-def seal(calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequence[tuple[int, int]]) -> list[Pane]:
-    """Seal calls into panes, in order of time. Empty panes are left out.
+def to_panes(calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Sequence[tuple[int, int]]) -> list[Pane]:
+    """Sum calls up to panes, in order of time. Empty panes are left out.
 
-    All panes are sealed in one pass, sorted by pane and tenant. ``wanted`` are the ruled fields as
+    All are made in one pass, sorted by pane and tenant. ``wanted`` are the ruled fields as
     ``(bit that is set, bit that is not set or -1)``.
     """
     pane = calls.end_ms // pane_ms

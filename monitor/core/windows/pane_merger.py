@@ -1,4 +1,4 @@
-"""Pane merging: sealed panes wait for the end of a step, and enter windows merged into one."""
+"""Pane merging: closed panes wait for the end of a step, and enter windows merged into one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Storage of sealed panes: one entry per pane, written once, and deleted when no window needs it."""
+"""Storage of closed panes: one entry per pane, written once, and deleted when no window needs it."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -78,7 +78,7 @@ class _StoredPaneWithMore(_StoredPane, array_like=True):
 
 
 class PaneStore:
-    """The sealed panes that windows still need. Keys sort by time, with the prefix ``f`` (fine) or ``h`` (hour).
+    """The closed panes that windows still need. Keys sort by time, with the prefix ``f`` (fine) or ``h`` (hour).
 
     Fine panes are kept from the start of an hour, so that the evidence of an hour is complete in its hour pane or in
     its fine panes.
@@ -91,7 +91,7 @@ class PaneStore:
         self._fresh: dict[str, bytes] = {}
 
     def add(self, panes: Iterable[Pane]) -> None:
-        """Store sealed panes."""
+        """Store closed panes."""
         for pane in panes:
             self._fresh[f"f{pane.start_ms:013d}"] = encode_pane(pane)
 

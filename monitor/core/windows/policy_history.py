@@ -1,6 +1,6 @@
 """Policy history: which fields the existing panes have counted under successive policies, and since when.
 
-A sealed pane never changes: it holds what the policy of its time counted. The next policy reads it by its own layout.
+A closed pane never changes: it holds what the policy of its time counted. The next policy reads it by its own layout.
 A rule that needs a field that old panes lack is evaluated only when its window has no such pane. All of this follows
 from the policies and the times of their changes, so it does not depend on when a worker was stopped.
 """

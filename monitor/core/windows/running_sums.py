@@ -32,7 +32,7 @@ class RunningSums:
         self.watched: list[DirtyTenants] = []  # notified of the tenants whose sums change
 
     def enter(self, start_ms: int, tenant: NDArray[np.int32], sums: Sums, tenants: int) -> None:
-        """Add a sealed pane. ``tenants`` is the number of tenants in the shard."""
+        """Add a closed pane. ``tenants`` is the number of tenants in the shard."""
         if not len(tenant):
             return
         self._reach(tenants)

@@ -103,7 +103,7 @@ class SlidingWindow(WindowView):
         self.fine = window_ms <= FINE_MS
         self.steps = {rule.step_ms for rule in rules}
         self.step_ms = gcd(*self.steps) if self.fine else HOUR_MS
-        self.coming: Sequence[Pane] = ()  # sealed panes that will enter together (`monitor.core.windows.pane_merger`)
+        self.coming: Sequence[Pane] = ()  # closed panes that will enter together (`monitor.core.windows.pane_merger`)
         self.left_ms = 0  # everything before this has left
         self.layout = layout
         asked = [(METRICS[name], rule.params) for rule in rules for name in rule.metrics]

@@ -1,4 +1,4 @@
-"""The windows of all lengths: how sealed panes enter them, and how their state is stored."""
+"""The windows of all lengths: how closed panes enter them, and how their state is stored."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from monitor.policy.model import Policy
 class WindowSet:
     """The sliding windows of the policy (``sliding``), at least one for each window length, and the evidence.
 
-    Panes wait in ``sealed`` until decision time reaches their end. Then they are collected until a step of the rules
+    Panes wait in ``closed`` until decision time reaches their end. Then they are collected until a step of the rules
     ends, and enter merged into one. ``history`` converts panes of earlier policies.
     """
 
@@ -51,7 +51,7 @@ class WindowSet:
         self._mergers = [*self._fine, *([self._hour] if self._hour else [])]
         self.evidence = NewestCalls(counting.ruled_ms)
         self.called: CalledTenants | None = None  # None: nobody asks
-        self.sealed: deque[Pane] = deque()
+        self.closed: deque[Pane] = deque()
         # At the end of an hour its fine panes say who called, however short the fine windows are.
         self._store = PaneStore(max(counting.fine_ms, 1), counting.coarse_ms) if keep_state else None
 
@@ -59,10 +59,10 @@ class WindowSet:
         """The window that a rule is evaluated on."""
         return self._of_rule[rule_id]
 
-    def seal(self, panes: Iterable[Pane]) -> None:
-        """Add sealed panes, which must follow the earlier ones."""
+    def add(self, panes: Iterable[Pane]) -> None:
+        """Add closed panes, which must follow the earlier ones."""
         panes = list(panes)
-        self.sealed.extend(panes)
+        self.closed.extend(panes)
         if self._store is not None:
             self._store.add(panes)
 
@@ -71,14 +71,14 @@ class WindowSet:
 
         ``bounds`` is the last end for each step of the rules.
         """
-        ends = [self.sealed[0].start_ms + self._pane_ms] if self.sealed else []
+        ends = [self.closed[0].start_ms + self._pane_ms] if self.closed else []
         ends += [end_ms for merger in self._mergers if (end_ms := merger.due(bounds)) is not None]
         return min(ends, default=None)
 
     def enter(self, end_ms: int, tenants: int) -> None:
         """Collect panes up to ``end_ms``, and enter those whose step has ended. The shard has ``tenants`` tenants."""
-        while self.sealed and self.sealed[0].start_ms < end_ms:
-            pane = self.sealed.popleft()
+        while self.closed and self.closed[0].start_ms < end_ms:
+            pane = self.closed.popleft()
             if self.called is not None:
                 self.called.add(pane.start_ms, pane.tenant)
             self.evidence.add(pane.evidence, end_ms)
@@ -101,7 +101,7 @@ class WindowSet:
 
     def heads(self, at_ms: int) -> dict[int, WindowCheckpoint]:
         """The stored heads of the windows, after all windows up to ``at_ms`` were evaluated."""
-        assert not self.sealed
+        assert not self.closed
         levels: dict[int, dict[KeySet, dict[int, int]]] = {}
         for window in self.sliding:
             window.leave(at_ms - window.window_ms)  # no future window begins before that

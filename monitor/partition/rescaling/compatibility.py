@@ -41,7 +41,7 @@ def check_alike(formers: Sequence[SourcePartition]) -> None:
                 f"partition {number} lost its state and still repeats decisions that are already published; "
                 "run its worker until it has passed them"
             )
-        if head.shard.sealed_ms != first.shard.sealed_ms:
+        if head.shard.closed_ms != first.shard.closed_ms:
             raise RescaleError(
                 f"expected all partitions to have closed panes up to the same time; partition {number} differs from "
                 "partition 0"

@@ -30,7 +30,7 @@ def merged_shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Number
     def levels(keys: KeySet, length: int) -> dict[int, int]:
         found: dict[int, int] = {}
         for head, own in zip(heads, numbers, strict=True):
-            found |= renumbered(head.spans[length].levels(keys), own)
+            found |= renumbered(head.windows[length].levels(keys), own)
         return found
 
     return msgspec.structs.replace(
@@ -41,11 +41,11 @@ def merged_shard_head(heads: Sequence[ShardCheckpoint], numbers: Sequence[Number
         tenants=tenants,
         decided=None,
         measured=None,
-        spans={
+        windows={
             length: WindowCheckpoint.of(
-                max(head.spans[length].left_ms for head in heads), {keys: levels(keys, length) for keys in KEY_SETS}
+                max(head.windows[length].left_ms for head in heads), {keys: levels(keys, length) for keys in KEY_SETS}
             )
-            for length in heads[0].spans
+            for length in heads[0].windows
         },
     )
 
@@ -55,7 +55,7 @@ def fine_panes_from_ms(head: ShardCheckpoint) -> int:
 
     A shard that had nothing to evaluate for a long time has older ones, for which other shards have only hour panes.
     """
-    fine_ms = max((length for length in head.spans if length <= FINE_MS), default=0)
+    fine_ms = max((length for length in head.windows if length <= FINE_MS), default=0)
     return (head.at_ms - fine_ms) // HOUR_MS * HOUR_MS
 
 

@@ -32,7 +32,7 @@ from monitor.core.codec import FORMAT, StateFormatError, check_head
 from monitor.core.shard import Shard
 from monitor.core.shard_state import ShardState
 from monitor.core.snapshot import NAMES_TOGETHER, ShardCheckpoint, decode_names, encode_names
-from monitor.core.windows.pane import KEY_SETS, Pane, seal
+from monitor.core.windows.pane import KEY_SETS, Pane, to_panes
 from monitor.core.windows.pane_store import PaneStore, encode_pane
 from schemas.inputs import Cdr
 
@@ -78,7 +78,7 @@ def kept(changes: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
 @given(some_cdrs(most=30), st.booleans())
 def test_a_pane_comes_back_as_it_was(cdrs: list[Cdr], distinct_keys: bool) -> None:
     _, calls, _ = columns(cdrs)
-    panes = seal(calls, MINUTE, LAYOUT if distinct_keys else BARE_LAYOUT, WANTED)
+    panes = to_panes(calls, MINUTE, LAYOUT if distinct_keys else BARE_LAYOUT, WANTED)
     fine, hours = reloaded(panes, panes[:1])
     assert list(map(plain, fine)) == list(map(plain, panes))
     assert list(map(dtypes, fine)) == list(map(dtypes, panes))
@@ -89,7 +89,7 @@ def test_a_pane_without_talk_times_is_stored_as_before_they_existed() -> None:
     """Policies without `median_talk_s` keep the bytes of their state."""
     _, calls, _ = columns([cdr(outcome="answered", answer_ms=T0)])
     for layout, elements in ((BARE_LAYOUT, 11), (LAYOUT, 12)):
-        (pane,) = seal(calls, MINUTE, layout, WANTED)
+        (pane,) = to_panes(calls, MINUTE, layout, WANTED)
         assert len(msgspec.msgpack.decode(zstandard.decompress(encode_pane(pane)))) == elements
 
 
@@ -99,7 +99,7 @@ def test_the_levels_of_a_sampled_pane_come_back() -> None:
     thinned = counted_keys(keys, np.full(len(keys), 7, np.int32), np.ones(len(keys), np.bool_))
     assert thinned.levels == {7: 1}
     _, calls, _ = columns([cdr()])
-    (pane,) = seal(calls, MINUTE, BARE_LAYOUT, WANTED)
+    (pane,) = to_panes(calls, MINUTE, BARE_LAYOUT, WANTED)
     sampled = Pane(pane.start_ms, pane.tenant, pane.sums, thinned, pane.callers, pane.evidence)
     (back,), _ = reloaded([sampled], [])
     assert plain(back) == plain(sampled)
@@ -287,7 +287,7 @@ def test_no_more_panes_are_kept_than_windows_can_need() -> None:
 def test_dropped_and_new_panes_are_reported_once() -> None:
     _, calls, _ = columns([cdr()])
     store = PaneStore(HOUR, 0)
-    store.add(seal(calls, MINUTE, BARE_LAYOUT, WANTED))
+    store.add(to_panes(calls, MINUTE, BARE_LAYOUT, WANTED))
     key = f"f{T0:013d}"
     assert list(store.changes(T0 + MINUTE)) == [key]
     assert store.changes(T0 + MINUTE) == {}
@@ -299,6 +299,6 @@ def test_dropped_and_new_panes_are_reported_once() -> None:
 def test_panes_that_no_window_needs_are_never_written() -> None:
     _, calls, _ = columns([cdr()])
     store = PaneStore(HOUR, 0)
-    store.add(seal(calls, MINUTE, BARE_LAYOUT, WANTED))
+    store.add(to_panes(calls, MINUTE, BARE_LAYOUT, WANTED))
     assert store.changes(T0 + 2 * HOUR) == {}
     assert store.changes(T0 + 2 * HOUR) == {}

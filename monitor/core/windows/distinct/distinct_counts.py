@@ -58,7 +58,7 @@ class DistinctCounts:
         ] = []  # notified of tenants that are recounted, even if none of their calls enter or leave
 
     def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
-        """Add the keys of a sealed pane, and remove the panes that begin before ``before_ms``, the window start.
+        """Add the keys of a closed pane, and remove the panes that begin before ``before_ms``, the window start.
 
         ``tenants`` is the number of tenants in the shard.
         """

@@ -74,7 +74,7 @@ def spread_ahead(spread: Counts) -> Counts:
 
 
 class EarlyDistinctCounts:
-    """The counts for a window that begins at ``start_ms`` and ends after the sealed panes.
+    """The counts for a window that begins at ``start_ms`` and ends after the closed panes.
 
     They are in the columns of ``table`` from ``first`` on, as many as `width` says. `begin` fills them. ``opened``
     returns the keys of the open attempts of marked tenants. ``uses`` are those of the keys of the set ``which``.
@@ -107,13 +107,13 @@ class EarlyDistinctCounts:
         return _FIRST_NAME + len(distinct.names)
 
     def begin(self, kept: Counts, left: Counts) -> None:
-        """Start with the current counts. ``kept`` are the sealed attempts of each tenant inside the window, ``left``
+        """Start with the current counts. ``kept`` are the closed attempts of each tenant inside the window, ``left``
         those before it.
         """
         tenants = len(kept)
         values = self._table.values[:tenants]
         values[:, self.first + ATTEMPTS] = kept
-        if not isinstance(self._distinct, PaneDistinctCounts):  # else no sealed pane will be in the window
+        if not isinstance(self._distinct, PaneDistinctCounts):  # else no closed pane will be in the window
             values[:, self.first + LEFT] = left
             for name, column in self._columns.items():
                 values[:, column] = self._distinct.read(name, tenants)

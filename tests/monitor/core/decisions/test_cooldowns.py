@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.shard_harness import ShardHarness, rule, summaries
 from helpers.shard_samples import HOUR, T0, policy_of, tries
-from monitor.core.decisions.cooldowns import Cooldowns, keys_quieted_by, quiet_key
+from monitor.core.decisions.cooldowns import Cooldowns, cooldown_key, keys_started_by
 from monitor.policy.model import Rule
 
 MODES = ("enforce", "review", "shadow")
@@ -44,7 +44,7 @@ def silences(decided: Rule, other: Rule) -> bool:
 @pytest.mark.parametrize("decided", RULES, ids=lambda rule: rule.id)
 def test_a_decision_quiets_those_rules_that_the_contract_names(decided: Rule) -> None:
     for other in RULES:
-        assert (quiet_key(other) in keys_quieted_by(decided)) == silences(decided, other), other.id
+        assert (cooldown_key(other) in keys_started_by(decided)) == silences(decided, other), other.id
 
 
 Step = tuple[str, int, int, int]  # what, which rule, tenant, time or step
@@ -69,11 +69,11 @@ def test_a_rule_may_decide_unless_the_contract_forbids_it(what: list[Step], hour
     for act, number, tenant, value in what:
         rule = RULES[number]
         if act == "decide":
-            for key in keys_quieted_by(rule):
-                cooldowns.quieten(key, tenant, T0 + value * 2 * HOUR)
+            for key in keys_started_by(rule):
+                cooldowns.extend(key, tenant, T0 + value * 2 * HOUR)
                 until[key, tenant] = max(until.get((key, tenant), 0), T0 + value * 2 * HOUR)
         elif act == "stop":
-            cooldowns.stopped(tenant, value)
+            cooldowns.sanctioned(tenant, value)
             stopped[tenant] = value
         else:
             count = pending.get((rule.behaviour, tenant), 0)
@@ -83,7 +83,7 @@ def test_a_rule_may_decide_unless_the_contract_forbids_it(what: list[Step], hour
     tenants = np.arange(100)
     for rule in RULES:
         expected = [
-            until.get((quiet_key(rule), tenant), 0) <= now_ms
+            until.get((cooldown_key(rule), tenant), 0) <= now_ms
             and (rule.mode == "shadow" or not stopped.get(tenant))
             and (rule.mode != "review" or not pending.get((rule.behaviour, tenant)))
             for tenant in range(100)
@@ -94,7 +94,7 @@ def test_a_rule_may_decide_unless_the_contract_forbids_it(what: list[Step], hour
 
 def test_the_end_of_the_cool_down_may_decide_again() -> None:
     cooldowns, rule = Cooldowns(), RULES[0]
-    cooldowns.quieten(quiet_key(rule), 3, T0)
+    cooldowns.extend(cooldown_key(rule), 3, T0)
     assert cooldowns.open(rule, T0 - 1, np.array([2, 3])).tolist() == [True, False]
     assert cooldowns.open(rule, T0, np.array([2, 3])).tolist() == [True, True]
 

@@ -17,7 +17,7 @@ from monitor.core.rules.conditions import evaluate_view, rule_view
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.core.tenants.complaints import ComplaintEntry
-from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.pane import Pane, to_panes
 from monitor.core.windows.window import SlidingWindow, WindowView
 from monitor.policy.metrics import METRICS
 from schemas.inputs import Complaint
@@ -71,7 +71,7 @@ def some_panes(rng: random.Random, layout: FieldLayout) -> Sequence[Pane]:
     calls.tenant = np.array([int(name) for name in names], np.int32)[calls.tenant]
     quiet = T0 + HOUR, T0 + HOUR + 30 * MINUTE  # when there is hardly a call
     kept = (calls.tenant == 0) | (calls.end_ms < quiet[0]) | (calls.end_ms >= quiet[1])
-    return seal(calls.take(kept).counted(), 5 * MINUTE, layout, [])
+    return to_panes(calls.take(kept).counted(), 5 * MINUTE, layout, [])
 
 
 class Complaints:

@@ -73,10 +73,10 @@ def test_medians_are_those_of_all_calls_in_the_window(some: list[PaneCalls], len
 @tries(150)
 @given(panes(6), panes(4), st.integers(0, 6), st.sets(st.integers(0, TENANTS - 1), min_size=1))
 def test_early_medians_are_those_of_the_calls_to_come(
-    sealed: list[PaneCalls], opened: list[PaneCalls], gone: int, asked: set[int]
+    closed: list[PaneCalls], opened: list[PaneCalls], gone: int, asked: set[int]
 ) -> None:
     running = RunningMedians(100 * MINUTE)
-    for number, pane in enumerate(sealed):
+    for number, pane in enumerate(closed):
         running.enter(T0 + number * MINUTE, counts_of(pane), TENANTS)
     before = running.medians(TENANTS).copy()
     pieces: list[PaneCalls] = []
@@ -90,7 +90,7 @@ def test_early_medians_are_those_of_the_calls_to_come(
     with patch("monitor.core.talk.running_medians._AT_ONCE", 2):
         for piece in opened:
             pieces.append(piece)
-            inside = sealed[gone:] + pieces
+            inside = closed[gone:] + pieces
             answered = np.array([sum(len(pane.get(tenant, ())) for pane in inside) for tenant in who.tolist()])
             early.count(who, answered)
             expected = medians_of(inside)

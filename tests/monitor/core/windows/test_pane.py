@@ -14,7 +14,7 @@ from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import BIT
 from monitor.core.talk.buckets import BUCKETS, buckets_of
 from monitor.core.windows.distinct.key_counts import KeyCounts
-from monitor.core.windows.pane import KEY_SETS, Pane, merge, seal
+from monitor.core.windows.pane import KEY_SETS, Pane, merge, to_panes
 from schemas.inputs import Cdr
 
 WANTED = ((BIT["attempts"], -1), (BIT["answered"], BIT["consented"]))
@@ -93,10 +93,10 @@ def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_keys: 
 
 @tries(60)
 @given(some_cdrs(most=40), st.sampled_from((MINUTE, 5 * MINUTE, 7_000)), st.booleans())
-def test_sealing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_keys: bool) -> None:
+def test_closing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_keys: bool) -> None:
     _, calls, _ = columns(cdrs)
     groups = groups_of(calls, pane_ms)
-    panes = seal(calls, pane_ms, LAYOUT if with_keys else BARE_LAYOUT, WANTED)
+    panes = to_panes(calls, pane_ms, LAYOUT if with_keys else BARE_LAYOUT, WANTED)
     assert [pane.start_ms for pane in panes] == sorted(groups)
     for pane in panes:
         check(pane, calls, groups[pane.start_ms], with_keys)
@@ -104,10 +104,10 @@ def test_sealing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_keys:
 
 @tries(30)
 @given(some_cdrs(most=40, span_ms=HOUR - 1), st.data(), st.booleans())
-def test_merging_panes_is_sealing_them_as_one(cdrs: list[Cdr], data: st.DataObject, with_keys: bool) -> None:
+def test_merging_panes_is_closing_them_as_one(cdrs: list[Cdr], data: st.DataObject, with_keys: bool) -> None:
     """For any cut of the hour; long windows count no keys."""
     _, calls, _ = columns(cdrs)
-    panes = seal(calls, data.draw(st.sampled_from((MINUTE, 5 * MINUTE, 20 * MINUTE))), LAYOUT, WANTED)
+    panes = to_panes(calls, data.draw(st.sampled_from((MINUTE, 5 * MINUTE, 20 * MINUTE))), LAYOUT, WANTED)
     hour = merge(panes, T0, KEY_SETS if with_keys else (), range(len(WANTED)), with_keys)
     assert hour.start_ms == T0
     check(hour, calls, groups_of(calls, HOUR)[T0], with_keys)
@@ -119,7 +119,7 @@ def test_the_order_of_the_calls_does_not_change_a_pane(cdrs: list[Cdr], rng: obj
     _, calls, _ = columns(cdrs)
     order = list(range(len(cdrs)))
     rng.shuffle(order)  # type: ignore[attr-defined]
-    one, other = (seal(c, MINUTE, LAYOUT, WANTED) for c in (calls, calls.take(np.array(order, np.intp))))
+    one, other = (to_panes(c, MINUTE, LAYOUT, WANTED) for c in (calls, calls.take(np.array(order, np.intp))))
     for a, b in zip(one, other, strict=True):
         assert a.start_ms == b.start_ms
         assert a.sums.tolist() == b.sums.tolist()
@@ -134,7 +134,7 @@ def test_the_order_of_the_calls_does_not_change_a_pane(cdrs: list[Cdr], rng: obj
 def test_a_call_on_the_edge_is_in_one_pane_alone(end: int) -> None:
     """A pane is [start, start + width)."""
     _, calls, _ = columns([cdr(start_ms=T0 - MINUTE, end_ms=end)])
-    panes = seal(calls, MINUTE, LAYOUT, WANTED)
+    panes = to_panes(calls, MINUTE, LAYOUT, WANTED)
     assert [pane.start_ms for pane in panes] == [end // MINUTE * MINUTE]
     assert panes[0].sums[0, BIT["rows"]] == 1
 
@@ -142,7 +142,7 @@ def test_a_call_on_the_edge_is_in_one_pane_alone(end: int) -> None:
 def test_calls_a_century_apart_are_two_panes_not_a_million() -> None:
     first, last = 631_152_000_000, 4_102_444_799_999
     _, calls, _ = columns([cdr(start_ms=at, end_ms=at, call_id=str(at), tenant_id=f"t{at}") for at in (last, first)])
-    panes = seal(calls, MINUTE, LAYOUT, WANTED)
+    panes = to_panes(calls, MINUTE, LAYOUT, WANTED)
     assert [pane.start_ms for pane in panes] == [first, last // MINUTE * MINUTE]
     assert [pane.tenant.tolist() for pane in panes] == [[1], [0]]
 
@@ -155,7 +155,7 @@ def test_a_century_of_millions_of_tenants_is_sorted_by_pane_tenant_and_time(most
     cdrs = [cdr(start_ms=at, end_ms=at, call_id=f"c{row}", callee=f"{row}") for row, at in enumerate(ends)]
     _, calls, _ = columns(cdrs)
     calls.tenant = np.array([most, most, 1, 0, most, most], np.int32)
-    panes = seal(calls, MINUTE, LAYOUT, WANTED)
+    panes = to_panes(calls, MINUTE, LAYOUT, WANTED)
     assert [pane.start_ms for pane in panes] == [first, last // MINUTE * MINUTE]
     assert [pane.tenant.tolist() for pane in panes] == [[1, most], [0, most]]
     assert [pane.sums[:, BIT["rows"]].tolist() for pane in panes] == [[1, 3], [1, 1]]

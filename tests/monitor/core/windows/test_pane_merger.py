@@ -4,7 +4,7 @@ import numpy as np
 
 from helpers.shard_samples import MINUTE, T0, cdr, columns, policy_of
 from monitor.core.calls.fields import FieldLayout
-from monitor.core.windows.pane import Pane, seal
+from monitor.core.windows.pane import Pane, to_panes
 from monitor.core.windows.pane_merger import PaneMerger
 from monitor.core.windows.window import SlidingWindow
 
@@ -25,7 +25,7 @@ def panes(*minutes: int) -> list[Pane]:
     _, calls, _ = columns(
         [cdr(call_id=str(m), callee="1", start_ms=T0 + m * MINUTE, end_ms=T0 + m * MINUTE) for m in minutes]
     )
-    return seal(calls, 5 * MINUTE, LAYOUT, [])
+    return to_panes(calls, 5 * MINUTE, LAYOUT, [])
 
 
 def test_panes_of_a_step_enter_as_one_when_it_has_ended() -> None:
