@@ -49,7 +49,7 @@ class Event(Struct, frozen=True):
         return self.data.refunds == "frozen"
 
     @property
-    def takes(self) -> list[str]:
+    def releases(self) -> list[str]:
         """The ids whose holds it removes."""
         return [name for name in (self.data.supersedes, self.data.reverses) if name]
 
@@ -109,7 +109,7 @@ def _read_leniently(value: bytes, why: str) -> Event:
     subjects = _ids(given.get("subject"))
     try:
         event = msgspec.convert(given, Event)
-        for text in (event.id, event.subject, *event.takes):
+        for text in (event.id, event.subject, *event.releases):
             text.encode()
     except UnicodeEncodeError:
         raise UnreadableError(

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Connection, Table
 
 from streams.consumers.billing.events import Event, UnreadableError, read, subject_of_key
-from streams.consumers.billing.tables import ALL_TENANTS, HANDLED, HOLD, REJECTED, TAKEN, UNREAD
+from streams.consumers.billing.tables import ALL_TENANTS, HANDLED, HOLD, REJECTED, RELEASED, UNREAD
 from streams.consumers.follower import FollowedRecord
 from streams.consumers.offsets import hash_of
 from streams.consumers.sql_common import insert_new
@@ -44,8 +44,8 @@ class Handler:
         # In one order everywhere, or two processes with one database could deadlock.
         new = [events[name] for name in sorted(_add(connection, HANDLED, [{"id": name} for name in sorted(events)]))]
         _add(connection, HOLD, [event.hold() for event in new if event.freezes])
-        taken = {name: event.id for event in new for name in event.takes}
-        _add(connection, TAKEN, [{"id": name, "by": taken[name]} for name in sorted(taken)])
+        released = {name: event.id for event in new for name in event.releases}
+        _add(connection, RELEASED, [{"id": name, "by": released[name]} for name in sorted(released)])
         _add(connection, REJECTED, rejected)
         _add(connection, UNREAD, unread)
         counts: Counter[str] = Counter(event.data.refunds for event in new)

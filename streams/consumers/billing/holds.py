@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, bindparam, exists, func, select
 
-from streams.consumers.billing.tables import HOLD, POSITIONS, TAKEN
+from streams.consumers.billing.tables import HOLD, POSITIONS, RELEASED
 from streams.consumers.billing.unread import ANY_OPEN, AnswerWithheld, withheld
 from streams.consumers.offsets import read_text
 from streams.kafka.api import TP
@@ -31,16 +31,16 @@ class RefundHold:
 # Scalar subqueries: with joins, PostgreSQL would read whole tables for one tenant until it has table statistics.
 _FIRST = HOLD.alias("first")
 _FIRST_MS = select(_FIRST.c.decided_ms).where(_FIRST.c.id == HOLD.c.supersedes).scalar_subquery()
-_TAKEN_BY = select(TAKEN.c.by).where(TAKEN.c.id == HOLD.c.id).scalar_subquery()
+_RELEASED_BY = select(RELEASED.c.by).where(RELEASED.c.id == HOLD.c.id).scalar_subquery()
 # One statement sees one snapshot, so the holds and the positions, in at least one row, belong together.
 _STATE = select(POSITIONS.as_text().label("positions"), ANY_OPEN.label("unread")).subquery("state")
 _LEFT = select(_STATE.c.positions, _STATE.c.unread, HOLD, _FIRST_MS.label("first_ms")).select_from(
-    _STATE.outerjoin(HOLD, and_(HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), _TAKEN_BY.is_(None)))
+    _STATE.outerjoin(HOLD, and_(HOLD.c.tenant_id.in_(bindparam("tenants", expanding=True)), _RELEASED_BY.is_(None)))
 )
 _COUNT = (
     select(func.count(), func.count(HOLD.c.tenant_id.distinct()))
     .select_from(HOLD)
-    .where(~exists().where(TAKEN.c.id == HOLD.c.id))
+    .where(~exists().where(RELEASED.c.id == HOLD.c.id))
 )
 
 

@@ -1,6 +1,6 @@
 """Billing's tables. The data that the billing rule uses is never changed or deleted: each row is inserted once.
 
-A hold remains while its id is in `HOLD` and not in `TAKEN`, so the order in which the two arrive does not matter.
+A hold remains while its id is in `HOLD` and not in `RELEASED`, so the order in which the two arrive does not matter.
 """
 
 from typing import Final
@@ -34,8 +34,8 @@ HOLD: Final = Table(
 )
 """Every event that froze refunds. Columns that the billing rule does not need are null if the event lacks them."""
 
-TAKEN: Final = Table(
-    "billing_taken", METADATA, Column("id", AnyText, primary_key=True), Column("by", AnyText, nullable=False)
+RELEASED: Final = Table(
+    "billing_released", METADATA, Column("id", AnyText, primary_key=True), Column("by", AnyText, nullable=False)
 )
 """The ids that were superseded or reversed, and the event that did it. Their holds are removed permanently."""
 

@@ -32,7 +32,7 @@ def upgrade() -> None:
     )
     op.create_index("billing_hold_tenant", "billing_hold", ["tenant_id"])
     op.create_table(
-        "billing_taken",
+        "billing_released",
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("by", sa.Text, nullable=False),
     )

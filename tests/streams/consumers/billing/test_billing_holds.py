@@ -14,7 +14,7 @@ from sqlalchemy import select
 from oracle.billing import TENANTS, batches, event, holds, random_records
 from streams.consumers.billing.handler import Handler
 from streams.consumers.billing.holds import counted, holds_of
-from streams.consumers.billing.tables import HANDLED, METADATA, REJECTED, TAKEN
+from streams.consumers.billing.tables import HANDLED, METADATA, REJECTED, RELEASED
 from streams.consumers.database import Database
 from streams.consumers.follower import FollowedRecord
 from streams.kafka.api import TP
@@ -161,7 +161,7 @@ async def test_rolled_back_records_are_not_counted(database: Database) -> None:
         await database.run(fail)
     assert not counts
     with database.reading() as connection:
-        assert connection.execute(select(HANDLED)).all() == connection.execute(select(TAKEN)).all() == []
+        assert connection.execute(select(HANDLED)).all() == connection.execute(select(RELEASED)).all() == []
 
 
 async def test_the_migrations_make_the_tables_that_the_code_has(database: Database) -> None:

@@ -15,7 +15,7 @@ from billing_server import Served, serving
 
 from streams.consumers.billing.conformance.reference import ReferenceConsumer
 from streams.consumers.billing.conformance.write import FOLDER, documents
-from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, TAKEN, UNREAD
+from streams.consumers.billing.tables import HANDLED, HOLD, REJECTED, RELEASED, UNREAD
 
 PACK = Path(__file__).parents[4] / FOLDER
 SCENARIOS = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((PACK / "scenarios").glob("*.json"))}
@@ -84,7 +84,7 @@ def allowed(delivery: dict[str, Any], tenant: str) -> bool | None:
 
 async def _empty(billing: Served) -> None:
     def delete(connection: Any) -> None:
-        for table in (HANDLED, HOLD, TAKEN, REJECTED, UNREAD):
+        for table in (HANDLED, HOLD, RELEASED, REJECTED, UNREAD):
             connection.execute(table.delete())
 
     await billing.database.run(delete)
