@@ -219,7 +219,7 @@ JUDGING: tuple[MetricSpec, ...] = (
         "gauge",
         "0 or 1",
         "1 for what a partition is",
-        (_PARTITION, LabelSpec("phase", "opening, running, refused, stopped, unfit")),
+        (_PARTITION, LabelSpec("phase", "opening, running, refused, stopped, misconfigured")),
     ),
     MetricSpec(
         "callwarden_transaction_seconds", "histogram", "seconds", "Duration of a transaction", buckets=LATENCIES

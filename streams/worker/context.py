@@ -27,7 +27,7 @@ class OwnedPhase(Enum):
     PARKED = "parked"  # revoked, its memory kept for a quick return
     REFUSED = "refused"  # waits for an operator's command
     STOPPED = "stopped"  # by an unexpected error or a damaged log
-    UNFIT = "unfit"  # the topics do not fit together, or no command can be read: stays so until assigned again
+    MISCONFIGURED = "misconfigured"  # topics differ, or no command can be read; until assigned again
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class IdleClocks:
         Raises TransientError.
         """
         context, names = self._context, self._context.names
-        numbers = sorted(n for n in self._assigned if self._owners[n].phase is not OwnedPhase.UNFIT)
+        numbers = sorted(n for n in self._assigned if self._owners[n].phase is not OwnedPhase.MISCONFIGURED)
         inputs = [TP(topic, number) for topic in names.inputs for number in numbers]
         began_ms = context.broker_clock.steady_ms()  # before the check, so that the clock does not pass records of it
         self._asked_s = asyncio.get_running_loop().time()

@@ -19,7 +19,7 @@ from streams.metrics.decision_counters import DecisionCounters, DecisionCounts
 from streams.metrics.factory import Children, counter, gauge, histogram
 from streams.metrics.tenant_collector import Measure, TenantCollector
 
-_PHASES = ("opening", "running", "refused", "stopped", "unfit")
+_PHASES = ("opening", "running", "refused", "stopped", "misconfigured")
 
 
 class Counts(NamedTuple):

@@ -59,14 +59,14 @@ class PartitionOwner(OwnedPartition):
         self._opening = asyncio.create_task(self._open(after_s, under_way), name=f"open-{self.number}")
 
     def refuse(self, why: str) -> None:
-        """Mark an assigned partition as unfit: no operator command can make it open."""
-        if (self.phase, self.why) == (OwnedPhase.UNFIT, why):
+        """Mark an assigned partition as misconfigured: no operator command can make it open."""
+        if (self.phase, self.why) == (OwnedPhase.MISCONFIGURED, why):
             return
         if self._opening is not None:
             self._opening.cancel()
         self.why = why
         self.forget()
-        self._show(OwnedPhase.UNFIT)
+        self._show(OwnedPhase.MISCONFIGURED)
         self.input.pause()
         log.error("partition refused", partition=self.number, why=why)
 

@@ -106,7 +106,7 @@ class Watch:
 
     def _look(self) -> None:
         for worker in self._fleet.running:
-            for phase in ("refused", "stopped", "unfit"):
+            for phase in ("refused", "stopped", "misconfigured"):
                 self.still |= {f"{worker.name}: {number} {phase}" for number in worker.owned(phase)}
 
 

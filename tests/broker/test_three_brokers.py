@@ -38,7 +38,7 @@ from streams.runtime.child_process import ChildProcess
 AWAY_S = 150
 _TOKEN = "a-token-of-the-tests"
 # Phases that only an operator can end, and values that are unknown without the broker.
-_WRONGLY_SAID = re.compile("refused|stopped|unfit|end-outage")
+_WRONGLY_SAID = re.compile("refused|stopped|misconfigured|end-outage")
 
 
 def own_errors(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

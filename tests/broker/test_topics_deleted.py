@@ -33,7 +33,7 @@ def noticed(worker: Worker, topic: str) -> None:
     """Page, metric and log name the topic, and the process keeps running."""
     first = f"{topic} does not exist: it was deleted. `callwarden topics create` creates it, empty"
     wait_for(lambda: worker.get("/readyz")[1].startswith(first), f"{topic} is missed")
-    wait_for(lambda: worker.owned("unfit") == _ALL, "every partition stands still")
+    wait_for(lambda: worker.owned("misconfigured") == _ALL, "every partition stands still")
     assert worker.metric("callwarden_topic_faults") == 1
     variables = [line["why"] for line in worker.said() if line["event"] == "a topic is misconfigured"]
     assert [why.startswith(first) for why in variables[-1:]] == [True]

@@ -320,7 +320,7 @@ def test_a_partition_number_that_some_topics_lack_is_parked() -> None:
     play(world, go)
 
 
-@pytest.mark.parametrize(("torn", "becomes"), [(CDR, OwnedPhase.STOPPED), (CONTROL, OwnedPhase.UNFIT)])
+@pytest.mark.parametrize(("torn", "becomes"), [(CDR, OwnedPhase.STOPPED), (CONTROL, OwnedPhase.MISCONFIGURED)])
 def test_a_log_that_is_torn_stops_its_partition_alone(
     torn: TP, becomes: OwnedPhase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ def test_a_deleted_topic_is_named_within_seconds_with_the_command(topic: str, re
         await asyncio.sleep(_NOTICED_S)
         stands, reason = phase(worker)
         assert (stands, reason.partition(".")[2].partition(" ")[0]) == (
-            OwnedPhase.UNFIT,
+            OwnedPhase.MISCONFIGURED,
             topic.partition(".")[2],
         )
         assert f"{topic} does not exist: it was deleted" in reason
