@@ -28,11 +28,11 @@ class PlannedChange:
 
 def plan_change(found: Mapping[int, LoggedPolicies], sha256: str, from_ms: int) -> PlannedChange:
     """Plan to apply the policy of this hash from ``from_ms``. Raises PermanentError if a policy cannot be read."""
-    others = {number: one for number, one in found.items() if not one.switches or one.switches[-1].sha256 != sha256}
+    others = {number: one for number, one in found.items() if not one.changes or one.changes[-1].sha256 != sha256}
     last = newest(others)
     return PlannedChange(list(others), earliest(last, from_ms), last, in_the_way(others, from_ms))
 
 
 def partitions_to_withdraw(found: Mapping[int, LoggedPolicies], sha256s: Collection[str]) -> list[int]:
     """The partitions in which one of these policies is scheduled and does not apply yet."""
-    return [number for number, one in found.items() if any(switch.sha256 in sha256s for switch in one.coming)]
+    return [number for number, one in found.items() if any(change.sha256 in sha256s for change in one.coming)]

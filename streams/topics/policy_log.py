@@ -23,13 +23,13 @@ class LoggedPolicies:
     """
 
     judged_ms: int
-    switches: list[PolicyChange] = field(default_factory=list)
+    changes: list[PolicyChange] = field(default_factory=list)
     withdrawn: list[tuple[PolicyChange, PolicyWithdrawal]] = field(default_factory=list)
 
     @property
     def coming(self) -> list[PolicyChange]:
         """The changes that do not apply yet."""
-        return [switch for switch in self.switches if switch.from_ms > self.judged_ms]
+        return [change for change in self.changes if change.from_ms > self.judged_ms]
 
 
 async def logged_policies(cluster: Cluster, names: TopicNames, numbers: Iterable[int]) -> dict[int, LoggedPolicies]:
@@ -42,10 +42,10 @@ async def _of(cluster: Cluster, names: TopicNames, number: int) -> LoggedPolicie
     clock = TP(names.output("clock"), number)
     start, end = (await cluster.starts([clock]))[clock], (await cluster.ends([clock]))[clock]
     standing: dict[int, PolicyChange] = {}
-    async for switch, withdrawal in changes(cluster, clock, start, end, standing):
+    async for change, withdrawal in changes(cluster, clock, start, end, standing):
         if withdrawal is not None:
-            found.withdrawn.append((switch, withdrawal))
-    found.switches = [standing[from_ms] for from_ms in sorted(standing)]
+            found.withdrawn.append((change, withdrawal))
+    found.changes = [standing[from_ms] for from_ms in sorted(standing)]
     return found
 
 
@@ -67,10 +67,10 @@ async def changes(
 
 def newest(found: Mapping[int, LoggedPolicies]) -> PolicyVersion | None:
     """The policy with the latest time of all, None if there is none. Raises PermanentError if it cannot be read."""
-    every = [switch for one in found.values() for switch in one.switches]
+    every = [change for one in found.values() for change in one.changes]
     if not every:
         return None
-    last = max(every, key=lambda switch: switch.from_ms)
+    last = max(every, key=lambda change: change.from_ms)
     return PolicyVersion(last.from_ms, _read(last))
 
 
@@ -90,16 +90,16 @@ def shortest_lateness_ms(found: Mapping[int, LoggedPolicies], otherwise_ms: int)
 
 def _latenesses_ms(found: Mapping[int, LoggedPolicies], otherwise_ms: int) -> Iterator[int]:
     for one in found.values():
-        holds = [switch for switch in one.switches if switch.from_ms <= one.judged_ms][-1:]
+        holds = [change for change in one.changes if change.from_ms <= one.judged_ms][-1:]
         if not holds:
             yield otherwise_ms
-        for switch in (*holds, *one.coming):
-            yield _read(switch).lateness_ms
+        for change in (*holds, *one.coming):
+            yield _read(change).lateness_ms
 
 
-def _read(switch: PolicyChange) -> Policy:
+def _read(change: PolicyChange) -> Policy:
     try:
-        return from_plain(switch.policy, switch.sha256)
+        return from_plain(change.policy, change.sha256)
     except PolicyError as error:
         raise PermanentError(f"expected a policy that this release can read: {error}") from None
 
@@ -111,5 +111,5 @@ def earliest(last: PolicyVersion | None, from_ms: int) -> int:
 
 def in_the_way(found: Mapping[int, LoggedPolicies], from_ms: int) -> PolicyChange | None:
     """The latest future change at or after the time from which a policy requested from ``from_ms`` would apply."""
-    later = [switch for one in found.values() for switch in one.coming if switch.from_ms >= next_change_ms(from_ms)]
-    return max(later, key=lambda switch: switch.from_ms, default=None)
+    later = [change for one in found.values() for change in one.coming if change.from_ms >= next_change_ms(from_ms)]
+    return max(later, key=lambda change: change.from_ms, default=None)

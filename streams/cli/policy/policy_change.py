@@ -106,7 +106,7 @@ def apply(
 
     said, found = operate("policy apply", settings, work)
     for number in said.done:
-        since = f" from {_time(found[number].switches[-1].from_ms)} on" if number in found else ""
+        since = f" from {_time(found[number].changes[-1].from_ms)} on" if number in found else ""
         typer.echo(f"taken: partition {number} applies it{since}")
     _all_must_take_it(said, wait, names)
 
@@ -140,19 +140,19 @@ def withdraw(
         return await logged_policies(cluster, names, range(await partition_count(cluster, names)))
 
     found = operate("policy withdraw", settings, look)
-    meant = {switch.sha256 for one in found.values() for switch in one.coming}
+    meant = {change.sha256 for one in found.values() for change in one.coming}
     if not meant:
         typer.echo("nothing to do: no policy is scheduled")
         return
     for number, one in found.items():
-        for switch in one.switches:
-            if switch.sha256 in meant and switch in one.coming:
+        for change in one.changes:
+            if change.sha256 in meant and change in one.coming:
                 typer.echo(
-                    f"partition {number}: {_named(switch)} is scheduled from {_time(switch.from_ms)}{_signed(switch)}"
+                    f"partition {number}: {_named(change)} is scheduled from {_time(change.from_ms)}{_signed(change)}"
                 )
-            elif switch.sha256 in meant and switch is one.switches[-1]:
+            elif change.sha256 in meant and change is one.changes[-1]:
                 typer.echo(
-                    f"partition {number}: {_named(switch)} already applies, from {_time(switch.from_ms)} on, and stays"
+                    f"partition {number}: {_named(change)} already applies, from {_time(change.from_ms)} on, and stays"
                 )
     if not yes and not typer.confirm("Withdraw it?"):
         raise typer.Exit(1)
@@ -165,7 +165,7 @@ def withdraw(
 
     said, found = operate("policy withdraw", settings, work)
     for number in said.done:
-        holds = f", and continues under {_named(found[number].switches[-1])}" if number in found else ""
+        holds = f", and continues under {_named(found[number].changes[-1])}" if number in found else ""
         typer.echo(f"taken: partition {number} has withdrawn it{holds}")
     _all_must_take_it(said, wait, names)
 
@@ -230,8 +230,8 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
         partitions = [
             {
                 "partition": number,
-                "policies": [_plain(switch) | {"coming": switch in one.coming} for switch in one.switches],
-                "withdrawn": [_plain(switch) | {"withdrawn": _who(withdrawal)} for switch, withdrawal in one.withdrawn],
+                "policies": [_plain(change) | {"coming": change in one.coming} for change in one.changes],
+                "withdrawn": [_plain(change) | {"withdrawn": _who(withdrawal)} for change, withdrawal in one.withdrawn],
                 "waits_for": reported.waits.get(number, []),
             }
             for number, one in found.items()
@@ -240,23 +240,23 @@ def status(as_json: Json = False, bootstrap: Bootstrap = None) -> None:
         return
     typer.echo(f"as of {_time(as_of_ms)}, 0 behind")
     for number, one in found.items():
-        if not one.switches:
+        if not one.changes:
             typer.echo(f"partition {number}: it has no state yet and begins with its worker's CALLWARDEN_POLICY")
-        for switch in one.switches:
-            since = f"from {_time(switch.from_ms)}" if switch.from_ms else "from the beginning"
-            still = ", scheduled" if switch in one.coming else ""
-            typer.echo(f"partition {number}: {since}{still}: {_named(switch)}{_signed(switch)}")
-        for switch, withdrawal in one.withdrawn:
-            until = f"withdrawn, was scheduled from {_time(switch.from_ms)}"
-            typer.echo(f"partition {number}: {until}: {_named(switch)}{_signed(withdrawal)}")
+        for change in one.changes:
+            since = f"from {_time(change.from_ms)}" if change.from_ms else "from the beginning"
+            still = ", scheduled" if change in one.coming else ""
+            typer.echo(f"partition {number}: {since}{still}: {_named(change)}{_signed(change)}")
+        for change, withdrawal in one.withdrawn:
+            until = f"withdrawn, was scheduled from {_time(change.from_ms)}"
+            typer.echo(f"partition {number}: {until}: {_named(change)}{_signed(withdrawal)}")
     otherwise = "`callwarden topics check` shows what is wrong with the topic"
     for line in waiting_lines(reported, names.output("clock"), otherwise):
         typer.echo(line)
 
 
-def _plain(switch: "PolicyChange") -> dict[str, Any]:
-    names = {"id": switch.policy.get("id"), "version": switch.policy.get("version"), "sha256": switch.sha256}
-    return {"from_ms": switch.from_ms, "policy": names, **_who(switch)}
+def _plain(change: "PolicyChange") -> dict[str, Any]:
+    names = {"id": change.policy.get("id"), "version": change.policy.get("version"), "sha256": change.sha256}
+    return {"from_ms": change.from_ms, "policy": names, **_who(change)}
 
 
 def _who(note: "PolicyChange | PolicyWithdrawal") -> dict[str, Any]:
@@ -265,8 +265,8 @@ def _who(note: "PolicyChange | PolicyWithdrawal") -> dict[str, Any]:
     return {"by": mask_text(note.by), "reason": mask_text(note.reason), "at_ms": note.at_ms}
 
 
-def _named(switch: "PolicyChange") -> str:
-    return f"{switch.policy.get('id')} {switch.policy.get('version')}, sha256 {switch.sha256[:12]}"
+def _named(change: "PolicyChange") -> str:
+    return f"{change.policy.get('id')} {change.policy.get('version')}, sha256 {change.sha256[:12]}"
 
 
 def _signed(note: "PolicyChange | PolicyWithdrawal") -> str:

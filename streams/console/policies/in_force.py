@@ -99,13 +99,13 @@ class PoliciesInForce:
         query = select(POLICY_CHANGES).where(c.withdrawn_offset.is_(None)).order_by(c.partition, c.from_ms)
         for row in connection.execute(query):
             one = found.setdefault(row.partition, LoggedPolicies(self.judged_ms.get(row.partition, now_ms)))
-            one.switches.append(PolicyChange(row.from_ms, row.sha256, {}, row.reason, row.given_by, row.at_ms))
+            one.changes.append(PolicyChange(row.from_ms, row.sha256, {}, row.reason, row.given_by, row.at_ms))
         return found
 
     def scheduled(self, connection: Connection, now_ms: int) -> list[RecordedChange]:
         """The changes that do not apply yet in some partition, in order of time."""
         coming = {
-            (switch.from_ms, switch.sha256) for one in self.logged(connection, now_ms).values() for switch in one.coming
+            (change.from_ms, change.sha256) for one in self.logged(connection, now_ms).values() for change in one.coming
         }
         return [one for one in recorded_changes(connection) if (one.from_ms, one.sha256) in coming]
 
