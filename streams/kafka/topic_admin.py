@@ -8,7 +8,7 @@ from typing import Final
 from monitor.decoding.input_topics import INPUTS
 from monitor.text.durations import DAY, HOUR, format_duration
 from streams.kafka.topic_changes import GROWN_PAGE
-from streams.kafka.topic_names import BROADCAST, CONSOLE, DOOR, OUTPUTS, TopicNames
+from streams.kafka.topic_names import BROADCAST, CONSOLE, INGEST, OUTPUTS, TopicNames
 from streams.settings.load import Settings, variable
 
 _ENDLESS: Final = "-1"
@@ -192,15 +192,15 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
         ),
         *(RequiredTopic(name, names.output(name), outputs[name]) for name in OUTPUTS),
         *(RequiredTopic(name, names.output(name), outputs[name], 1) for name in BROADCAST),
-        *(RequiredTopic(name, names.output(name), outputs[name]) for name in DOOR),
+        *(RequiredTopic(name, names.output(name), outputs[name]) for name in INGEST),
         *(RequiredTopic(name, names.output(name), outputs[name], 1) for name in CONSOLE),
     ]
 
 
-def without_door(faults: Iterable[TopicMismatch], settings: Settings) -> list[TopicMismatch]:
+def for_workers(faults: Iterable[TopicMismatch], settings: Settings) -> list[TopicMismatch]:
     """The mismatches of the topics that workers use."""
     names = TopicNames.from_settings(settings)
-    others = {names.output(name) for name in (*DOOR, *CONSOLE)}
+    others = {names.output(name) for name in (*INGEST, *CONSOLE)}
     return [fault for fault in faults if fault.topic not in others]
 
 
@@ -248,7 +248,7 @@ def prefix_conflict(settings: Settings, found: Mapping[str, ExistingTopic]) -> s
     A prefix that has topics already is accepted.
     """
     names = TopicNames.from_settings(settings)
-    ours = [names.output(name) for name in (*OUTPUTS, *BROADCAST, *DOOR, *CONSOLE)]
+    ours = [names.output(name) for name in (*OUTPUTS, *BROADCAST, *INGEST, *CONSOLE)]
     for field, prefix, topics in (
         ("input_prefix", settings.input_prefix, names.inputs),
         ("output_prefix", settings.output_prefix, ours),

@@ -18,7 +18,7 @@ OUTPUTS = ("control", "state", "clock", *_DECIDED, "late", "dead-letter")
 BROADCAST = ("owners",)
 """The topics of one partition with the prefix of the outputs: every worker writes them, and reads them whole."""
 
-DOOR = ("ingest-keys", "raw", "raw-state", "follow")
+INGEST = ("ingest-keys", "raw", "raw-state", "follow")
 """The topics of `callwarden ingest`, `assemble` and `follow`, with the same prefix; workers do not need them."""
 
 CONSOLE = ("actions",)

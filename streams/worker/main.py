@@ -21,9 +21,9 @@ from streams.kafka.topic_admin import (
     ExistingTopic,
     describe_mismatches,
     find_mismatches,
+    for_workers,
     partitions_for,
     required_topics,
-    without_door,
 )
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.retry import retry
@@ -53,7 +53,7 @@ async def partition_count(
     topic is misconfigured.
     """
     found = await _once_there(look)
-    faults = without_door(find_mismatches(settings, found, stored), settings)
+    faults = for_workers(find_mismatches(settings, found, stored), settings)
     grown = [fault for fault in faults if fault.grown]
     if len(grown) < len(faults):
         raise PermanentError(f"topics are misconfigured\n{describe_mismatches(faults)}")
@@ -135,7 +135,7 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
 def use_one_malloc_arena() -> None:
     """Have all threads allocate from one malloc arena, where the C library supports that (glibc).
 
-    By default each thread has its own arena and keeps its memory: each thread that sealed a large pane would.
+    By default each thread has its own arena and keeps its memory: each thread that closed a large pane would.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-from ingest_doors import written
+from ingest_instances import written
 from worker_processes import MAIN
 from worker_traffic import make_topics
 

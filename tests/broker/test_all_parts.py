@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from deadlines import killed_when_late
-from ingest_doors import written
+from ingest_instances import written
 from ruamel.yaml import YAML
 from worker_processes import MAIN, wait_for
 

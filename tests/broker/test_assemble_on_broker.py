@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from ingest_doors import ask, ready, written
+from ingest_instances import ask, ready, written
 from worker_processes import MAIN
 from worker_traffic import make_topics
 
@@ -44,11 +44,11 @@ class Programs:
 
     def __init__(self, folder: Path, environment: Mapping[str, str], assemblers: int) -> None:
         self._folder, self._environment = folder, environment
-        self.door, *self.assemblers = free_ports(1 + assemblers)
+        self.ingest, *self.assemblers = free_ports(1 + assemblers)
         self._children: dict[int, ChildProcess] = {}
 
     def start(self, port: int) -> None:
-        name = "ingest" if port == self.door else "assemble"
+        name = "ingest" if port == self.ingest else "assemble"
         mine = {**os.environ, **self._environment, f"CALLWARDEN_{name.upper()}_PORT": str(port)}
         with (self._folder / f"{name}-{port}.log").open("ab") as log:
             self._children[port] = ChildProcess([sys.executable, "-c", MAIN, name, "--json-logs"], log, mine)
@@ -86,9 +86,9 @@ async def programs_on(
     }
     await asyncio.to_thread(make_topics, environment)
     programs = Programs(folder, environment, assemblers)
-    programs.start(programs.door)
+    programs.start(programs.ingest)
     try:
-        await ready(programs.door)
+        await ready(programs.ingest)
         yield programs, settings
     finally:
         await asyncio.to_thread(programs.stop)
@@ -154,8 +154,8 @@ async def test_each_call_is_written_once_while_the_processes_are_killed(address:
         cdr = f"{settings['input_prefix']}cdr"
         for port in programs.assemblers:
             programs.start(port)
-        calls = [asyncio.create_task(call(programs.door, number, rng)) for number in range(CALLS)]
-        calls += [asyncio.create_task(corrected_call(programs.door, number, rng)) for number in range(HELD)]
+        calls = [asyncio.create_task(call(programs.ingest, number, rng)) for number in range(CALLS)]
+        calls += [asyncio.create_task(corrected_call(programs.ingest, number, rng)) for number in range(HELD)]
         kills = 0
         while not all(task.done() for task in calls):
             await asyncio.sleep(rng.uniform(0.5, 3))
@@ -192,7 +192,7 @@ async def test_a_partition_waits_for_a_source_and_says_so(address: str, tmp_path
         known = file.read_text("utf-8")
         file.write_text(known + "- {name: added, format: quick.yaml}\n", "utf-8")
         event = telnyx_event("initiated", time.time_ns() // 1_000_000, "c-1", "acme")
-        assert (await ask(programs.door, "/v1/in/added", JSON, event))[0] == 202
+        assert (await ask(programs.ingest, "/v1/in/added", JSON, event))[0] == 202
         file.write_text(known, "utf-8")
         programs.start(port)
         async with asyncio.timeout(PATIENCE_S):

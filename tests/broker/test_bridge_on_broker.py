@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from broker_clusters import make_topic, produce
-from ingest_doors import ready, written
+from ingest_instances import ready, written
 from worker_processes import MAIN
 from worker_traffic import make_topics
 

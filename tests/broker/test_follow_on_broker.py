@@ -10,7 +10,7 @@ import pytest
 from conftest import Broker
 from deadlines import deadline
 from followers import Followers
-from ingest_doors import ready
+from ingest_instances import ready
 from postgres import Postgres
 
 from helpers.patience import PATIENCE_S

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from conftest import Broker
 from followers import Followers
-from ingest_doors import ready
+from ingest_instances import ready
 
 from streams.ingest.follow.tables import table_database
 from streams.ingest.follow.tables.sql_table import SqlTable

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest_doors import Doors, ask, doors_on, ready, written
+from ingest_instances import IngestInstances, ask, instances_on, ready, written
 
 from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import DevKafka
@@ -44,12 +44,12 @@ def body(request: int) -> bytes:
     return json.dumps(calls).encode()
 
 
-async def sent(doors: Doors, request: int, rng: random.Random) -> bytes:
+async def sent(instances: IngestInstances, request: int, rng: random.Random) -> bytes:
     """The answer to a request, which a retrying client sends to either instance until it is answered."""
     headers = {**JSON, "Idempotency-Key": f"request-{request}"}
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            status, answer = await ask(rng.choice(doors.ports), "/v1/records", headers, body(request))
+            status, answer = await ask(rng.choice(instances.ports), "/v1/records", headers, body(request))
             if status == 202:
                 return answer
             assert status in (0, 409, 503), (status, answer)
@@ -61,7 +61,7 @@ async def test_no_acknowledged_record_is_lost_or_repeated_while_instances_and_br
 ) -> None:
     rng = random.Random(7)
     with DevKafka(tmp_path / "node", jars) as node:
-        async with doors_on(node, tmp_path) as (doors, settings):
+        async with instances_on(node, tmp_path) as (instances, settings):
             answers: dict[int, list[bytes]] = {}
             number = iter(range(1_000_000))
             stopping = asyncio.Event()
@@ -69,9 +69,9 @@ async def test_no_acknowledged_record_is_lost_or_repeated_while_instances_and_br
             async def client() -> None:
                 while not stopping.is_set():
                     request = next(number)
-                    answers[request] = [await sent(doors, request, rng)]
+                    answers[request] = [await sent(instances, request, rng)]
                     if rng.random() < 0.3:
-                        answers[request].append(await sent(doors, request, rng))
+                        answers[request].append(await sent(instances, request, rng))
 
             clients = [asyncio.create_task(client()) for _ in range(8)]
 
@@ -84,22 +84,22 @@ async def test_no_acknowledged_record_is_lost_or_repeated_while_instances_and_br
 
             for _ in range(4):
                 await more()
-                port = rng.choice(doors.ports)
-                await asyncio.to_thread(doors.kill, port)
+                port = rng.choice(instances.ports)
+                await asyncio.to_thread(instances.kill, port)
                 await asyncio.sleep(rng.uniform(0.0, 2.0))
-                doors.start(port)
+                instances.start(port)
             await more()
             await asyncio.to_thread(node.kill)
             await asyncio.sleep(2)
             await asyncio.to_thread(node.start)
-            for port in doors.ports:
+            for port in instances.ports:
                 await ready(port)
             await more()
             stopping.set()
             await asyncio.gather(*clients)
             for request in rng.sample(sorted(answers), min(30, len(answers))):
-                answers[request].append(await sent(doors, request, rng))
-            await asyncio.to_thread(doors.stop)
+                answers[request].append(await sent(instances, request, rng))
+            await asyncio.to_thread(instances.stop)
             calls = await written(settings, f"{settings['input_prefix']}cdr")
             letters = await written(settings, f"{settings['output_prefix']}dead-letter")
     assert len(answers) >= 6 * len(clients)
@@ -109,20 +109,20 @@ async def test_no_acknowledged_record_is_lost_or_repeated_while_instances_and_br
     wanted = Counter(call(request, each)["call_id"] for request in answers for each in range(20) if each != 7)
     assert Counter(json.loads(value)["call_id"] for value in calls) == wanted
     assert Counter(json.loads(value)["call_id"] for value in letters) == {f"{request}-7": 1 for request in answers}
-    assert set(doors.statuses) <= set(ENDED)
-    assert "Traceback" not in doors.log()
+    assert set(instances.statuses) <= set(ENDED)
+    assert "Traceback" not in instances.log()
 
 
 async def test_term_answers_requests_in_flight(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path / "node", jars) as node:
-        async with doors_on(node, tmp_path) as (doors, settings):
-            port = doors.ports[0]
+        async with instances_on(node, tmp_path) as (instances, settings):
+            port = instances.ports[0]
             waiting = [
                 asyncio.create_task(ask(port, "/v1/records", {**JSON, "Idempotency-Key": f"k{n}"}, body(n)))
                 for n in range(40)
             ]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            status = await asyncio.to_thread(doors.children.pop(port).stop, PATIENCE_S)
+            status = await asyncio.to_thread(instances.children.pop(port).stop, PATIENCE_S)
             answers = await asyncio.gather(*waiting)
             calls = await written(settings, f"{settings['input_prefix']}cdr")
     assert status == 0
@@ -134,8 +134,8 @@ async def test_term_answers_requests_in_flight(jars: Path, tmp_path: Path) -> No
 
 async def test_a_killed_broker_is_a_503_within_the_documented_time(jars: Path, tmp_path: Path) -> None:
     with DevKafka(tmp_path / "node", jars) as node:
-        async with doors_on(node, tmp_path) as (doors, _):
-            port = doors.ports[0]
+        async with instances_on(node, tmp_path) as (instances, _):
+            port = instances.ports[0]
             await asyncio.to_thread(node.kill)
             async with asyncio.timeout(25):
                 status, answer = await ask(port, "/v1/records", JSON, body(1))

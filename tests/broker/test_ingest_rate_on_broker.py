@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from ingest_doors import doors_on, ready, written
+from ingest_instances import instances_on, ready, written
 
 from bench.ingest_client import Sender
 from streams.dev.kafka_node import DevKafka
@@ -28,8 +28,8 @@ async def test_every_acknowledged_record_is_written_once(seconds: int, jars: Pat
     rng = random.Random(seconds)
     requests = A_SECOND * seconds
     with DevKafka(tmp_path / "node", jars) as node:
-        async with doors_on(node, tmp_path) as (doors, settings):
-            sender = Sender(doors.ports, RECORDS, keyed=True)
+        async with instances_on(node, tmp_path) as (instances, settings):
+            sender = Sender(instances.ports, RECORDS, keyed=True)
             sending = asyncio.create_task(sender.send(A_SECOND, requests))
 
             async def accepted(count: int) -> None:
@@ -43,19 +43,19 @@ async def test_every_acknowledged_record_is_written_once(seconds: int, jars: Pat
                     await asyncio.to_thread(node.kill)
                     await asyncio.sleep(1)
                     await asyncio.to_thread(node.start)
-                    for port in doors.ports:
+                    for port in instances.ports:
                         await ready(port)
                 else:
-                    port = rng.choice(doors.ports)
-                    await asyncio.to_thread(doors.kill, port)
-                    doors.start(port)
+                    port = rng.choice(instances.ports)
+                    await asyncio.to_thread(instances.kill, port)
+                    instances.start(port)
             await sending
-            await asyncio.to_thread(doors.stop)
+            await asyncio.to_thread(instances.stop)
             values = await written(settings, f"{settings['input_prefix']}cdr")
     assert len(sender.accepted) == requests
     assert all(json.loads(answer)["accepted"] == RECORDS for answer in sender.accepted.values())
     found = Counter(value.split(b'"', 8)[7] for value in values)  # the call ids
     assert (len(found), set(found.values())) == (requests * RECORDS, {1})
     assert {int(each.partition(b"-")[0]) for each in found} == set(range(requests))
-    assert set(doors.statuses) <= {0, -signal.SIGKILL}
-    assert "Traceback" not in doors.log()
+    assert set(instances.statuses) <= {0, -signal.SIGKILL}
+    assert "Traceback" not in instances.log()

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from conftest import Broker
 from followers import Followers
-from ingest_doors import ready
+from ingest_instances import ready
 from postgres import Postgres
 
 from helpers.kamailio import TICK_S, Call, Callee, Caller, Kamailio, Seen, absent, seen

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from apicurio import Apicurio
 from broker_clusters import make_topic, produce
-from ingest_doors import ask, written
+from ingest_instances import ask, written
 from registry_producers import (
     MAPPING,
     PRODUCERS,

@@ -75,42 +75,42 @@ class MemoryReader:
         await asyncio.sleep(0)
 
 
-class DoorCluster(MemoryCluster):
+class InstanceCluster(MemoryCluster):
     """The cluster as an instance of the ingest service sees it."""
 
     def __init__(self, link: Link) -> None:
         super().__init__(link)
-        self._door = link
+        self._ingest_link = link
 
     def writer(self, transactional_id: str, transaction_s: float | None = None) -> MemoryWriter:
         return super().writer(transactional_id)
 
     def reader(self) -> MemoryReader:
-        return MemoryReader(self._door)
+        return MemoryReader(self._ingest_link)
 
     async def append(self, records: Sequence[OutputRecord]) -> dict[TP, int]:
         def append() -> dict[TP, int]:
             return {
-                TP(each.topic, each.partition): self._door.broker.append(
+                TP(each.topic, each.partition): self._ingest_link.broker.append(
                     TP(each.topic, each.partition), Record(each.key, each.value, each.headers)
                 )
                 for each in records
             }
 
-        return await self._door.call("append", append)
+        return await self._ingest_link.call("append", append)
 
 
 class Instance:
     """One process of the ingest service."""
 
-    def __init__(self, door: "Door", name: str) -> None:
-        self.process = Process(door.loop, name)
-        self.link = Link(door.broker, self.process, door.rng)
-        self.link.passing = door.passing
-        self.cluster = DoorCluster(self.link)
-        self.index = KeyIndex(self.cluster, "keys", door.loop.time)
+    def __init__(self, service: "IngestWorld", name: str) -> None:
+        self.process = Process(service.loop, name)
+        self.link = Link(service.broker, self.process, service.rng)
+        self.link.passing = service.passing
+        self.cluster = InstanceCluster(self.link)
+        self.index = KeyIndex(self.cluster, "keys", service.loop.time)
         self.writer = KeyedWriter(
-            self.cluster, self.index, f"app-{name}", self.cluster.append, self._read, 1_000_000, door.loop.time
+            self.cluster, self.index, f"app-{name}", self.cluster.append, self._read, 1_000_000, service.loop.time
         )
         self.process.run(self._run)
 
@@ -126,7 +126,7 @@ class Instance:
         raise AssertionError(key)
 
 
-class Door(FaultyWorld):
+class IngestWorld(FaultyWorld):
     """A broker, some ingest instances, and clients that retry until they receive an answer."""
 
     def __init__(self, seed: int) -> None:
@@ -200,26 +200,26 @@ class Door(FaultyWorld):
         return Counter(record.value or b"" for record in self.committed("in"))
 
 
-def played(seed: int) -> Door:
-    door = Door(seed)
-    run(door.loop, door.go())
-    return door
+def played(seed: int) -> IngestWorld:
+    service = IngestWorld(seed)
+    run(service.loop, service.go())
+    return service
 
 
 @pytest.mark.parametrize("first", thorough(range(0, 60, 10), 2))
 def test_a_request_is_written_once_wherever_an_instance_dies(first: int) -> None:
     kills: Counter[str] = Counter()
     for seed in range(first, first + 10):
-        door = played(seed)
-        wanted = {record.value or b"": 1 for number in range(REQUESTS) for record in door.request(number).records}
-        assert door.written() == wanted
-        for number, answers in door.answers.items():
-            assert set(answers) == {door.request(number).answer}
-        kills += door.kills
+        service = played(seed)
+        wanted = {record.value or b"": 1 for number in range(REQUESTS) for record in service.request(number).records}
+        assert service.written() == wanted
+        for number, answers in service.answers.items():
+            assert set(answers) == {service.request(number).answer}
+        kills += service.kills
     assert {point.rstrip("?!") for point in kills} >= {"append", "poll", "commit.produce", "commit.end"}
 
 
-class Staged(Door):
+class Staged(IngestWorld):
     """A staged run without randomness: a process stops at the steps in ``stops``; those in ``deaf`` read no new
     records.
     """
@@ -261,83 +261,83 @@ class Staged(Door):
 
 @pytest.mark.parametrize("deaf", [False, True])
 def test_an_instance_that_slept_before_its_transaction_does_not_write_what_another_has_taken_over(deaf: bool) -> None:
-    door, heard = Staged(), []
+    service, heard = Staged(), []
 
     async def go() -> None:
         await asyncio.sleep(1)
-        door.stops["one", "commit.begin?"] = 40.0
-        door.send("one", door.request(1), heard)
+        service.stops["one", "commit.begin?"] = 40.0
+        service.send("one", service.request(1), heard)
         await asyncio.sleep(1)
-        assert door.instances["one"].process.stopped
-        door.send("two", door.request(1), heard)
+        assert service.instances["one"].process.stopped
+        service.send("two", service.request(1), heard)
         await asyncio.sleep(30)
-        assert heard == [door.request(1).answer]
+        assert heard == [service.request(1).answer]
         if deaf:  # it can fetch a new epoch, and does not see the other claim
-            door.deaf.add("one")
+            service.deaf.add("one")
         await asyncio.sleep(30)
-        door.deaf.clear()
+        service.deaf.clear()
         await asyncio.sleep(60)
 
-    run(door.loop, go())
-    assert heard == [door.request(1).answer] * 2
-    assert door.written_once(1)
+    run(service.loop, go())
+    assert heard == [service.request(1).answer] * 2
+    assert service.written_once(1)
 
 
 @pytest.mark.parametrize("hidden", ["by an open transaction", "by a slow reader"])
 def test_an_instance_that_takes_over_sees_what_was_committed_just_before_the_fence(hidden: str) -> None:
-    door, heard = Staged(), []
+    service, heard = Staged(), []
 
     async def go() -> None:
-        broker = door.broker
+        broker = service.broker
         await asyncio.sleep(1)
-        door.stops["one", "commit.begin?"] = 30.0
-        door.send("one", door.request(1), heard)
+        service.stops["one", "commit.begin?"] = 30.0
+        service.send("one", service.request(1), heard)
         await asyncio.sleep(1)
-        door.stops["two", "writer.start?"] = 50.0  # to fence the first instance
-        door.send("two", door.request(1), heard)
+        service.stops["two", "writer.start?"] = 50.0  # to fence the first instance
+        service.send("two", service.request(1), heard)
         await asyncio.sleep(27)
-        assert door.instances["two"].process.stopped
+        assert service.instances["two"].process.stopped
         partition = int(TP("keys", 1) in {tp for tp in broker.logs if broker.logs[tp].end and tp.topic == "keys"})
         other = broker.begin("other", broker.fence("other"), 600)
         if hidden == "by an open transaction":
             broker.produce("other", other, TP("keys", partition), [Record(None, b"{}")])
         else:
-            door.deaf.add("two")
+            service.deaf.add("two")
         await asyncio.sleep(41)
         broker.commit("other", other)
-        door.deaf.clear()
+        service.deaf.clear()
         await asyncio.sleep(60)
 
-    run(door.loop, go())
-    assert heard == [door.request(1).answer] * 2
-    assert door.written_once(1)
+    run(service.loop, go())
+    assert heard == [service.request(1).answer] * 2
+    assert service.written_once(1)
 
 
 def test_a_key_with_another_body_is_refused_by_every_instance() -> None:
-    door, heard = Staged(), []
+    service, heard = Staged(), []
 
     async def go() -> None:
-        request = door.request(1)
+        request = service.request(1)
         await asyncio.sleep(1)
-        door.send("one", request, heard)
+        service.send("one", request, heard)
         await asyncio.sleep(5)
         for name in INSTANCES:
-            door.send(name, KeyedRequest(request.key, digest(b"x"), (), request.answer), heard)
+            service.send(name, KeyedRequest(request.key, digest(b"x"), (), request.answer), heard)
         await asyncio.sleep(5)
 
-    run(door.loop, go())
-    assert heard == [door.request(1).answer, *["another body"] * 3]
+    run(service.loop, go())
+    assert heard == [service.request(1).answer, *["another body"] * 3]
 
 
 def test_an_answer_with_rejections_is_read_again_where_it_is_stored() -> None:
-    door, heard = Staged(), []
-    request = next(each for each in map(door.request, range(99)) if each.answer.rejected)
+    service, heard = Staged(), []
+    request = next(each for each in map(service.request, range(99)) if each.answer.rejected)
 
     async def go() -> None:
         await asyncio.sleep(1)
         for name in INSTANCES:
-            door.send(name, request, heard)
+            service.send(name, request, heard)
             await asyncio.sleep(5)
 
-    run(door.loop, go())
+    run(service.loop, go())
     assert heard == [request.answer] * 3

@@ -22,7 +22,7 @@ from monitor.policy.model import Rule
 from monitor.text.durations import format_duration
 from schemas.outputs import Enforcement, EnforcementData
 from streams.cli.app import COMMANDS, build
-from streams.kafka.topic_names import BROADCAST, CONSOLE, DOOR, OUTPUTS
+from streams.kafka.topic_names import BROADCAST, CONSOLE, INGEST, OUTPUTS
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -133,7 +133,7 @@ def test_no_field_of_an_enforcement_event_is_left_unexplained() -> None:
 def test_no_topic_is_missing_from_the_table_of_personal_data() -> None:
     places = [cell for cell, *_ in rows(section(PERSONAL_DATA_DOC, "Where it is stored"))]
     said = {name for cell in places for name in re.findall(r"`([\w-]+)`", cell)}
-    assert {*INPUTS, *OUTPUTS, *BROADCAST, *DOOR, *CONSOLE} <= said
+    assert {*INPUTS, *OUTPUTS, *BROADCAST, *INGEST, *CONSOLE} <= said
 
 
 def test_no_shipped_format_is_missing_from_the_page_of_records() -> None:

@@ -17,7 +17,7 @@ from streams.ingest.partitions.start_position import GroupCluster, GroupOptions
 from streams.ingest.partitions.telemetry import PartitionMetrics
 from streams.ingest.placement import TopicPlacement
 from streams.kafka.api import TP, PermanentError
-from streams.kafka.topic_names import CONSOLE, DOOR, TopicNames
+from streams.kafka.topic_names import CONSOLE, INGEST, TopicNames
 from streams.settings.load import Settings, variable
 
 log = structlog.get_logger("callwarden")
@@ -107,4 +107,4 @@ class Bridge:
 
 
 def _ours(names: TopicNames) -> set[str]:
-    return {*names.all, *map(names.output, (*DOOR, *CONSOLE))}
+    return {*names.all, *map(names.output, (*INGEST, *CONSOLE))}

@@ -45,11 +45,11 @@ _REQUEST_S: Final = 45.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
-class DoorCluster(TopicReader, AppendingCluster, TransactionalCluster, Protocol):
+class IngestCluster(TopicReader, AppendingCluster, TransactionalCluster, Protocol):
     """A cluster as the ingest service uses it; `streams.kafka.cluster.KafkaCluster` implements it."""
 
 
-async def run(settings: Settings, cluster: DoorCluster) -> None:
+async def run(settings: Settings, cluster: IngestCluster) -> None:
     """Serve until a stop is requested. Raises PermanentError."""
     tokens = _tokens(settings)
     await Ingest(settings, cluster, tokens).host()
@@ -74,7 +74,7 @@ def _tokens(settings: Settings) -> GrantedTokens | None:
 class Ingest:
     """The components of one process."""
 
-    def __init__(self, settings: Settings, cluster: DoorCluster, tokens: GrantedTokens | None) -> None:
+    def __init__(self, settings: Settings, cluster: IngestCluster, tokens: GrantedTokens | None) -> None:
         names = TopicNames.from_settings(settings)
         self._settings, self._cluster = settings, cluster
         self._access = Access(tokens, ForeignSources(settings.ingest_sources_file))

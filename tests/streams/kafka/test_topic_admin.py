@@ -18,7 +18,7 @@ from streams.kafka.topic_admin import (
     prefix_conflict,
     required_topics,
 )
-from streams.kafka.topic_names import BROADCAST, CONSOLE, DOOR, OUTPUTS
+from streams.kafka.topic_names import BROADCAST, CONSOLE, INGEST, OUTPUTS
 from streams.settings.load import Settings, load
 from streams.topics.transaction_records import MAX_COPY_BYTES, MAX_RECORD_BYTES
 
@@ -90,7 +90,7 @@ def test_a_prefix_that_would_run_into_the_names_is_reported_before_topics_are_ma
 
 
 def test_all_topics_are_as_required_once_made() -> None:
-    assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS, *BROADCAST, *DOOR, *CONSOLE]
+    assert [topic.name for topic in required_topics(SETTINGS)] == [*INPUTS, *OUTPUTS, *BROADCAST, *INGEST, *CONSOLE]
     assert len(required_topics(SETTINGS)) == 21
     assert find_mismatches(SETTINGS, made()) == []
     assert find_mismatches(SETTINGS, made(partitions=3)) == []

@@ -326,15 +326,15 @@ async def test_the_pages_of_consumers_have_it() -> None:
     assert "process_resident_memory_bytes" in page
 
 
-def test_billing_the_ledger_and_the_door_show_what_the_catalogue_says() -> None:
+def test_billing_the_ledger_and_the_ingest_service_show_what_the_catalogue_says() -> None:
     billing, ledger = CollectorRegistry(), CollectorRegistry()
     BillingTelemetry(billing)
     LedgerMetrics(ledger, ["callwarden.enforcement", "callwarden.reviews"])
     assert named_by(billing) == wanted_of("billing")
     assert named_by(ledger) == wanted_of("ledger")
-    door = CollectorRegistry()
-    IngestMetrics(door)
-    assert named_by(door) == wanted_of("ingest")
+    service = CollectorRegistry()
+    IngestMetrics(service)
+    assert named_by(service) == wanted_of("ingest")
     bridge = CollectorRegistry()
     BridgeMetrics(bridge)
     PartitionMetrics("bridge", bridge)

@@ -220,7 +220,7 @@ def test_a_call_without_a_record_is_a_dead_letter_of_its_columns(topics: Topics)
 @pytest.mark.parametrize(
     ("key", "value"), [(None, b"{}"), (b"text", b"{}"), (b'["telnyx","c-1"]', None), (b"\xff", b"")]
 )
-def test_a_record_that_no_door_wrote_steps_aside_alone(topics: Topics, key: bytes | None, value: bytes | None) -> None:
+def test_a_record_of_another_program_steps_aside_alone(topics: Topics, key: bytes | None, value: bytes | None) -> None:
     topics.append(key, value, START)
     for event in call(1):
         topics.write(*event)

@@ -1,1 +1,1 @@
-"""Puts this folder on the path: tests can then `import door`."""
+"""Puts this folder on the path: tests can then `import ingest_service`."""

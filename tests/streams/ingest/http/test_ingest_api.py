@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from door import JSON, NAMES, NARROW, PARTITIONS, TOKEN, MemoryTopics, call, serving
+from ingest_service import JSON, NAMES, NARROW, PARTITIONS, TOKEN, MemoryTopics, call, serving
 
 from helpers.patience import PATIENCE_S
 from monitor.partition.key_check import partition_of
@@ -40,12 +40,12 @@ def event(data: object, **more: object) -> dict[str, object]:
 
 async def test_every_type_goes_to_its_topic_as_it_came_and_where_workers_look_for_its_tenant(tmp_path) -> None:
     raws = {name: encode(EXAMPLES[name]) for name in INPUTS}
-    async with serving(tmp_path) as door:
-        status, answer = await door.post(b" [" + b" ,\n".join(raws.values()) + b"]\n")
+    async with serving(tmp_path) as service:
+        status, answer = await service.post(b" [" + b" ,\n".join(raws.values()) + b"]\n")
         assert (status, answer) == (202, {"received": 6, "accepted": 6, "rejected": 0, "rejections": []})
         for name, raw in raws.items():
             tenant = EXAMPLES[name].tenant_id.encode()
-            [record] = [each for each in door.topics.of(TOPIC[name]) if each.value == raw]
+            [record] = [each for each in service.topics.of(TOPIC[name]) if each.value == raw]
             assert (record.key, record.headers) == (tenant, ())
             assert record.partition == partition_of(tenant, PARTITIONS, "murmur2")
 
@@ -68,9 +68,12 @@ async def test_every_type_goes_to_its_topic_as_it_came_and_where_workers_look_fo
     ids=["json", "lines", "event", "batch", "binary event", "gzip", "two members", "zstd", "two frames"],
 )  # fmt: skip
 async def test_the_forms_of_a_body(tmp_path, body: bytes, headers: dict[str, str]) -> None:
-    async with serving(tmp_path) as door:
-        assert await door.post(body, headers) == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []})
-        [record] = door.topics.of("cdr")
+    async with serving(tmp_path) as service:
+        assert await service.post(body, headers) == (
+            202,
+            {"received": 1, "accepted": 1, "rejected": 0, "rejections": []},
+        )
+        [record] = service.topics.of("cdr")
         assert json.loads(record.value or b"") == call(1)
 
 
@@ -80,8 +83,8 @@ async def test_an_event_in_base64_and_one_whose_type_is_another(tmp_path) -> Non
     del good["data"]
     events = [good, event(call(2), type="callwarden.review.v1"), event(call(3), type="x"), event(call(4), id=""), 5,
               event(call(6), specversion="0.3")]  # fmt: skip
-    async with serving(tmp_path) as door:
-        status, answer = await door.post(events, EVENTS)
+    async with serving(tmp_path) as service:
+        status, answer = await service.post(events, EVENTS)
         assert (status, answer["accepted"]) == (202, 1)
         assert [each["code"] for each in answer["rejections"]] == [
             "not_an_event", "not_an_event", "not_an_event", "not_an_object", "not_an_event",
@@ -92,32 +95,32 @@ async def test_an_event_in_base64_and_one_whose_type_is_another(tmp_path) -> Non
 async def test_one_bad_record_steps_aside_alone_and_becomes_a_dead_letter(tmp_path) -> None:
     lines = [json.dumps(call(1)), "{", json.dumps(call(2, outcome="gone")), "\ud800x", json.dumps(call(3))]
     body = "\n".join(lines).encode("utf-8", "surrogatepass")
-    async with serving(tmp_path) as door:
-        status, answer = await door.post(body, LINES)
+    async with serving(tmp_path) as service:
+        status, answer = await service.post(body, LINES)
         assert (status, answer["received"], answer["accepted"], answer["rejected"]) == (202, 5, 2, 3)
         assert [(each["index"], each["code"]) for each in answer["rejections"]] == [
             (1, "truncated_json"), (2, "unknown_value"), (3, "not_utf8"),
         ]  # fmt: skip
-        assert len(door.topics.of("cdr")) == 2
-        letters = door.topics.of("dead-letter")
+        assert len(service.topics.of("cdr")) == 2
+        letters = service.topics.of("dead-letter")
         assert [each.value for each in letters] == body.split(b"\n")[1:4]
         headers = [dict(each.headers) for each in letters]
         assert {each["ingest"] for each in headers} == {b"wide"}
         assert headers[0]["reason"].startswith(b"truncated_json: ")
-        assert await door.metric('callwarden_ingest_rejected_total{code="not_utf8"}') == 1
-        assert await door.metric('callwarden_ingest_records_total{result="accepted",token="wide"}') == 2
+        assert await service.metric('callwarden_ingest_rejected_total{code="not_utf8"}') == 1
+        assert await service.metric('callwarden_ingest_records_total{result="accepted",token="wide"}') == 2
 
 
 async def test_all_rejected_is_422(tmp_path) -> None:
-    async with serving(tmp_path) as door:
-        status, answer = await door.post([call(1, tenant=""), {}])
+    async with serving(tmp_path) as service:
+        status, answer = await service.post([call(1, tenant=""), {}])
         assert (status, answer["accepted"], answer["rejected"]) == (422, 0, 2)
 
 
 async def test_a_token_writes_what_it_may(tmp_path) -> None:
     review = json.loads(encode(EXAMPLES["review"]))
-    async with serving(tmp_path) as door:
-        status, answer = await door.post([call(1), call(2, "other"), review], token=NARROW)
+    async with serving(tmp_path) as service:
+        status, answer = await service.post([call(1), call(2, "other"), review], token=NARROW)
         assert (status, answer["accepted"]) == (202, 1)
         assert [each["code"] for each in answer["rejections"]] == ["forbidden_tenant", "forbidden_type"]
         basic = base64.b64encode(f"anything:{NARROW}".encode()).decode()
@@ -125,35 +128,35 @@ async def test_a_token_writes_what_it_may(tmp_path) -> None:
         given |= {"Basic ???": 401, "Bearer " + "y" * 9_000: 401}
         body = json.dumps(call(1)).encode()
         for header, wanted in given.items():
-            status, headers, _ = await door.ask("POST", "/v1/records", JSON | {"Authorization": header}, body)
+            status, headers, _ = await service.ask("POST", "/v1/records", JSON | {"Authorization": header}, body)
             assert status == wanted, header
             assert ("www-authenticate" in headers) is (wanted == 401)
 
 
 async def test_a_repeated_request_writes_nothing_and_gets_the_first_answer(tmp_path) -> None:
     body, key = [call(1), call(2, outcome="gone")], {"Idempotency-Key": "k-1"}
-    async with serving(tmp_path) as door:
-        first = await door.post(body, JSON | key)
+    async with serving(tmp_path) as service:
+        first = await service.post(body, JSON | key)
         assert first[0] == 202
         for _ in range(3):
-            assert await door.post(body, JSON | key) == first
+            assert await service.post(body, JSON | key) == first
             await asyncio.sleep(0.05)
-        assert len(door.topics.of("cdr")) == len(door.topics.of("dead-letter")) == 1
-        assert await door.metric("callwarden_ingest_repeated_requests_total") == 3
-        assert await door.metric('callwarden_ingest_records_total{result="accepted",token="wide"}') == 1
-        status, problem = await door.post([call(1)], JSON | key)
+        assert len(service.topics.of("cdr")) == len(service.topics.of("dead-letter")) == 1
+        assert await service.metric("callwarden_ingest_repeated_requests_total") == 3
+        assert await service.metric('callwarden_ingest_records_total{result="accepted",token="wide"}') == 1
+        status, problem = await service.post([call(1)], JSON | key)
         assert (status, problem["type"]) == (422, "urn:callwarden:problem:key-reused")
         # The key belongs to the token.
-        assert (await door.post([call(1)], JSON | key, NARROW))[0] == 202
-        assert len(door.topics.of("cdr")) == 2
+        assert (await service.post([call(1)], JSON | key, NARROW))[0] == 202
+        assert len(service.topics.of("cdr")) == 2
 
 
-async def test_a_key_is_known_after_a_restart_of_the_door(tmp_path) -> None:
+async def test_a_key_is_known_after_a_restart_of_the_ingest_service(tmp_path) -> None:
     topics, key = MemoryTopics(), JSON | {"Idempotency-Key": "k-1"}
     answers = []
     for _ in range(3):
-        async with serving(tmp_path, topics) as door:
-            answers.append(await door.post([call(1), {}], key))
+        async with serving(tmp_path, topics) as service:
+            answers.append(await service.post([call(1), {}], key))
     assert answers[0] == answers[1] == answers[2]
     assert len(topics.of("cdr")) == 1
 
@@ -171,36 +174,36 @@ async def answered(
 
 async def test_the_same_key_at_the_same_time_is_in_flight(tmp_path) -> None:
     key = JSON | {"Idempotency-Key": "k-1"}
-    async with serving(tmp_path) as door:
-        door.topics.acknowledges.clear()
-        asked = [asyncio.create_task(door.post([call(1)], key)) for _ in range(5)]
-        answers = await answered(asked, 4, door.topics.acknowledges)
+    async with serving(tmp_path) as service:
+        service.topics.acknowledges.clear()
+        asked = [asyncio.create_task(service.post([call(1)], key)) for _ in range(5)]
+        answers = await answered(asked, 4, service.topics.acknowledges)
         assert sorted(status for status, _ in answers) == [202, 409, 409, 409, 409]
-        assert len(door.topics.of("cdr")) == 1
+        assert len(service.topics.of("cdr")) == 1
 
 
 async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) -> None:
     topics = MemoryTopics()
     topics.away = True
-    async with serving(tmp_path, topics, ready=False) as door:
-        assert (await door.ask("GET", "/readyz", {}))[0] == 503
-        assert (await door.post([call(1)]))[0] == 503
+    async with serving(tmp_path, topics, ready=False) as service:
+        assert (await service.ask("GET", "/readyz", {}))[0] == 503
+        assert (await service.post([call(1)]))[0] == 503
         topics.away = False
         async with asyncio.timeout(PATIENCE_S):
-            while (await door.ask("GET", "/readyz", {}))[0] != 200:
+            while (await service.ask("GET", "/readyz", {}))[0] != 200:
                 await asyncio.sleep(0.05)
         topics.away = True
         for headers in (JSON, JSON | {"Idempotency-Key": "k-1"}):
-            status, printed, problem = await door.ask(
+            status, printed, problem = await service.ask(
                 "POST", "/v1/records", headers | {"Authorization": f"Bearer {TOKEN}"}, json.dumps(call(1)).encode()
             )
             assert (status, problem["type"]) == (503, "urn:callwarden:problem:not-now")
             assert int(printed["retry-after"]) >= 1
-        assert (await door.ask("GET", "/readyz", {}))[0] == 503
-        assert (await door.post([call(1)]))[0] == 503
+        assert (await service.ask("GET", "/readyz", {}))[0] == 503
+        assert (await service.post([call(1)]))[0] == 503
         topics.away = False
         async with asyncio.timeout(PATIENCE_S):
-            while (await door.post([call(1)], JSON | {"Idempotency-Key": "k-1"}))[0] != 202:
+            while (await service.post([call(1)], JSON | {"Idempotency-Key": "k-1"}))[0] != 202:
                 await asyncio.sleep(0.05)
         assert len(topics.of("cdr")) == 1
 
@@ -238,50 +241,50 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
 async def test_a_body_that_cannot_be_read_is_a_problem_and_writes_nothing(
     tmp_path, body: bytes, headers: dict[str, str], wanted: int, printed: str
 ) -> None:
-    async with serving(tmp_path) as door:
-        status, problem = await door.post(body, headers)
+    async with serving(tmp_path) as service:
+        status, problem = await service.post(body, headers)
         assert status == wanted, problem
         assert problem["status"] == wanted
         assert printed in problem["detail"]
-        assert all(not log for log in door.topics.logs.values())
-        assert await door.metric("callwarden_ingest_held_bytes") == 0
+        assert all(not log for log in service.topics.logs.values())
+        assert await service.metric("callwarden_ingest_held_bytes") == 0
 
 
 async def test_a_deep_record_among_others_is_rejected_alone(tmp_path) -> None:
     deep = b'{"x":' * 500 + b"1" + b"}" * 500
-    async with serving(tmp_path) as door:
-        status, answer = await door.post(b"[" + deep + b"," + json.dumps(call(1)).encode() + b"]")
+    async with serving(tmp_path) as service:
+        status, answer = await service.post(b"[" + deep + b"," + json.dumps(call(1)).encode() + b"]")
         assert (status, answer["accepted"], answer["rejections"][0]["code"]) == (202, 1, "too_deep")
 
 
 async def test_dead_letters_are_limited_by_token(tmp_path) -> None:
-    async with serving(tmp_path) as door:
+    async with serving(tmp_path) as service:
         for _ in range(2):
-            status, answer = await door.post(b"\n".join([b"{}"] * 2_000), LINES)
+            status, answer = await service.post(b"\n".join([b"{}"] * 2_000), LINES)
             assert (status, answer["rejected"]) == (422, 2_000)
-        assert 2_000 <= len(door.topics.of("dead-letter")) < 3_000
-        kept = len(door.topics.of("dead-letter"))
-        assert await door.metric("callwarden_ingest_letters_dropped_total") == 4_000 - kept
-        assert (await door.post([{}], token=NARROW))[0] == 422
-        assert len(door.topics.of("dead-letter")) == kept + 1
+        assert 2_000 <= len(service.topics.of("dead-letter")) < 3_000
+        kept = len(service.topics.of("dead-letter"))
+        assert await service.metric("callwarden_ingest_letters_dropped_total") == 4_000 - kept
+        assert (await service.post([{}], token=NARROW))[0] == 422
+        assert len(service.topics.of("dead-letter")) == kept + 1
 
 
 async def test_what_is_under_way_holds_no_more_than_the_limit(tmp_path) -> None:
-    async with serving(tmp_path) as door:
-        door.topics.acknowledges.clear()
+    async with serving(tmp_path) as service:
+        service.topics.acknowledges.clear()
         body = json.dumps([call(n, source="x" * 4_000) for n in range(1_500)]).encode()
         most = (64 << 20) // len(body)
-        asked = [asyncio.create_task(door.post(body)) for _ in range(20)]
-        answers = await answered(asked, 20 - most, door.topics.acknowledges)
+        asked = [asyncio.create_task(service.post(body)) for _ in range(20)]
+        answers = await answered(asked, 20 - most, service.topics.acknowledges)
         assert {status for status, _ in answers} == {202, 503}
         assert any("hold" in answer.get("detail", "") for _, answer in answers)
         assert sum(status == 202 for status, _ in answers) <= most
 
 
 async def test_pages_that_are_not_there(tmp_path) -> None:
-    async with serving(tmp_path) as door:
+    async with serving(tmp_path) as service:
         for method, path, wanted in (("GET", "/v1/records", 405), ("POST", "/v1/other", 404), ("GET", "/docs", 404)):
-            status, headers, problem = await door.ask(method, path, {"Authorization": f"Bearer {TOKEN}"})
+            status, headers, problem = await service.ask(method, path, {"Authorization": f"Bearer {TOKEN}"})
             assert (status, headers["content-type"]) == (wanted, "application/problem+json")
             assert problem["status"] == wanted
 

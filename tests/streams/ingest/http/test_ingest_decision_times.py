@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from door import JSON, NAMES, PARTITIONS, MemoryTopics, call, serving
+from ingest_service import JSON, NAMES, PARTITIONS, MemoryTopics, call, serving
 
 from helpers.patience import PATIENCE_S
 from monitor.text.timestamps import parse_moment
@@ -87,20 +87,20 @@ def with_a_worker() -> MemoryTopics:
 
 async def test_the_answer_has_the_time_once_it_is_known_and_a_repeated_one_has_the_same(tmp_path: Path) -> None:
     topics, key = with_a_worker(), JSON | {"Idempotency-Key": "k-1"}
-    async with serving(tmp_path, topics) as door:
+    async with serving(tmp_path, topics) as service:
         now_ms = time.time_ns() // 1_000_000
         record = {"type": "complaint", "complaint_id": "k", "tenant_id": "acme", "category": "fraud"}
         sent = [record | {"status": "verified", "reported_ms": now_ms, "updated_ms": now_ms}]
         async with asyncio.timeout(PATIENCE_S):
-            while "decided" not in (answer := (await door.post(sent))[1]):
+            while "decided" not in (answer := (await service.post(sent))[1]):
                 await asyncio.sleep(0.01)
         assert parse_moment(answer["decided"]["earliest"]) == now_ms + 1 + 10 * MINUTE
-        first = await door.post([call(2)], key)
+        first = await service.post([call(2)], key)
         assert set(first[1]["decided"]) == {"earliest", "latest", "why", "command"}
-        assert "decided" not in (await door.post([{}]))[1], "nothing was accepted"
-    async with serving(tmp_path, topics) as door:
-        assert await door.post([call(2)], key) == first, "also from another door"
-        document = (await door.ask("GET", "/openapi.json", {}))[2]
+        assert "decided" not in (await service.post([{}]))[1], "nothing was accepted"
+    async with serving(tmp_path, topics) as service:
+        assert await service.post([call(2)], key) == first, "also from another service"
+        document = (await service.ask("GET", "/openapi.json", {}))[2]
     schema = document["components"]["schemas"]["RecordsAnswer"]
     assert "decided" in schema["properties"]
     assert "decided" not in schema["required"]
@@ -119,7 +119,7 @@ async def test_a_clock_topic_that_cannot_be_read_costs_only_the_time(
         return read(tp, start, stop)
 
     monkeypatch.setattr(topics, "read", unreadable)
-    async with serving(tmp_path, topics) as door:
+    async with serving(tmp_path, topics) as service:
         async with asyncio.timeout(PATIENCE_S):
             await rejected.wait()
-        assert await door.post([call(1)]) == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []})
+        assert await service.post([call(1)]) == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []})

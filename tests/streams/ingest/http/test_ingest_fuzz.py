@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 import schemathesis
-from door import TOKEN, serving
 from hypothesis import HealthCheck, given, settings
+from ingest_service import TOKEN, serving
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
@@ -39,7 +39,7 @@ def ask_whatever(port: int) -> Counter[int]:
 
 
 async def test_every_request_is_answered_as_the_document_says(tmp_path: Path) -> None:
-    async with serving(tmp_path) as door:
-        answered = await asyncio.to_thread(ask_whatever, door.port)
+    async with serving(tmp_path) as service:
+        answered = await asyncio.to_thread(ask_whatever, service.port)
     assert answered[202] > 0
     assert answered[400] + answered[422] > 0

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from door import JSON, NARROW, TOKEN, MemoryTopics, Served, call, serving, tokens_text
+from ingest_service import JSON, NARROW, TOKEN, MemoryTopics, Served, call, serving, tokens_text
 
 from helpers.patience import PATIENCE_S
 from streams.ingest.http.sources.sources_file import ForeignSources
@@ -80,20 +80,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def open_door(folder: Path, topics: MemoryTopics | None = None) -> Any:
+def open_service(folder: Path, topics: MemoryTopics | None = None) -> Any:
     return serving(folder, topics, tokens=TOKENS, ingest_sources_file=str(folder / "sources.yaml"))
 
 
 async def post(
-    door: Served, path: str, body: bytes, headers: Mapping[str, str] = {}, token: str | None = TOKEN
+    service: Served, path: str, body: bytes, headers: Mapping[str, str] = {}, token: str | None = TOKEN
 ) -> tuple[int, Any]:
     given = {"Authorization": f"Bearer {token}"} if token is not None else {}
-    status, _, answer = await door.ask("POST", path, {**given, **headers}, body)
+    status, _, answer = await service.ask("POST", path, {**given, **headers}, body)
     return status, answer
 
 
-def written(door: Served) -> list[dict[str, Any]]:
-    return [json.loads(each.value or b"") for each in door.topics.of("cdr")]
+def written(service: Served) -> list[dict[str, Any]]:
+    return [json.loads(each.value or b"") for each in service.topics.of("cdr")]
 
 
 async def test_json_csv_and_forms_become_the_records_that_the_mapping_says(folder: Path) -> None:
@@ -103,49 +103,49 @@ async def test_json_csv_and_forms_become_the_records_that_the_mapping_says(folde
         "csv": "\n".join([",".join(names), ",".join(row(1, tenant="the file says").values()), ""]).encode(),
         "form": "&".join(f"{name}={quote(value)}" for name, value in row(1).items()).encode(),
     }
-    async with open_door(folder) as door:
+    async with open_service(folder) as service:
         for name, body in bodies.items():
-            answer = await post(door, f"/v1/in/{name}", body, FORM)
+            answer = await post(service, f"/v1/in/{name}", body, FORM)
             assert answer == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []}), name
-        assert len(written(door)) == 3
-        assert {each.key for each in door.topics.of("cdr")} == {b"acme"}
+        assert len(written(service)) == 3
+        assert {each.key for each in service.topics.of("cdr")} == {b"acme"}
         # The mapped record equals what our own API would have written.
-        assert all(call(1).items() <= each.items() for each in written(door))
+        assert all(call(1).items() <= each.items() for each in written(service))
 
 
 async def test_a_row_that_cannot_be_mapped_steps_aside_alone_as_it_came(folder: Path) -> None:
     rows = [row(1), row(2, start="soon"), row(3, cause="99"), row(4, tenant="other"), row(5, kind="internal")]
-    async with open_door(folder) as door:
-        status, answer = await post(door, "/v1/in/json", json.dumps(rows).encode(), JSON, NARROW)
+    async with open_service(folder) as service:
+        status, answer = await post(service, "/v1/in/json", json.dumps(rows).encode(), JSON, NARROW)
         assert (status, answer["received"], answer["accepted"]) == (202, 5, 1)
         codes = [(each["index"], each["code"]) for each in answer["rejections"]]
         assert codes == [(1, "unreadable_time"), (2, "unknown_value"), (3, "forbidden_tenant"), (4, "excluded")]
-        letters = door.topics.of("dead-letter")
+        letters = service.topics.of("dead-letter")
         # Rows that the mapping leaves out on purpose are counted, and are not dead letters.
         assert [json.loads(each.value or b"") for each in letters] == rows[1:4]
         assert dict(letters[0].headers)["ingest"] == b"narrow"
-        assert await door.metric('callwarden_ingest_rejected_total{code="excluded"}') == 1
+        assert await service.metric('callwarden_ingest_rejected_total{code="excluded"}') == 1
 
 
 async def test_rows_that_are_left_out_on_purpose_are_no_failure(folder: Path) -> None:
     # A switch that receives 422 sends the same rows for ever.
     body = json.dumps([row(1, kind="internal")]).encode()
-    async with open_door(folder) as door:
+    async with open_service(folder) as service:
         for headers in ({}, {"Idempotency-Key": "k"}, {"Idempotency-Key": "k"}):
-            status, answer = await post(door, "/v1/in/json", body, headers)
+            status, answer = await post(service, "/v1/in/json", body, headers)
             assert (status, answer["accepted"], answer["rejected"]) == (202, 0, 1)
-        assert not written(door)
-        assert not door.topics.of("dead-letter")
+        assert not written(service)
+        assert not service.topics.of("dead-letter")
 
 
 async def test_keys_hold_for_mapped_records_too(folder: Path) -> None:
     body, key = json.dumps([row(1), row(2, start="soon")]).encode(), {"Idempotency-Key": "k"}
-    async with open_door(folder) as door:
-        first = await post(door, "/v1/in/json", body, key)
-        assert await post(door, "/v1/in/json", body, key) == first
-        assert len(written(door)) == len(door.topics.of("dead-letter")) == 1
-        assert (await post(door, "/v1/in/json", body + b" ", key))[0] == 422
-        assert (await post(door, "/v1/in/form", body, key))[0] == 422
+    async with open_service(folder) as service:
+        first = await post(service, "/v1/in/json", body, key)
+        assert await post(service, "/v1/in/json", body, key) == first
+        assert len(written(service)) == len(service.topics.of("dead-letter")) == 1
+        assert (await post(service, "/v1/in/json", body + b" ", key))[0] == 422
+        assert (await post(service, "/v1/in/form", body, key))[0] == 422
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ async def test_keys_hold_for_mapped_records_too(folder: Path) -> None:
     ],
 )
 async def test_a_hostile_body_has_a_clear_answer(folder: Path, name: str, body: bytes, status: int, why: str) -> None:
-    async with open_door(folder) as door:
-        found, problem = await post(door, f"/v1/in/{name}", body)
+    async with open_service(folder) as service:
+        found, problem = await post(service, f"/v1/in/{name}", body)
         assert (found, why in problem.get("detail", "")) == (status, True), problem
-        assert not written(door)
+        assert not written(service)
 
 
 class TestTokens:
@@ -177,7 +177,7 @@ class TestTokens:
         body = push(1)
         target = "?action=cdr&version=1"
         basic = {"Authorization": "Basic " + base64.b64encode(f"tencent:{IN_PATH}".encode()).decode()}
-        async with open_door(folder) as door:
+        async with open_service(folder) as service:
             for path, headers, token, wanted in (
                 (f"/v1/in/tccc/{IN_PATH}", {}, None, 200),
                 ("/v1/in/tccc", basic, None, 200),
@@ -194,7 +194,7 @@ class TestTokens:
                 ("/v1/records", {}, IN_PATH, 401),
                 ("/v1/in/nobody", {}, "wrong", 401),
             ):
-                status, _ = await post(door, path + target, body, headers, token)
+                status, _ = await post(service, path + target, body, headers, token)
                 assert status == wanted, (path, headers, token)
 
     async def test_a_token_in_a_path_is_in_no_log_no_page_and_no_answer(
@@ -202,17 +202,17 @@ class TestTokens:
     ) -> None:
         caplog.set_level(logging.DEBUG)
         shown = []
-        async with open_door(folder) as door:
+        async with open_service(folder) as service:
             for path in ("tccc", "json", "nobody"):
                 for body in (push(1), b"{", b"x" * (9 << 20)):
-                    shown.append(await post(door, f"/v1/in/{path}/{IN_PATH}?action=cdr", body, token=None))
+                    shown.append(await post(service, f"/v1/in/{path}/{IN_PATH}?action=cdr", body, token=None))
             # An internal error, whose traceback is logged.
             monkeypatch.setattr("streams.ingest.http.intake.mapped", lambda source, body: 1 / 0)
-            status, answer = await post(door, f"/v1/in/tccc/{IN_PATH}?action=cdr&version=1", push(2), token=None)
+            status, answer = await post(service, f"/v1/in/tccc/{IN_PATH}?action=cdr&version=1", push(2), token=None)
             assert status == 500
             shown.append((status, answer))
-            shown.append(await door.ask("GET", f"/v1/in/tccc/{IN_PATH}", {}))
-            shown.append(await door.ask("GET", "/metrics", {}))
+            shown.append(await service.ask("GET", f"/v1/in/tccc/{IN_PATH}", {}))
+            shown.append(await service.ask("GET", "/metrics", {}))
         assert "Traceback" in caplog.text
         assert IN_PATH not in caplog.text
         assert IN_PATH not in repr(shown)
@@ -225,47 +225,47 @@ class TestTccc:
 
     async def test_a_push_is_taken_and_its_repetitions_write_nothing(self, folder: Path) -> None:
         again = {"X-TCCC-PUSH-UUID": "0b9a8c7d-6e5f"} | JSON
-        async with open_door(folder) as door:
+        async with open_service(folder) as service:
             for _ in range(4):
-                status, headers, answer = await door.ask(
+                status, headers, answer = await service.ask(
                     "POST", self.PATH, {"Authorization": f"Bearer {TOKEN}"} | again, push(1)
                 )
                 assert (status, answer) == (200, {"ErrCode": 0})
                 assert headers["content-type"] == "application/json"
-            assert [(each["call_id"], each["tenant_id"]) for each in written(door)] == [("s-1", "1400000000")]
-            assert await door.metric("callwarden_ingest_repeated_requests_total") == 3
+            assert [(each["call_id"], each["tenant_id"]) for each in written(service)] == [("s-1", "1400000000")]
+            assert await service.metric("callwarden_ingest_repeated_requests_total") == 3
             # Another push, and one that reuses the id: nothing is lost.
-            assert (await post(door, self.PATH, push(2), {"X-TCCC-PUSH-UUID": "another"}))[0] == 200
-            assert (await post(door, self.PATH, push(3), again))[0] == 200
-            assert len(written(door)) == 3
+            assert (await post(service, self.PATH, push(2), {"X-TCCC-PUSH-UUID": "another"}))[0] == 200
+            assert (await post(service, self.PATH, push(3), again))[0] == 200
+            assert len(written(service)) == 3
 
     async def test_what_a_repetition_cannot_mend_is_taken_as_a_dead_letter(self, folder: Path) -> None:
-        async with open_door(folder) as door:
-            assert await post(door, self.PATH, push(1, EndStatus=999)) == (200, {"ErrCode": 0})
-            assert [each.value for each in door.topics.of("dead-letter")] == [push(1, EndStatus=999)]
-            assert await post(door, self.PATH, push(2, CallType=6)) == (200, {"ErrCode": 0})
-            assert len(door.topics.of("dead-letter")) == 1
+        async with open_service(folder) as service:
+            assert await post(service, self.PATH, push(1, EndStatus=999)) == (200, {"ErrCode": 0})
+            assert [each.value for each in service.topics.of("dead-letter")] == [push(1, EndStatus=999)]
+            assert await post(service, self.PATH, push(2, CallType=6)) == (200, {"ErrCode": 0})
+            assert len(service.topics.of("dead-letter")) == 1
 
     async def test_what_is_not_taken_is_pushed_again(self, folder: Path) -> None:
         again = {"X-TCCC-PUSH-UUID": "0b9a8c7d-6e5f"}
-        async with open_door(folder) as door:
+        async with open_service(folder) as service:
             for path, token, wanted in (
                 (self.PATH, "wrong", 401),
                 ("/v1/in/tccc", TOKEN, 400),
                 ("/v1/in/tccc?action=record&version=1", TOKEN, 400),
                 ("/v1/in/tccc?action=cdr&version=2", TOKEN, 400),
             ):
-                status, answer = await post(door, path, push(1), again, token)
+                status, answer = await post(service, path, push(1), again, token)
                 assert (status, answer["ErrCode"]) == (wanted, wanted)
                 assert answer["ErrMsg"]
-            door.topics.away = True
-            status, answer = await post(door, self.PATH, push(1), again)
+            service.topics.away = True
+            status, answer = await post(service, self.PATH, push(1), again)
             assert (status, answer["ErrCode"]) == (503, 503)
-            door.topics.away = False
+            service.topics.away = False
             async with asyncio.timeout(PATIENCE_S):
-                while (await post(door, self.PATH, push(1), again))[0] != 200:
+                while (await post(service, self.PATH, push(1), again))[0] != 200:
                     await asyncio.sleep(0.05)
-            assert len(written(door)) == 1
+            assert len(written(service)) == 1
 
 
 class TestSignatures:
@@ -289,38 +289,38 @@ class TestSignatures:
              "end_time": "Mon, 02 Mar 2026 01:31:00 +0000", "direction": "outbound-api"}
         ).encode()  # fmt: skip
         target = self.target(body)
-        async with open_door(folder) as door:
-            first = await post(door, target, body, self.signed(target), None)
+        async with open_service(folder) as service:
+            first = await post(service, target, body, self.signed(target), None)
             assert first == (202, {"received": 1, "accepted": 1, "rejected": 0, "rejections": []})
             for key in ("a", "b"):
-                assert await post(door, target, body, self.signed(target) | {"Idempotency-Key": key}, None) == first
-            assert len(written(door)) == 1
+                assert await post(service, target, body, self.signed(target) | {"Idempotency-Key": key}, None) == first
+            assert len(written(service)) == 1
 
     async def test_a_forgery_is_told_why_and_writes_nothing(self, folder: Path) -> None:
         target = self.target(self.BODY)
-        async with open_door(folder) as door:
+        async with open_service(folder) as service:
             for headers in ({}, self.signed(target, b"x"), self.signed(self.PATH)):
-                status, problem = await post(door, target, self.BODY, headers, None)
+                status, problem = await post(service, target, self.BODY, headers, None)
                 assert (status, problem["type"]) == (401, "urn:callwarden:problem:bad-signature")
             # The signature is not a token.
             unknown = target.replace(IN_PATH, "wrong")
-            status, problem = await post(door, unknown, self.BODY, self.signed(unknown), None)
+            status, problem = await post(service, unknown, self.BODY, self.signed(unknown), None)
             assert (status, problem["type"]) == (401, "urn:callwarden:problem:unauthorized")
-            assert all(not log for log in door.topics.logs.values())
+            assert all(not log for log in service.topics.logs.values())
 
     async def test_where_the_header_has_the_signature_the_token_is_in_the_path(self, folder: Path) -> None:
-        async with open_door(folder) as door:
-            status, problem = await post(door, "/v1/in/vonage", b"{}", {}, IN_PATH)
+        async with open_service(folder) as service:
+            status, problem = await post(service, "/v1/in/vonage", b"{}", {}, IN_PATH)
             assert (status, problem["type"]) == (401, "urn:callwarden:problem:unauthorized")
-            status, problem = await post(door, f"/v1/in/vonage/{IN_PATH}", b"{}", {}, IN_PATH)
+            status, problem = await post(service, f"/v1/in/vonage/{IN_PATH}", b"{}", {}, IN_PATH)
             assert (status, problem["type"]) == (401, "urn:callwarden:problem:bad-signature")
 
     async def test_a_secret_is_changed_without_a_restart(self, folder: Path) -> None:
         target = self.target(b"{}")
-        async with open_door(folder) as door:
+        async with open_service(folder) as service:
             (folder / "twilio.secret").write_text("a-new-secret", "utf-8")
-            assert (await post(door, target, b"{}", self.signed(target), None))[0] == 401
-            assert (await post(door, target, b"{}", self.signed(target, b"a-new-secret"), None))[0] == 422
+            assert (await post(service, target, b"{}", self.signed(target), None))[0] == 401
+            assert (await post(service, target, b"{}", self.signed(target, b"a-new-secret"), None))[0] == 422
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from door import JSON, TOKEN, call, serving, tokens_text
+from ingest_service import JSON, TOKEN, call, serving, tokens_text
 
 from streams.ingest.http.tokens import GrantedTokens
 from streams.kafka.api import PermanentError
@@ -46,21 +46,21 @@ def test_every_fault_of_the_file_has_its_place(tmp_path: Path, text: str, wanted
 
 
 async def test_a_token_is_changed_without_a_restart_and_a_fault_keeps_the_former(tmp_path: Path) -> None:
-    async with serving(tmp_path) as door:
-        assert (await door.post(call(1)))[0] == 202
-        door.tokens_file.write_text(tokens_text(("wide", "another-token", "all", "all")), "utf-8")
-        assert (await door.post(call(2)))[0] == 401
-        assert (await door.post(call(2), token="another-token"))[0] == 202
-        door.tokens_file.write_text("tokens: [\n", "utf-8")
-        assert (await door.post(call(3), token="another-token"))[0] == 202
+    async with serving(tmp_path) as service:
+        assert (await service.post(call(1)))[0] == 202
+        service.tokens_file.write_text(tokens_text(("wide", "another-token", "all", "all")), "utf-8")
+        assert (await service.post(call(2)))[0] == 401
+        assert (await service.post(call(2), token="another-token"))[0] == 202
+        service.tokens_file.write_text("tokens: [\n", "utf-8")
+        assert (await service.post(call(3), token="another-token"))[0] == 202
 
 
 async def test_no_page_and_no_metric_shows_a_token(tmp_path: Path) -> None:
-    async with serving(tmp_path) as door:
-        await door.post(call(1))
-        page = (await door.ask("GET", "/metrics", {}))[2]
+    async with serving(tmp_path) as service:
+        await service.post(call(1))
+        page = (await service.ask("GET", "/metrics", {}))[2]
         assert 'token="wide"' in page
         assert TOKEN not in page
         assert hashlib.sha256(TOKEN.encode()).hexdigest() not in page
-        assert (await door.post(call(1), JSON | {"Idempotency-Key": TOKEN}))[0] == 202
-        assert all(TOKEN.encode() not in (each.key or b"") for each in door.topics.of("ingest-keys"))
+        assert (await service.post(call(1), JSON | {"Idempotency-Key": TOKEN}))[0] == 202
+        assert all(TOKEN.encode() not in (each.key or b"") for each in service.topics.of("ingest-keys"))

@@ -19,7 +19,7 @@ from streams.runtime.child_process import ChildProcess
 from streams.settings.load import load
 
 
-class Doors:
+class IngestInstances:
     """Two instances with the same environment, which are killed and restarted."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
@@ -30,7 +30,7 @@ class Doors:
 
     def start(self, port: int) -> None:
         mine = {**os.environ, **self._environment, "CALLWARDEN_INGEST_PORT": str(port)}
-        with (self._folder / f"door-{port}.log").open("ab") as log:
+        with (self._folder / f"ingest-{port}.log").open("ab") as log:
             self.children[port] = ChildProcess([sys.executable, "-c", MAIN, "ingest", "--json-logs"], log, mine)
 
     def kill(self, port: int) -> None:
@@ -40,7 +40,7 @@ class Doors:
         self.statuses += [child.stop(PATIENCE_S) for child in self.children.values()]
 
     def log(self) -> str:
-        return "\n".join((self._folder / f"door-{port}.log").read_text("utf-8") for port in self.ports)
+        return "\n".join((self._folder / f"ingest-{port}.log").read_text("utf-8") for port in self.ports)
 
 
 async def ask(
@@ -54,7 +54,7 @@ async def ask(
                 lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
                 method = "GET" if content is None else "POST"
                 size = "" if content is None else f"Content-Length: {len(content)}\r\n"
-                head = f"{method} {path} HTTP/1.1\r\nHost: door\r\nConnection: close\r\n{size}{lines}\r\n"
+                head = f"{method} {path} HTTP/1.1\r\nHost: ingest\r\nConnection: close\r\n{size}{lines}\r\n"
                 writer.write(head.encode() + (content or b""))
                 found, _, answer = (await reader.read()).partition(b"\r\n\r\n")
             finally:
@@ -88,7 +88,7 @@ async def written(settings: Mapping[str, object], topic: str) -> list[bytes]:
 
 
 @asynccontextmanager
-async def doors_on(node: DevKafka, folder: Path) -> AsyncIterator[tuple[Doors, dict[str, object]]]:
+async def instances_on(node: DevKafka, folder: Path) -> AsyncIterator[tuple[IngestInstances, dict[str, object]]]:
     own = uuid.uuid4().hex[:8]
     settings: dict[str, object] = {
         "bootstrap_servers": node.address, "input_prefix": f"{own}.", "output_prefix": f"{own}.",
@@ -97,12 +97,12 @@ async def doors_on(node: DevKafka, folder: Path) -> AsyncIterator[tuple[Doors, d
     environment = {f"CALLWARDEN_{name.upper()}": str(value) for name, value in settings.items()}
     environment["CALLWARDEN_INGEST_AUTH"] = "none"
     await asyncio.to_thread(make_topics, environment)
-    doors = Doors(folder, environment)
-    for port in doors.ports:
-        doors.start(port)
+    instances = IngestInstances(folder, environment)
+    for port in instances.ports:
+        instances.start(port)
     try:
-        for port in doors.ports:
+        for port in instances.ports:
             await ready(port)
-        yield doors, settings
+        yield instances, settings
     finally:
-        await asyncio.to_thread(doors.stop)
+        await asyncio.to_thread(instances.stop)

@@ -175,7 +175,7 @@ class Served:
         """Status, headers and body of the answer."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self._tls)
         try:
-            given = {"Host": "door", "Connection": "close", **({"Content-Length": str(len(body))} if length else {})}
+            given = {"Host": "service", "Connection": "close", **({"Content-Length": str(len(body))} if length else {})}
             lines = "".join(f"{name}: {value}\r\n" for name, value in {**given, **headers}.items())
             writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + body)
             head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
