@@ -78,7 +78,7 @@ class DatabaseRolledBack(TransientError):
     """The database has lost commits, as after a failover or a restore from backup."""
 
 
-class _Grown(TransientError):
+class _PartitionsAdded(TransientError):
     """A topic has more partitions than are followed, or was recreated under the same name."""
 
 
@@ -184,7 +184,7 @@ class Follower:
                     backoff.reset()
             except CorruptLog:
                 raise
-            except (ConcurrentWriter, DatabaseRolledBack, _Grown) as error:
+            except (ConcurrentWriter, DatabaseRolledBack, _PartitionsAdded) as error:
                 log.info("reloading the positions", why=str(error))
                 self._database.forget()  # a connection may be to the database before its rollback
                 await asyncio.sleep(FIRST_S)
@@ -210,7 +210,7 @@ class Follower:
                     if open_ is not None and open_.overdue(steady_s()):
                         raise TransientError(open_.reason(steady_s()))
                     await self._step(reader)
-            except (ConcurrentWriter, DatabaseRolledBack, OffsetOutOfRange, _Grown, _TooEarly):
+            except (ConcurrentWriter, DatabaseRolledBack, OffsetOutOfRange, _PartitionsAdded, _TooEarly):
                 await asyncio.sleep(_POLL_S)
             else:
                 return
@@ -288,7 +288,7 @@ class Follower:
             self._checked_s = time.monotonic()
         if (now_s := steady_s()) - self._described_s > _COUNT_S:
             if await self._describe() != self._described:
-                raise _Grown("the partitions of a topic have changed, or it was recreated")
+                raise _PartitionsAdded("the partitions of a topic have changed, or it was recreated")
             self._described_s = now_s
         fetched = await reader.poll(_POLL_S, _MOST)
         if fetched:

@@ -49,7 +49,7 @@ class Codes:
         )
 
 
-class SignedRobot:
+class SignedBot:
     """A bot that may sign its messages. Without ``secret``, it is secured by a keyword or this machine's address."""
 
     def __init__(

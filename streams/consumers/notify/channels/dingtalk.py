@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from streams.consumers.notify.channels.chatbot import Codes, SignedRobot
+from streams.consumers.notify.channels.chatbot import Codes, SignedBot
 from streams.consumers.notify.channels.text import markdown, plain
 from streams.consumers.notify.messages.message import Message
 
@@ -29,7 +29,7 @@ _CODES: Final = Codes(
 )
 
 
-class DingTalk(SignedRobot):
+class DingTalk(SignedBot):
     """See `Channel`."""
 
     name, at_once = "dingtalk", 1

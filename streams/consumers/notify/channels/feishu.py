@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from streams.consumers.notify.channels.chatbot import Codes, SignedRobot
+from streams.consumers.notify.channels.chatbot import Codes, SignedBot
 from streams.consumers.notify.channels.text import clipped, halves, plain
 from streams.consumers.notify.messages.message import Message
 
@@ -27,7 +27,7 @@ _CODES: Final = Codes(
 )
 
 
-class Feishu(SignedRobot):
+class Feishu(SignedBot):
     """See `Channel`."""
 
     name, at_once = "feishu", 1
