@@ -136,7 +136,7 @@ class PartitionAudit:
         end = (await self._setup.cluster.ends([self._clock]))[self._clock]
         return now != self._judged or bool(await self._recorded(self._recorded_end, end))
 
-    # What can be checked -----------------------------------------------------------------------------------------
+    # Whether it can be checked -----------------------------------------------------------------------------------
 
     def _begun(self, judged: StoredHead | None, starts: Mapping[TP, int]) -> StreamTask:
         """The partition as of the export, or at the beginning of its topics."""
@@ -225,7 +225,7 @@ class PartitionAudit:
         self._blocked = True
         self._result.unchecked.append(why)
 
-    # What must be, and what is -----------------------------------------------------------------------------------
+    # Comparing decisions -----------------------------------------------------------------------------------------
 
     async def _judge(
         self, partition: StreamTask, ends: Mapping[TP, int], decided: Sequence[PublishedRecord], begun: bool
@@ -312,7 +312,7 @@ class PartitionAudit:
             self._result.notes.append(f"{len(expired):,} shadow decisions have expired and were not checked")
         return compared
 
-    # What there is ----------------------------------------------------------------------------------------------
+    # Reading the topics ------------------------------------------------------------------------------------------
 
     async def _recorded(self, start: int, end: int) -> dict[int | None, list[tuple[int, JournalEntry]]]:
         entries: dict[int | None, list[tuple[int, JournalEntry]]] = {}

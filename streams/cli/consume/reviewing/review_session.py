@@ -1,4 +1,4 @@
-"""What `reviews uphold` and `overturn` share: the reviewers' desk, with the ledger brought up to the topics' ends."""
+"""What `reviews uphold` and `overturn` share: the review service, with the ledger read up to the ends of the topics."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
