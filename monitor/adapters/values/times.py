@@ -18,7 +18,8 @@ EPOCHS: Final = {EPOCH_S: 3, EPOCH_MS: 0, EPOCH_US: -3, EPOCH_NS: -6}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = timedelta(milliseconds=1)
 _NUMBER: Final = re.compile(r"([+-]?)([0-9]{1,21})(?:\.([0-9]{1,9}))?")
-_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(.*)")
+# From 3.14 on, Python reads the hour 24 as the next midnight; the records must not depend on its version.
+_ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?!24)[0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(.*)")
 _YEAR: Final = re.compile(r"%[YyGcxD]")
 _WHOLE_DIGITS: Final = 15
 _REMEMBERED: Final = 65_536
@@ -125,7 +126,7 @@ def _iso(text: str) -> datetime:
 def _formatted(text: str, form: str) -> datetime:
     # strptime takes 7 us, fromisoformat 0.1; the two agree on text of exactly this shape.
     if form == "%Y-%m-%d %H:%M:%S" and len(text) == 19 and text[4] == text[7] == "-" and text[13] == text[16] == ":":
-        if text[10] != " ":
+        if text[10] != " " or text[11:13] == "24":  # see _ISO
             raise ValueError(text)
         return datetime.fromisoformat(text)
     if form == "%Y-%m-%d" and len(text) == 10 and text[4] == text[7] == "-":
