@@ -98,6 +98,7 @@ def export(
     with answers("ledger export"), filled(settings) as ledger, ledger.reading() as connection, to as file:
         for line in lines(connection, tenant=tenant, with_bytes=with_bytes):
             file.write(line + b"\n")
+        file.flush()  # here a closed pipe is handled, at the end of Python it is printed
 
 
 @app.command("show")

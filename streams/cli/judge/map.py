@@ -140,6 +140,7 @@ def show(
         typer.echo(f"expected one of {', '.join(NAMES)}, got `{name}`", err=True)
         raise typer.Exit(2)
     sys.stdout.buffer.write(described(name).encode())  # whatever the terminal's encoding: the file is UTF-8
+    sys.stdout.buffer.flush()  # here a closed pipe is handled, at the end of Python it is printed
 
 
 def _lines(file: str, found: "Survey", display: "Display") -> list[str]:

@@ -85,6 +85,7 @@ def show(
     plain = written_out(policy)
     text = dump_json(plain) if as_json else f"# sha256 {policy.sha256}\n{dump_yaml(plain)}"
     sys.stdout.buffer.write(text.encode())  # whatever the terminal's encoding: the file is UTF-8
+    sys.stdout.buffer.flush()  # here a closed pipe is handled, at the end of Python it is printed
 
 
 @app.command()
