@@ -42,7 +42,8 @@ def get(url: str) -> tuple[int, str]:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as answer:
-        return answer.code, answer.read().decode()
+        with answer:
+            return answer.code, answer.read().decode()
     except OSError:
         return 0, ""
 

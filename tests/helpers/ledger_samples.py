@@ -34,8 +34,12 @@ def address(folder: Path) -> str:
 async def filled(url: str, held: FakeTopics, names: TopicNames = NAMES) -> Database:
     """A ledger that has stored every record of the topics. The caller closes it."""
     database = Database(url, "ledger")
-    await database.migrate()
-    await catch_up(held, database, names)
+    try:
+        await database.migrate()
+        await catch_up(held, database, names)
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

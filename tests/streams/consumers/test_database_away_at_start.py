@@ -54,7 +54,8 @@ def answer(child: ChildProcess, port: int, path: str) -> int:
             with WITHOUT_PROXY.open(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
-            return error.code
+            with error:
+                return error.code
         except OSError:
             time.sleep(0.1)
     return 0

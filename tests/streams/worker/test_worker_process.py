@@ -96,7 +96,8 @@ def get(port: str, page: str) -> tuple[int, str]:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=PATIENCE_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as answer:
-            return answer.code, answer.read().decode()
+            with answer:
+                return answer.code, answer.read().decode()
         except OSError:
             assert time.monotonic() < until, "nothing answers"
             time.sleep(0.1)

@@ -35,7 +35,7 @@ async def kept_unread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     with monkeypatch.context() as before:
         before.setattr(keep, "fields_of_event", cannot)
         before.setattr(keep, "fields_of_review", cannot)
-        await filled(address(folder), held)
+        (await filled(address(folder), held)).close()
     yield database
     database.close()
 
