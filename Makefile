@@ -1,8 +1,8 @@
 # Every target uses the virtual environment that `make setup` makes in the project's root.
-# PYTHON may name another interpreter; the first that runs and is 3.11 to 3.13 is taken.
-PYTHON ?= python3 python3.13 python3.12 python3.11
+# PYTHON may name another interpreter; the first that runs and is 3.11 to 3.14 is taken.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 # What `make test-all-pythons` looks for; those that are absent are skipped by name.
-PYTHONS ?= python3.11 python3.12 python3.13
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
