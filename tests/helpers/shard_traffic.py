@@ -20,7 +20,7 @@ def all_of(shard: Shard) -> dict[str, Any]:
     """The deciding state of a shard, in comparable form."""
     tenants = shard.tenants
     cooldowns = shard.decisions._cooldowns
-    rows = {**cooldowns._until, **cooldowns._pending, "stopped": cooldowns._stopped}
+    rows = {**cooldowns._until, **cooldowns._pending, "stopped": cooldowns._sanctions}
     return {
         "head": msgspec.to_builtins(ShardState(shard).head()),
         "names": list(shard.tenant_numbers.names),
@@ -33,7 +33,7 @@ def all_of(shard: Shard) -> dict[str, Any]:
         "banned": {owner: shard.owner_bans.banned(owner) for owner in OWNERS},
         "members": {owner: list(shard.owner_bans.members.after(owner, "", tenants)) for owner in OWNERS},
         "effects": sorted(shard.owner_bans._in_order()),
-        "gates": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
+        "cooldowns": {key: np.trim_zeros(row, "b").tolist() for key, row in rows.items() if row.any()},
         "sums": {
             (place, field): window.running_sums.field(field, tenants).tolist()
             for place, window in enumerate(shard.windows.sliding)
