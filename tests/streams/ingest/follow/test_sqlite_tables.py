@@ -77,6 +77,7 @@ def test_text_that_is_not_utf8_fails_no_other_row(tmp_path: Path, rows: RowWrite
     url = sqlite(tmp_path, ("a", "acme", 1_772_438_400_000), ("b", "acme", 1_772_438_400_000))
     with sqlite3.connect(tmp_path / "acc.db") as database:
         database.execute("UPDATE acc SET tenant = CAST(x'4dfc6c6c6572' AS TEXT) WHERE id = 1")
+    database.close()
     source = followed_table(url, tmp_path, rows)
     batch = source.read()
     assert source.away is None
@@ -90,6 +91,7 @@ def test_a_key_that_is_none_is_said_without_it(key: str | float, tmp_path: Path,
     url = sqlite(tmp_path, ("a", "acme", 1), columns="id BIGINT UNIQUE, callid, tenant, at")
     with sqlite3.connect(tmp_path / "acc.db") as database:
         database.execute("UPDATE acc SET id = ?", (f"{key}x" if isinstance(key, str) else key,))
+    database.close()
     source = followed_table(url, tmp_path, rows)
     assert source.read() is None
     assert "expected a whole number" in (source.away or "")
