@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_SETTINGS", "GivenSettings", "Settings", "SettingsError", "load", "read", "variable"]
 
-_OPTIONS: Final = {"bootstrap_servers": "bootstrap", "reviews_signing_key_file": "key"}
+_OPTIONS: Final = {"bootstrap_servers": "bootstrap", "follow_database": "sql", "reviews_signing_key_file": "key"}
 NOT_SETTINGS: Final = frozenset(
     PREFIX + name
     for name in (

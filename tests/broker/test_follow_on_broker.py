@@ -134,7 +134,7 @@ async def test_rows_of_a_table_are_written_once_while_they_are_committed_out_of_
     with psycopg.connect(database) as connection:
         connection.execute(TABLE.encode())
     url = database.replace("callwarden@", "reader:a-password@")
-    followers.words = ("--database", url, "--table", "public.acc", "--key-column", "id", *followers.words)
+    followers.words = ("--sql", url, "--table", "public.acc", "--key", "id", *followers.words)
     ids: list[str] = []
     stopping = asyncio.Event()
 

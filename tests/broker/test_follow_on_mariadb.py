@@ -89,7 +89,7 @@ class Proxy:
 def followers(kafka: Broker, mariadb: "MariaDb", tmp_path: Path) -> Iterator[Followers]:
     (tmp_path / "calls.yaml").write_text(MAPPING)
     url = mariadb.database("follow", ACC)
-    words = ("--database", url, "--table", "acc", "--key-column", "id", "--format", str(tmp_path / "calls.yaml"))
+    words = ("--sql", url, "--table", "acc", "--key", "id", "--format", str(tmp_path / "calls.yaml"))
     followers = Followers(tmp_path, kafka.address, *words)
     yield followers
     followers.close()
@@ -236,8 +236,8 @@ def test_no_message_shows_who_reads(mariadb: "MariaDb") -> None:
         table.close()
     for name, key, message in (
         ("nothing", "id", "has no table nothing"),
-        ("acc", "no", "--key-column no: the table acc has no such column; expected one of id, callid, other, text"),
-        ("acc", "text", "--key-column text: expected an integer column"),
+        ("acc", "no", "--key no: the table acc has no such column; expected one of id, callid, other, text"),
+        ("acc", "text", "--key text: expected an integer column"),
     ):
         table = SqlTable(url, name, key)
         with pytest.raises((TableAway, PermanentError), match=message):

@@ -291,9 +291,7 @@ async def followed(made: Made, address: str, database: str, *words: object) -> d
 
     `callwarden assemble` makes them of rows that are events.
     """
-    with closing(
-        Followers(made.folder, address, "--database", database, "--key-column", "id", *map(str, words))
-    ) as followers:
+    with closing(Followers(made.folder, address, "--sql", database, "--key", "id", *map(str, words))) as followers:
         followers.start()
         await ready(followers.port)
         if "kamailio-acc" in words:

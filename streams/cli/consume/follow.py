@@ -24,14 +24,13 @@ def run(
         typer.Option("--format", metavar="NAME|MAPPING.yaml", help="The format of the rows."),
     ] = "",
     constants: Constants = None,
-    database: Annotated[
+    sql: Annotated[
         str | None,
-        typer.Option("--database", metavar="ADDRESS", help="The database of a table: CALLWARDEN_FOLLOW_DATABASE."),
+        typer.Option("--sql", metavar="URL", help="The database of a table: CALLWARDEN_FOLLOW_DATABASE."),
     ] = None,
     table: Annotated[str, typer.Option("--table", metavar="[SCHEMA.]NAME", help="The table.")] = "",
     key: Annotated[
-        str,
-        typer.Option("--key-column", metavar="COLUMN", help="Its unique integer column, by which rows are numbered."),
+        str, typer.Option("--key", metavar="COLUMN", help="Its unique integer column, by which rows are numbered.")
     ] = "",
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="The follower's name, unique.  [default: the format's]")
@@ -55,10 +54,10 @@ def run(
     from streams.ingest.follow.main import run as follow
     from streams.kafka.api import PermanentError
 
-    settings = settings_for({"bootstrap_servers": bootstrap, "follow_port": port, "follow_database": database})
+    settings = settings_for({"bootstrap_servers": bootstrap, "follow_port": port, "follow_database": sql})
     url = settings.follow_database.get_secret_value() if settings.follow_database is not None else ""
     try:
-        if table or key or database:
+        if table or key or sql:
             plan = _table_plan(files or [], _Table(url, table, key, from_end), form, constants or [], name)
         else:
             plan = _plan(files or [], form, constants or [], name, from_end)
@@ -84,7 +83,7 @@ def _plan(files: list[str], form: str, constants: list[str], name: str, from_end
     from streams.ingest.follow.main import FollowPlan, checked_name
 
     if not files:
-        fail("FILE: expected a file, or several; or a table: --database ADDRESS --table NAME --key-column COLUMN")
+        fail("FILE: expected a file, or several; or a table: --sql URL --table NAME --key COLUMN")
     adapter = _adapter(form, constants)
     row_format = RowFormat(adapter, form)
     return FollowPlan(
@@ -105,10 +104,10 @@ def _table_plan(files: list[str], table: _Table, form: str, constants: list[str]
 
     if files:
         fail("FILE: expected files or a table, got both")
-    given = {"--database": table.url, "--table": table.name, "--key-column": table.key}
+    given = {"--sql": table.url, "--table": table.name, "--key": table.key}
     missing = [option for option, value in given.items() if not value]
     if missing:
-        fail(f"{missing[0]}: expected it for a table: --database ADDRESS --table NAME --key-column COLUMN")
+        fail(f"{missing[0]}: expected it for a table: --sql URL --table NAME --key COLUMN")
     adapter = _adapter(form, constants)
     document, reader = RowDocument(adapter, form), SqlTable(table.url, table.name, table.key)
     return FollowPlan(

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.warm_commands import callwarden
 
-TABLE = ("--database", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "--key-column", "id")
+TABLE = ("--sql", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "--key", "id")
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ TABLE = ("--database", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "
         (("cdr.csv",), "--format: expected a format or a mapping file"),
         (
             ("--format", "asterisk-csv"),
-            "FILE: expected a file, or several; or a table: --database ADDRESS --table NAME --key-column COLUMN",
+            "FILE: expected a file, or several; or a table: --sql URL --table NAME --key COLUMN",
         ),
         (("cdr.csv", "--format", "asterisk"), "that `callwarden map list` shows; did you mean"),
         (("cdr.csv", "--format", "bank-calls"), "--format bank-calls: it reads whole files only; expected a mapping"),
@@ -23,7 +23,7 @@ TABLE = ("--database", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "
         (("cdr.csv", "--format", "kamailio-acc", *TABLE), "FILE: expected files or a table, got both"),
         (
             ("--format", "kamailio-acc", "--table", "acc"),
-            "--database: expected it for a table: --database ADDRESS --table NAME --key-column",
+            "--sql: expected it for a table: --sql URL --table NAME --key",
         ),
         (("--format", "kamailio-acc", *TABLE[:2]), "--table: expected it for a table"),
         (
@@ -31,8 +31,8 @@ TABLE = ("--database", "postgresql://u:hunter2@db/kamailio", "--table", "acc", "
             "--format asterisk-csv: a row of a table has names of columns; expected a mapping",
         ),
         (
-            ("--format", "kamailio-acc", "--database", "hunter2"),
-            "--database: not the address of a database; expected postgresql://",
+            ("--format", "kamailio-acc", "--sql", "hunter2"),
+            "--sql: not the address of a database; expected postgresql://",
         ),
         (("cdr.csv", "--format", "twilio", "--port", "0"), "--port: "),
     ],

@@ -11,6 +11,7 @@ KINDS = {
     # `backtest` calls its two policies A and B.
     "--policy": {"FILE", "A"},
     # `follow` names a table of a database; `settings --table` prints one.
+    "--key": {"FILE", "COLUMN"},
     "--table": {"[SCHEMA.]NAME", "flag"},
 }
 """The only options whose values have several kinds."""
@@ -81,7 +82,6 @@ def test_no_option_has_a_second_name() -> None:
         "--brokers-list": "--bootstrap",
         "--bootstrap-server": "--bootstrap",
         "--accept-gone": "--accept-loss",
-        "--sql": "--database",
         "--given-up": "--failed",
         "--tell-again": "--send-again",
     }

@@ -167,7 +167,7 @@ class SqlTable:
         try:
             return self._engine.connect()
         except RuntimeError as error:  # pymysql's, for a way of authentication that needs another package
-            raise PermanentError(f"--database: {error}") from None
+            raise PermanentError(f"--sql: {error}") from None
 
     def _check(self, connection: Connection) -> None:
         """The column must have a unique integer."""
@@ -180,18 +180,17 @@ class SqlTable:
             raise TableAway(f"the database {self._shown} has no table {self.table}") from None
         if self.key not in columns:
             raise PermanentError(
-                f"--key-column {self.key}: the table {self.table} has no such column; expected one of "
-                f"{', '.join(columns)}"
+                f"--key {self.key}: the table {self.table} has no such column; expected one of {', '.join(columns)}"
             )
         if not isinstance(columns[self.key], Integer):
-            raise PermanentError(f"--key-column {self.key}: expected an integer column, got {columns[self.key]}")
+            raise PermanentError(f"--key {self.key}: expected an integer column, got {columns[self.key]}")
         if table in found.get_view_names(schema):
             return
         unique: list[Sequence[str | None]] = [found.get_pk_constraint(table, schema)["constrained_columns"]]
         unique += [each["column_names"] for each in found.get_unique_constraints(table, schema)]
         unique += [each["column_names"] for each in found.get_indexes(table, schema) if each["unique"]]
         if [self.key] not in unique:
-            raise PermanentError(f"--key-column {self.key}: expected a unique column, such as one of {_names(unique)}")
+            raise PermanentError(f"--key {self.key}: expected a unique column, such as one of {_names(unique)}")
 
 
 def _names(unique: Sequence[Sequence[str | None]]) -> str:

@@ -40,8 +40,8 @@ def table_address(url: str) -> URL:
         return address.set(drivername=_DRIVERS[address.drivername])
     except (ArgumentError, ValueError, KeyError):
         raise PermanentError(
-            "--database: not the address of a database; expected postgresql://USER:PASSWORD@HOST:PORT/NAME, "
-            "mysql://... or sqlite:///FILE"
+            "--sql: not the address of a database; expected postgresql://USER:PASSWORD@HOST:PORT/NAME, mysql://... or "
+            "sqlite:///FILE"
         ) from None
 
 
@@ -57,8 +57,7 @@ def table_engine(address: URL) -> Engine:
     except (ImportError, NoSuchModuleError) as error:
         package = getattr(error, "name", None) or "the driver"
         raise PermanentError(
-            f"--database: {package} is not installed; expected it in this environment: "
-            "`pip install 'callwarden[mysql]'`"
+            f"--sql: {package} is not installed; expected it in this environment: `pip install 'callwarden[mysql]'`"
         ) from None
     if backend == "mysql":
         event.listen(engine, "connect", _limit_mysql)
@@ -68,7 +67,7 @@ def table_engine(address: URL) -> Engine:
 def _sqlite(address: URL) -> Engine:
     file = address.database or ""
     if not file or file == ":memory:":
-        raise PermanentError("--database: expected sqlite:///FILE, got no file")
+        raise PermanentError("--sql: expected sqlite:///FILE, got no file")
     read_only = address.set(database=f"file:{file}", query={"mode": "ro", "uri": "true"})
     engine = create_engine(read_only, connect_args=_SQLITE, poolclass=NullPool, hide_parameters=True)
     event.listen(engine, "connect", _read_any_text)

@@ -51,13 +51,13 @@ def test_a_table_of_sqlite_is_followed(tmp_path: Path, rows: RowWriter) -> None:
         (
             "id INTEGER PRIMARY KEY, callid, tenant, at",
             "no",
-            "--key-column no: the table acc has no such column; expected",
+            "--key no: the table acc has no such column; expected",
         ),
-        ("id TEXT PRIMARY KEY, callid, tenant, at", "id", "--key-column id: expected an integer column, got TEXT"),
+        ("id TEXT PRIMARY KEY, callid, tenant, at", "id", "--key id: expected an integer column, got TEXT"),
         (
             "id INTEGER, callid, tenant, at",
             "id",
-            "--key-column id: expected a unique column, such as one of",
+            "--key id: expected a unique column, such as one of",
         ),
     ],
 )
@@ -112,7 +112,7 @@ def test_what_is_not_there_is_waited_for_and_no_password_is_shown(tmp_path: Path
     assert "secret-word" not in str(error.value)
     assert "127.0.0.1:1/kamailio" in str(error.value)
     away.close()
-    with pytest.raises(PermanentError, match="--database: not the address of a database"):
+    with pytest.raises(PermanentError, match="--sql: not the address of a database"):
         SqlTable("secret-word", "acc", "id")
 
 
