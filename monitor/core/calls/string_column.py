@@ -59,14 +59,18 @@ class StringColumn:
 
     def packed(self) -> "StringColumn":
         """The same strings, copied to a contiguous block."""
+        return StringColumn.in_row(self.in_one_block(), self.size)
+
+    def in_one_block(self) -> bytes:
+        """The bytes of the strings, one after the other."""
         if native_strings.enabled:
-            return StringColumn.in_row(native_strings.pack(self.block, self.start, self.size), self.size)
+            return native_strings.pack(self.block, self.start, self.size)
         start, old, parts = _starts(self.size), np.frombuffer(self.block, np.uint8), []
         for first in range(0, len(self), _AT_ONCE):
             rows = slice(first, first + _AT_ONCE)
             of_byte = np.repeat(self.start[rows] - start[rows], self.size[rows])  # source minus target, per byte
             parts.append(old[of_byte + np.arange(start[first], int(start[first]) + len(of_byte))].tobytes())
-        return StringColumn(b"".join(parts), start, self.size)
+        return b"".join(parts)
 
     def by_size(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
         """The bytes of the strings as matrices, one per size: ``(rows [m], bytes [m, size])``."""
@@ -77,12 +81,18 @@ class StringColumn:
 
     @staticmethod
     def concat(parts: "Sequence[StringColumn]") -> "StringColumn":
-        """Concatenate the parts."""
-        block = b"".join([part.block for part in parts])
-        before = np.cumsum([0, *(len(part.block) for part in parts)])
-        dtype = np.int32 if len(block) < _FITS else np.int64
-        starts = [part.start + dtype(offset) for part, offset in zip(parts, before, strict=False)]
-        return StringColumn(block, np.concatenate(starts), np.concatenate([part.size for part in parts]))
+        """Concatenate the parts. A block that consecutive parts share is copied once."""
+        blocks: list[bytes] = []
+        offsets, end = [], 0
+        for part in parts:
+            if not blocks or part.block is not blocks[-1]:
+                blocks.append(part.block)
+                end += len(part.block)
+            offsets.append(end - len(part.block))
+        dtype = np.int32 if end < _FITS else np.int64
+        start = np.concatenate([part.start for part in parts]).astype(dtype, copy=False)
+        start += np.repeat(np.array(offsets, dtype), [len(part) for part in parts])
+        return StringColumn(b"".join(blocks), start, np.concatenate([part.size for part in parts]))
 
 
 def _starts(size: NDArray[np.integer]) -> NDArray[np.integer]:

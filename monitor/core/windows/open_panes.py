@@ -1,5 +1,6 @@
 """Open panes. Their calls are summed up in batches, so that few are kept as single calls until a pane ends."""
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -80,6 +81,7 @@ class OpenPanes:
     def __init__(self, pane_ms: int, layout: FieldLayout, ruled: Sequence[tuple[int, int]]) -> None:
         self.pane_ms, self.layout, self._ruled = pane_ms, layout, ruled
         self._panes: dict[int, _Pane] = {}
+        self._numbers: list[int] = []  # of these panes, ascending: a backlog opens thousands
         self._count = 0
         self._new_calls: list[NewCalls] | None = None  # None: never requested, or too many
         self._new_call_count = 0
@@ -104,11 +106,17 @@ class OpenPanes:
             self._add(int(number[start]), calls.take(slice(start, stop)))
 
     def _add(self, number: int, calls: Calls) -> None:
-        pane = self._panes.setdefault(number, _Pane())
+        if number not in self._panes:
+            self._open(number, _Pane())
+        pane = self._panes[number]
         pane.add(calls)
         self.newest_ms = max(self.newest_ms, pane.newest_ms)
         if pane.waiting >= _MOST_ROWS:
             self._sum_up([number])
+
+    def _open(self, number: int, pane: _Pane) -> None:
+        self._panes[number] = pane
+        insort(self._numbers, number)
 
     def _sum_up(self, numbers: Iterable[int]) -> None:
         """Add all calls of these panes to their sums, in one pass."""
@@ -133,7 +141,10 @@ class OpenPanes:
     def due(self, before_ms: int) -> list[Pane]:
         """Close and remove the panes that end at or before ``before_ms``, in order of time."""
         numbers = self._due(before_ms)
+        if not numbers:
+            return []
         self._sum_up(numbers)
+        del self._numbers[: len(numbers)]
         panes = [self._panes.pop(number) for number in numbers]
         self.closed_newest_ms = max([self.closed_newest_ms, *(pane.newest_ms for pane in panes)])
         self._count -= sum(pane.count for pane in panes)
@@ -147,7 +158,7 @@ class OpenPanes:
         self._sum_up(self._due(before_ms))
 
     def _due(self, before_ms: int) -> list[int]:
-        return sorted(number for number in self._panes if (number + 1) * self.pane_ms <= before_ms)
+        return self._numbers[: bisect_right(self._numbers, before_ms // self.pane_ms - 1)]
 
     def due_calls(self, before_ms: int) -> int:
         """The number of calls that `due` would close."""
@@ -156,7 +167,7 @@ class OpenPanes:
     @property
     def due_at_ms(self) -> int | None:
         """The end of the first open pane; None if there is none."""
-        return (min(self._panes) + 1) * self.pane_ms if self._panes else None
+        return (self._numbers[0] + 1) * self.pane_ms if self._numbers else None
 
     def since(self) -> dict[int, tuple[int, int]]:
         """For each source with open calls: the offset of the first of them, and the source's clock before it."""
@@ -228,5 +239,5 @@ class OpenPanes:
             # For panes other than the newest, the pane end is close enough: no window ends inside a pane.
             pane_newest_ms = min(newest_ms, one.pane.start_ms + self.pane_ms - 1)
             pane = _Pane([one.pane], count=one.pane.calls, newest_ms=pane_newest_ms, first=dict(one.first))
-            self._panes[one.pane.start_ms // self.pane_ms] = pane
+            self._open(one.pane.start_ms // self.pane_ms, pane)
             self._count += pane.count
