@@ -1,13 +1,26 @@
-"""Encoding of stored state entries: columnar, compressed, with a format number."""
+"""Encoding of stored state entries: columnar, compressed, with a format number.
+
+An extension encodes columns. Without it, numpy makes the same bytes.
+"""
 
 import threading
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
 import zstandard
 from msgspec import Struct
 from numpy.typing import NDArray
+
+from monitor.extensions import WANTED, load
+
+if TYPE_CHECKING:
+    from monitor.core import _codec
+else:
+    _codec = load("monitor.core._codec", interface=1)
+
+enabled: bool = _codec is not None and WANTED
+"""Whether the extension encodes columns; tests switch it."""
 
 FORMAT: Final = 1
 """The format of the stored head and entries. This release reads and writes only this format."""
@@ -19,6 +32,11 @@ T = TypeVar("T", bound=np.generic)
 
 
 _own = threading.local()  # creating a compressor costs more than a small entry; a compressor is not thread-safe
+
+
+def built() -> bool:
+    """Whether the extension is built for this Python."""
+    return _codec is not None
 
 
 class _VersionedHead(Struct):
@@ -46,11 +64,22 @@ def check_format(known: int, what: str) -> None:
 
 def column(values: NDArray[Any]) -> Column:
     """Encode non-negative integers at the smallest width that fits the largest of them."""
+    if enabled:
+        return _codec.column(np.ascontiguousarray(values))
     return _narrow(values, int(values.max()) if len(values) else 0)
 
 
+def ascending(values: NDArray[Any]) -> Column:
+    """Encode ascending non-negative integers as differences: the first, and each less the one before."""
+    differences = values.copy()
+    differences[1:] -= values[:-1]
+    return column(differences)
+
+
 def columns(rows: NDArray[Any]) -> list[Column]:
-    """Encode each of the rows ``[k, n]`` as a `column`. For short rows, one maximum over all rows is cheaper."""
+    """Encode each of the rows ``[k, n]`` as a `column`."""
+    if enabled:
+        return _codec.columns(np.ascontiguousarray(rows.T), len(rows))
     most = rows.max(axis=1).tolist() if rows.size else [0] * len(rows)
     return [_narrow(row, largest) for row, largest in zip(rows, most, strict=True)]
 

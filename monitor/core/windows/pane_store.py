@@ -12,7 +12,7 @@ from monitor.core.calls.columns import unknown_places
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.calls.keys import BLOCK_BITS
 from monitor.core.calls.string_column import StringColumn
-from monitor.core.codec import FORMAT, Column, Unpacker, array, column, columns, packed
+from monitor.core.codec import FORMAT, Column, Unpacker, array, ascending, column, columns, packed
 from monitor.core.record_places import UNKNOWN_PLACE
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import NEIGHBOUR_BITS, KeyCounts
@@ -21,6 +21,7 @@ from monitor.core.windows.window import HOUR_MS
 from monitor.policy.metrics import KeySet
 
 _PLACES: Final = "places"
+_NO_LEVELS: Final[tuple[Column, Column]] = (column(np.empty(0, np.int64)),) * 2
 _OTHERS: Final = [which for which in KEY_SETS if which not in ("callees", "callers")]
 
 
@@ -136,19 +137,18 @@ class PaneStore:
 def encode_pane(pane: Pane) -> bytes:
     """Encode a pane for storage."""
     rows = pane.evidence
-    ids = rows.call_id.packed()
     stored = (
         FORMAT,
         pane.start_ms,
-        column(np.diff(pane.tenant, prepend=0)),
+        ascending(pane.tenant),
         columns(pane.sums.T),
         _keys(pane.callees),
         _keys(pane.callers),
-        column(np.diff(rows.tenant, prepend=0)),
+        ascending(rows.tenant),
         column(rows.end_ms - pane.start_ms),
         column(rows.mask),
-        ids.block,
-        column(ids.size),
+        rows.call_id.in_one_block(),
+        column(rows.call_id.size),
     )
     more = _more(pane)
     return packed(_StoredPaneWithMore(*stored, more) if more else _StoredPane(*stored))
@@ -182,11 +182,14 @@ def _decode(stored: _StoredPaneWithMore) -> Pane:
 def _more(pane: Pane) -> dict[str, list[Column]]:
     more: dict[str, list[Column]] = {which: _other_columns(keys) for which in _OTHERS if len(keys := pane.keys(which))}
     if len(pane.talk):
-        talk = [column(np.diff(pane.talk.tenant, prepend=0)), column(pane.talk.bucket), column(pane.talk.count)]
+        talk = [ascending(pane.talk.tenant), column(pane.talk.bucket), column(pane.talk.count)]
         more = {"talk": talk, **more}
     place = pane.evidence.place
     known = place != UNKNOWN_PLACE
-    if known.any():
+    if len(known) and known.all():
+        base = place.min()
+        more[_PLACES] = [column(np.array([base])), column(place - base + 1)]
+    elif known.any():
         base = place[known].min()
         more[_PLACES] = [column(np.array([base])), column(np.where(known, place - base + 1, 0))]
     return more
@@ -225,8 +228,10 @@ def _counts(stored: _StoredKeys) -> KeyCounts:
 
 
 def _other_columns(keys: KeyCounts) -> list[Column]:
-    sampled, level = (np.array(list(some), np.int64) for some in (keys.levels, keys.levels.values()))
-    return [column(one) for one in (keys.key, keys.tenant, keys.count, keys.numeric, keys.group, sampled, level)]
+    sampled, level = _NO_LEVELS
+    if keys.levels:
+        sampled, level = (column(np.array(list(some), np.int64)) for some in (keys.levels, keys.levels.values()))
+    return [*map(column, (keys.key, keys.tenant, keys.count, keys.numeric, keys.group)), sampled, level]
 
 
 def _other(which: KeySet, stored: list[Column]) -> KeyCounts:
