@@ -1,14 +1,13 @@
 """Redistribution of shard state to other shards by tenant. Each tenant gets a new number in its new shard."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.evidence import EvidenceRows
-from monitor.core.calls.string_column import concatenate
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.pane import KEY_SETS, Pane
@@ -63,5 +62,5 @@ def _evidence(parts: Sequence[tuple[EvidenceRows, Numbers]]) -> EvidenceRows:
     for rows, numbers in parts:
         here = rows.take(np.flatnonzero(numbers[rows.tenant] != ELSEWHERE))
         moved.append(replace(here, tenant=numbers[here.tenant]))
-    joined = EvidenceRows(*(concatenate([getattr(part, f.name) for part in moved]) for f in fields(EvidenceRows)))
+    joined = EvidenceRows.joined(moved)
     return joined.take(np.argsort(joined.tenant, kind="stable"))

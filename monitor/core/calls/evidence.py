@@ -4,8 +4,9 @@ An id repeats if it was used again after it was forgotten (contract, section 3).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from heapq import nlargest
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.fields import has_bit
 from monitor.core.calls.keys import U64, hashes, mix
-from monitor.core.calls.string_column import StringColumn, concatenate
+from monitor.core.calls.string_column import StringColumn
 
 NEWEST = 20  # section 6 of the contract
+_MANY_PARTS = 16  # each is searched for each decision
 _TIME_BITS = 42  # until the year 2109
 
 
@@ -34,11 +36,25 @@ class EvidenceRows:
 
     def slice(self, start: int, stop: int) -> "EvidenceRows":
         """The rows ``start`` to ``stop``."""
-        return EvidenceRows(*(getattr(self, f.name)[start:stop] for f in fields(self)))
+        return self._at(slice(start, stop))
 
     def take(self, rows: NDArray[np.intp]) -> "EvidenceRows":
         """The calls at these rows, in that order."""
-        return EvidenceRows(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return self._at(rows)
+
+    def _at(self, rows: Any) -> "EvidenceRows":
+        return EvidenceRows(self.tenant[rows], self.end_ms[rows], self.mask[rows], self.call_id[rows], self.place[rows])
+
+    @staticmethod
+    def joined(parts: "Sequence[EvidenceRows]") -> "EvidenceRows":
+        """Concatenate the parts (at least one)."""
+        return EvidenceRows(
+            np.concatenate([part.tenant for part in parts]),
+            np.concatenate([part.end_ms for part in parts]),
+            np.concatenate([part.mask for part in parts]),
+            StringColumn.concat([part.call_id for part in parts]),
+            np.concatenate([part.place for part in parts]),
+        )
 
     def __len__(self) -> int:
         return len(self.tenant)
@@ -114,7 +130,7 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
     """The newest calls of each tenant and field, not before ``since_ms[field]``, sorted by tenant and time."""
     if not since_ms:
         return parts[0].slice(0, 0)
-    rows = EvidenceRows(*(concatenate([getattr(p, f.name) for p in parts]) for f in fields(EvidenceRows)))
+    rows = EvidenceRows.joined(parts)
     wanted = np.uint64(sum(1 << k for k in since_ms))
     rows = rows.take(_by_tenant_and_time(rows, np.flatnonzero(rows.mask & wanted)))
     mask, tenant = np.zeros(len(rows), np.uint64), rows.tenant.astype(np.int64)
@@ -127,6 +143,12 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
     return EvidenceRows(
         rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact(), rows.place[kept]
     )
+
+
+def _by_tenant(rows: EvidenceRows) -> EvidenceRows:
+    """These rows, sorted by tenant; rows of one tenant keep their order."""
+    rows = rows.take(np.argsort(rows.tenant, kind="stable"))
+    return replace(rows, call_id=rows.call_id.compact())
 
 
 def _by_tenant_and_time(rows: EvidenceRows, some: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -169,6 +191,8 @@ class NewestCalls:
     def newest(self, tenant: int, field: int, start_ms: int) -> list[tuple[str, int]]:
         """The ids of the newest calls of that field since ``start_ms``, sorted by code point, each with its place."""
         found: dict[str, tuple[int, int]] = {}
+        if len(self._parts) > _MANY_PARTS:
+            self._parts[1:] = [_by_tenant(EvidenceRows.joined(self._parts[1:]))]
         bit = np.uint64(1 << field)
         for part in self._parts:
             # Parts are sorted by tenant, so a binary search avoids a scan: one window end may query thousands.

@@ -90,7 +90,7 @@ class StringColumn:
                 end += len(part.block)
             offsets.append(end - len(part.block))
         dtype = np.int32 if end < _FITS else np.int64
-        start = np.concatenate([part.start for part in parts]).astype(dtype, copy=False)
+        start: NDArray[np.integer] = np.concatenate([part.start for part in parts]).astype(dtype, copy=False)
         start += np.repeat(np.array(offsets, dtype), [len(part) for part in parts])
         return StringColumn(b"".join(blocks), start, np.concatenate([part.size for part in parts]))
 

@@ -86,6 +86,17 @@ class OwnCounts(NamedTuple):
     present: NDArray[np.int32]
 
 
+class _RulesTogether(NamedTuple):
+    """Rules that are evaluated together: their indices, the tenants that changed by step, their windows, and which of
+    the counts that are not sums are gates of a rule.
+    """
+
+    rules: Rows
+    touched: Sequence[DirtyTenants]
+    windows: Sequence[tuple[SlidingWindow, _Places]]
+    gates: set[int]
+
+
 class _LastPairs:
     """The pairs of a rule index and a tenant that met all conditions when they were last evaluated."""
 
@@ -167,36 +178,51 @@ class BatchEvaluator:
         self._first_limit = np.ascontiguousarray(self._limit[:, 0])
         self._evaluated = np.zeros(len(rule_states), np.bool_)
         self._last = _LastPairs(len(rule_states))
+        self._known: dict[tuple[int, ...], _RulesTogether] = {}
 
     def evaluate(self, due: Sequence[int], tenants: int) -> ConditionsMet:
         """Evaluate the rules with the indices ``due``, ascending, for ``tenants`` tenants.
 
         Rules with the same step must be evaluated together, except before their first evaluation.
         """
-        rules = np.array(due)
-        flags = np.zeros(tenants, np.bool_)
-        for step_ms in {self._rule_states[place].rule.step_ms for place in due}:
-            flags |= self._touched[step_ms].take(tenants)
+        together = self._together(due)
+        rules = together.rules
+        flags = together.touched[0].take(tenants)
+        for touched in together.touched[1:]:
+            flags |= touched.take(tenants)
         if not self._evaluated[rules].all():
             self._evaluated[rules] = flags[:] = True
-        who = np.flatnonzero(flags)
+        who = flags.nonzero()[0]
         if not len(who):
             return ConditionsMet(self._last.by_rule(rules), set())
         compare = self._compare_natively if native_pairs.enabled else self._compare
-        met, ending = compare(due, tenants, who, self._firing(due, flags))
+        met, ending = compare(together, tenants, who, self._firing(due, flags))
         self._last.replace(rules, flags, met)
         return ConditionsMet(self._last.by_rule(rules), ending)
 
+    def _together(self, due: Sequence[int]) -> _RulesTogether:
+        """These rules with what they share, which is computed once."""
+        key = tuple(due)
+        if key not in self._known:
+            states = [self._rule_states[place] for place in key]
+            windows = dict.fromkeys(rule_state.window for rule_state in states)
+            self._known[key] = _RulesTogether(
+                np.array(key),
+                [self._touched[step_ms] for step_ms in dict.fromkeys(one.rule.step_ms for one in states)],
+                [(window, self._places[window]) for window in windows],
+                self._others.keys() & self._gate[list(key)].tolist(),
+            )
+        return self._known[key]
+
     def _compare(
-        self, due: Sequence[int], tenants: int, who: Rows, firing: tuple[Rows, Rows]
+        self, together: _RulesTogether, tenants: int, who: Rows, firing: tuple[Rows, Rows]
     ) -> tuple[Pairs, set[int]]:
         """The pairs of these rules and tenants that meet all conditions, and the rules with a ``firing`` alert that
         ends.
         """
-        rules, (fires, whose) = np.array(due), firing
-        counts = self._sums(due, tenants, who)
+        rules, gates, (fires, whose) = together.rules, together.gates, firing
+        counts = self._sums(together, tenants, who)
         with np.errstate(divide="ignore", invalid="ignore"):
-            gates = self._others.keys() & self._gate[rules].tolist()
             self._read(counts, gates, tenants, who)
             rule, row = self._enough(counts, rules)
             # Counts that are not sums cost more, and few tenants have enough calls for a rule.
@@ -211,17 +237,15 @@ class BatchEvaluator:
         return (rule << TENANT_BITS) + who[row], set(ends.tolist())
 
     def _compare_natively(
-        self, due: Sequence[int], tenants: int, who: Rows, firing: tuple[Rows, Rows]
+        self, together: _RulesTogether, tenants: int, who: Rows, firing: tuple[Rows, Rows]
     ) -> tuple[Pairs, set[int]]:
         """As `_compare`, on the counts where they are."""
-        rules, (fires, whose) = np.array(due), firing
+        rules, gates, (fires, whose) = together.rules, together.gates, firing
         counts = NativeCounts(self._rule_conditions, self._width, tenants)
-        for window in {self._rule_states[place].window for place in due}:
-            places = self._places[window]
+        for window, places in together.windows:
             counts.give(places.sums.start, window.running_sums.of_all(tenants))
             if places.present != _ONE:
                 counts.give(places.present, window.present(tenants))
-        gates = self._others.keys() & self._gate[rules].tolist()
         for place in gates:
             counts.give(place, self._other(place, tenants))
         pairs, some = counts.enough(rules, who)
@@ -236,7 +260,7 @@ class BatchEvaluator:
 
         ``own`` says which of them the rules ``due`` measure by. Those of other rules are undefined.
         """
-        counts = self._sums(due, tenants, who)
+        counts = self._sums(self._together(due), tenants, who)
         self._read(counts, self._read_by(due), tenants, who)
         return counts
 
@@ -281,18 +305,18 @@ class BatchEvaluator:
         """The pairs of a rule and a flagged tenant for whom its alert fires, as rule indices and tenants."""
         fires, whose = [_NONE], [_NONE]
         for place in due:
-            tenants = self._rule_states[place].firing.tenants
-            if len(tenants):
+            firing = self._rule_states[place].firing
+            if firing:
+                tenants = firing.tenants
                 whose.append(tenants[flags[tenants]])
                 fires.append(np.full(len(whose[-1]), place))
         return np.concatenate(fires), np.concatenate(whose)
 
-    def _sums(self, due: Sequence[int], tenants: int, who: Rows) -> Floats:
+    def _sums(self, together: _RulesTogether, tenants: int, who: Rows) -> Floats:
         """The counts of these tenants in the windows of these rules, as far as they are sums; others are undefined."""
         counts = np.empty((self._width, len(who)))
         counts[_ONE] = 1
-        for window in {self._rule_states[place].window for place in due}:
-            places = self._places[window]
+        for window, places in together.windows:
             counts[places.sums] = window.running_sums.of(who)
             if places.present != _ONE:
                 counts[places.present] = window.present(tenants, who)

@@ -9,6 +9,7 @@ from monitor.core.talk.buckets import OCTAVES, PER_OCTAVE, lowest_ms
 from monitor.core.talk.talk_counts import TalkCounts
 
 _AT_ONCE = 4_096  # tenants whose medians are computed together, to limit memory
+_TRUE = np.ones(1, np.bool_)
 _NONE = 0  # the block of an octave without calls: all zero
 
 
@@ -39,7 +40,7 @@ class RunningMedians:
             return
         octave = counts.bucket // PER_OCTAVE
         block = self._block[counts.tenant, octave]
-        missing = np.flatnonzero(block == _NONE)
+        missing = (block == _NONE).nonzero()[0]
         if len(missing):
             tenant, octaves = counts.tenant[missing], octave[missing]
             first = np.concatenate([[True], (tenant[1:] != tenant[:-1]) | (octaves[1:] != octaves[:-1])])
@@ -58,7 +59,7 @@ class RunningMedians:
             block = self._block[counts.tenant, octave]
             self._add(block, counts.bucket, -counts.count.astype(np.int32))
             self._stale[counts.tenant] = True
-            empty = np.flatnonzero(self._totals[block] == 0)
+            empty = (self._totals[block] == 0).nonzero()[0]
             if len(empty):
                 self._block[counts.tenant[empty], octave[empty]] = _NONE
                 freed = block[empty]  # ascending by tenant and octave, so a block's rows are neighbours
@@ -67,7 +68,7 @@ class RunningMedians:
     def medians(self, tenants: int) -> NDArray[np.int64]:
         """The numerator of `median_talk_s` for each tenant, ``[tenants]``: 0 without answered calls."""
         self._reach(tenants)
-        stale = np.flatnonzero(self._stale[:tenants])
+        stale = self._stale[:tenants].nonzero()[0]
         for start in range(0, len(stale), _AT_ONCE):
             who = stale[start : start + _AT_ONCE]
             block = self._block[who]
@@ -103,7 +104,7 @@ class RunningMedians:
     def _add(self, block: NDArray[np.int32], bucket: NDArray[np.uint16], count: NDArray[np.signedinteger]) -> None:
         # The pairs are distinct, but several are in a block.
         self._counts[block, bucket % PER_OCTAVE] += count
-        starts = np.flatnonzero(np.append(True, block[1:] != block[:-1]))
+        starts = np.concatenate([_TRUE, block[1:] != block[:-1]]).nonzero()[0]
         self._totals[block[starts]] += np.add.reduceat(count, starts, dtype=np.int32)
 
     def _allocate(self, count: int) -> NDArray[np.int32]:

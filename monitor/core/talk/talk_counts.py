@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from monitor.core.talk.buckets import BUCKETS, buckets_of
 
+_TRUE = np.ones(1, np.bool_)
 _BUCKET_BITS = BUCKETS.bit_length()
 
 
@@ -63,7 +64,7 @@ class TalkCounts:
         key = self.tenant.astype(np.int64) << _BUCKET_BITS | self.bucket
         order = np.argsort(key, kind="stable")  # fast: the parts are ascending runs
         key = key[order]
-        starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+        starts = np.concatenate([_TRUE, key[1:] != key[:-1]]).nonzero()[0]
         count = np.add.reduceat(self.count[order], starts, dtype=np.int32)
         first = order[starts]
         if not count.all():

@@ -14,8 +14,11 @@ class DirtyTenants:
 
     def add(self, who: NDArray[np.integer]) -> None:
         """Mark these tenants (at least one), ascending, as changed."""
-        self._reach(int(who[-1]) + 1)
-        self._flags[who] = True
+        try:
+            self._flags[who] = True
+        except IndexError:  # rare: most panes have no new tenants
+            self._reach(int(who[-1]) + 1)
+            self._flags[who] = True
 
     def add_one(self, tenant: int) -> None:
         """Mark a tenant as changed."""

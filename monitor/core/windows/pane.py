@@ -19,6 +19,8 @@ from monitor.policy.metrics import KeySet
 
 KEY_SETS: Final[tuple[KeySet, ...]] = ("callees", "callers", "blocks", "reached", "consents")
 """The sets of keys of a pane, each an attribute of that name."""
+_FEW_ROWS = 1_024  # whose sums are added up in one pass, which needs a copy of them
+_TRUE = np.ones(1, np.bool_)
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
 _ANSWERED = np.uint64(1 << BIT["answered"])
 
@@ -160,13 +162,7 @@ def merge(
 
     The result has the keys of ``key_sets``, talk times if ``talk``, and evidence only for the fields ``ruled``.
     """
-    called = np.zeros(max(int(p.tenant.max(initial=0)) for p in panes) + 1, np.bool_)
-    for pane in panes:
-        called[pane.tenant] = True
-    tenant = np.flatnonzero(called).astype(np.int32)
-    sums = np.zeros((len(tenant), panes[0].sums.shape[1]), np.int64)
-    for pane in panes:
-        sums[np.searchsorted(tenant, pane.tenant)] += pane.sums
+    tenant, sums = _added_up(panes)
     keys = dict.fromkeys(KEY_SETS, KeyCounts.empty())
     keys |= {which: KeyCounts.joined([pane.keys(which) for pane in panes]).distinct() for which in key_sets}
     evidence = thin([p.evidence for p in panes], dict.fromkeys(ruled, 0))
@@ -174,6 +170,23 @@ def merge(
     return Pane(start_ms, tenant, sums, evidence=evidence, talk=talks, **keys)
 
 
+def _added_up(panes: Sequence[Pane]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The tenants of these panes, ascending, and the sums of each."""
+    every = np.concatenate([pane.tenant for pane in panes])
+    if 0 < len(every) <= _FEW_ROWS:
+        order = every.argsort(kind="stable")
+        every = every[order]
+        starts = _run_starts(every)
+        return every[starts], np.add.reduceat(np.concatenate([pane.sums for pane in panes])[order], starts)
+    called = np.zeros(int(every.max(initial=0)) + 1, np.bool_)
+    called[every] = True
+    tenant = np.flatnonzero(called).astype(np.int32)
+    sums = np.zeros((len(tenant), panes[0].sums.shape[1]), np.int64)
+    for pane in panes:
+        sums[np.searchsorted(tenant, pane.tenant)] += pane.sums
+    return tenant, sums
+
+
 def _run_starts(values: NDArray[np.integer]) -> NDArray[np.intp]:
     """The start of each run of equal values."""
-    return np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    return np.concatenate([_TRUE, values[1:] != values[:-1]]).nonzero()[0]

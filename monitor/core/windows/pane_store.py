@@ -231,7 +231,8 @@ def _other_columns(keys: KeyCounts) -> list[Column]:
     sampled, level = _NO_LEVELS
     if keys.levels:
         sampled, level = (column(np.array(list(some), np.int64)) for some in (keys.levels, keys.levels.values()))
-    return [*map(column, (keys.key, keys.tenant, keys.count, keys.numeric, keys.group)), sampled, level]
+    found = [column(one) for one in (keys.key, keys.tenant, keys.count, keys.numeric, keys.group)]
+    return [*found, sampled, level]
 
 
 def _other(which: KeySet, stored: list[Column]) -> KeyCounts:

@@ -1,5 +1,6 @@
 """Running sums of the additive fields over one window length, for all tenants at once."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ from monitor.core.tenants.dirty import DirtyTenants
 from monitor.core.windows import native_sums
 
 Sums = NDArray[np.int64]
+_WIDTHS = (np.int8, np.int16, np.int32, np.int64)
+_LARGEST = [int(np.iinfo(width).max) for width in _WIDTHS]
 
 
 class RunningSums:
@@ -44,7 +47,7 @@ class RunningSums:
             records, largest = int(mine[0].sum()), int(mine.max())
         self.records += records
         # Windows hold up to a month of panes, so keep their sums at the narrowest dtype.
-        self._inside.append((start_ms, tenant, mine.astype(np.min_scalar_type(-1 - largest))))
+        self._inside.append((start_ms, tenant, mine.astype(_WIDTHS[bisect_left(_LARGEST, largest)])))
         self._changed(tenant)
 
     def leave(self, before_ms: int) -> None:

@@ -136,7 +136,8 @@ class SlidingWindow(WindowView):
         if pane.start_ms < self.left_ms:
             return
         before_ms = pane.start_ms + self.step_ms - self.window_ms
-        self._leave(before_ms)
+        if before_ms > self.left_ms:
+            self._leave(before_ms)
         self.running_sums.enter(pane.start_ms, pane.tenant, pane.sums, tenants)
         for keys, distinct in self.distinct.items():
             distinct.enter(pane.start_ms, pane.keys(keys), tenants, before_ms)
@@ -145,12 +146,14 @@ class SlidingWindow(WindowView):
 
     def leave(self, before_ms: int) -> None:
         """Remove everything before ``before_ms``, the window start."""
+        if before_ms <= self.left_ms:
+            return
         self._leave(before_ms)
         for distinct in self.distinct.values():
             distinct.leave(before_ms)
 
     def _leave(self, before_ms: int) -> None:
-        self.left_ms = max(self.left_ms, before_ms)
+        self.left_ms = before_ms
         self.running_sums.leave(before_ms)
         self.complaints.leave(before_ms)
         if self.talk is not None:

@@ -43,7 +43,9 @@ def test_columns_are_encoded_as_by_numpy(seed: int, monkeypatch: pytest.MonkeyPa
     assert native == expected
 
 
-@pytest.mark.parametrize("fault", [np.zeros(2, "V3"), np.zeros(9, np.uint8)[1:].view(np.int32), np.zeros(4, np.complex128)])
+@pytest.mark.parametrize(
+    "fault", [np.zeros(2, "V3"), np.zeros(9, np.uint8)[1:].view(np.int32), np.zeros(4, np.complex128)]
+)
 def test_what_is_no_aligned_integer_is_refused(fault: np.ndarray[Any, Any]) -> None:
     with pytest.raises(ValueError, match="fit"):
         codec._codec.column(fault)

@@ -80,7 +80,7 @@ class CountRanks:
 
     def _refresh(self, tenants: int) -> None:
         self._grow(tenants)
-        stale = np.flatnonzero(self._stale)
+        stale = self._stale.nonzero()[0]
         if not len(stale):
             return
         self._apply_collected()
@@ -108,7 +108,7 @@ class CountRanks:
 
 def count_pairs(tenant: NDArray[np.int32], before: NDArray[np.int32], after: NDArray[np.int32]) -> KeyCounts:
     """The distinct pairs of tenant and count, ascending, each with the change in the number of keys that have it."""
-    lost, won = np.flatnonzero(before > 0), np.flatnonzero(after > 0)
+    lost, won = (before > 0).nonzero()[0], (after > 0).nonzero()[0]
     whose = np.concatenate([tenant[lost], tenant[won]])
     count = np.concatenate([before[lost], after[won]])
     step = np.ones(len(whose), np.int32)

@@ -18,6 +18,7 @@ from monitor.core.calls.keys import U64, mix
 EXACT_KEYS = 32_768
 NEIGHBOUR_BITS = np.uint64(6)  # 2^6 neighbours are sampled together
 _INDEXED = 4_096  # keys: fewer are searched without an index
+_TRUE = np.ones(1, np.bool_)
 _SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what else is derived from a key
 
 
@@ -136,7 +137,7 @@ class KeyCounts:
             return self
         order = np.argsort(self.key, kind="stable")
         key = self.key[order]
-        starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+        starts = np.concatenate([_TRUE, key[1:] != key[:-1]]).nonzero()[0]
         first = order[starts]
         count = np.add.reduceat(self.count[order], starts, dtype=np.int32)
         return self._with(first, count)
@@ -173,7 +174,7 @@ class KeyCounts:
 
     def negated(self) -> "KeyCounts":
         """The same keys with negated counts, for subtraction."""
-        return replace(self, count=-self.count)
+        return KeyCounts(self.key, self.tenant, -self.count, self.numeric, self.levels, self.group, self.unit_bits)
 
     def thinned(self, levels: dict[int, int]) -> "KeyCounts":
         """The keys that remain when the levels of the tenants are raised to ``levels``."""
