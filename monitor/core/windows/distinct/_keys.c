@@ -6,6 +6,7 @@
  */
 #include "../../../extension.h"
 #include "../tenants.h"
+#include <string.h>
 
 #define FREE_SLOT INT32_MIN /* `key_table._FREE` */
 
@@ -219,9 +220,73 @@ static PyObject *change(PyObject *module, PyObject *args)
     return done;
 }
 
-static PyMethodDef METHODS[] = {{"find", find, METH_VARARGS, NULL},
+/* ---- Keys that repeat ----------------------------------------------------------------------------------------- */
+
+/* The end of the run of ascending keys that begins at `start` of `order`. */
+static Py_ssize_t run_end(const uint64_t *key, const int64_t *order, Py_ssize_t start, Py_ssize_t rows)
+{
+    Py_ssize_t end = start + 1;
+    while (end < rows && key[order[end - 1]] <= key[order[end]]) end++;
+    return end;
+}
+
+/* Merges neighbouring runs of `order` into `merged`; returns how many runs there were. Equal keys keep their order. */
+static Py_ssize_t merge_runs(const uint64_t *key, const int64_t *order, int64_t *merged, Py_ssize_t rows)
+{
+    Py_ssize_t runs = 0, out = 0;
+    for (Py_ssize_t start = 0; start < rows; runs += 2) {
+        Py_ssize_t middle = run_end(key, order, start, rows), end = middle < rows ? run_end(key, order, middle, rows) : rows;
+        Py_ssize_t left = start, right = middle;
+        while (left < middle || right < end) {
+            int takes_left = right >= end || (left < middle && key[order[left]] <= key[order[right]]);
+            merged[out++] = takes_left ? order[left++] : order[right++];
+        }
+        start = end;
+    }
+    return runs;
+}
+
+/* Writes the first row of each key, ascending by key, to `order`, and its counts added up to `sum`; returns how many. */
+static Py_ssize_t add_up(const uint64_t *key, const int32_t *count, Py_ssize_t rows, int64_t *order, int64_t *merged, int32_t *sum)
+{
+    Py_ssize_t keys = 0;
+    for (Py_ssize_t row = 0; row < rows; row++) order[row] = row;
+    while (merge_runs(key, order, merged, rows) > 2) memcpy(order, merged, (size_t)rows * sizeof(int64_t));
+    for (Py_ssize_t at = 0; at < rows; at++) {
+        int64_t row = merged[at];
+        if (keys > 0 && key[order[keys - 1]] == key[row]) {
+            sum[keys - 1] = (int32_t)((uint32_t)sum[keys - 1] + (uint32_t)count[row]);
+        } else {
+            sum[keys] = count[row];
+            order[keys++] = row;
+        }
+    }
+    return keys;
+}
+
+/* distinct(key, count, order, merged, sum) -> the number of distinct keys: `add_up`. */
+static PyObject *distinct(PyObject *module, PyObject *args)
+{
+    enum { KEY, COUNT, ORDER, MERGED, SUM, BUFFERS };
+    Py_buffer of[BUFFERS] = {{0}};
+    PyObject *found = NULL;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*w*w*w*", &of[KEY], &of[COUNT], &of[ORDER], &of[MERGED], &of[SUM])) return NULL;
+    Py_ssize_t rows = of[KEY].len / 8, keys;
+    if (column_of(&of[KEY], 8, rows) && column_of(&of[COUNT], 4, rows) && column_of(&of[ORDER], 8, rows)
+        && column_of(&of[MERGED], 8, rows) && column_of(&of[SUM], 4, rows)) {
+        PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
+        keys = add_up(of[KEY].buf, of[COUNT].buf, rows, of[ORDER].buf, of[MERGED].buf, of[SUM].buf);
+        if (thread) PyEval_RestoreThread(thread);
+        found = PyLong_FromSsize_t(keys);
+    }
+    all_released(of, BUFFERS);
+    return found;
+}
+
+static PyMethodDef METHODS[] = {{"find", find, METH_VARARGS, NULL}, {"distinct", distinct, METH_VARARGS, NULL},
                                 {"claim", claim, METH_VARARGS, NULL},
                                 {"change", change, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
-EXTENSION(_keys, METHODS, 1)
+EXTENSION(_keys, METHODS, 2)

@@ -19,6 +19,14 @@ def claim(
 ) -> int:
     """Write the slot of each key to ``at``. Returns how many are new; they get slots if they are at most ``room``."""
 
+def distinct(
+    key: NDArray[Any], count: NDArray[Any], order: NDArray[Any], merged: NDArray[Any], total: NDArray[Any], /
+) -> int:
+    """Write the first row of each key, ascending by key, to ``order``, and its counts added up to ``total``.
+
+    Returns the number of distinct keys. ``merged`` is scratch.
+    """
+
 def change(
     slots: NDArray[Any],
     words: NDArray[Any],

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.keys import U64, mix
+from monitor.core.windows.distinct import native_keys
 
 EXACT_KEYS = 32_768
 NEIGHBOUR_BITS = np.uint64(6)  # 2^6 neighbours are sampled together
@@ -135,6 +136,8 @@ class KeyCounts:
         """Each key once, ascending, with its counts added up. Fast if the keys form a few ascending runs."""
         if not len(self):
             return self
+        if native_keys.enabled:
+            return self._with(*native_keys.distinct(self.key, self.count))
         order = np.argsort(self.key, kind="stable")
         key = self.key[order]
         starts = np.concatenate([_TRUE, key[1:] != key[:-1]]).nonzero()[0]

@@ -1,24 +1,37 @@
 """The extension that finds keys in their table and changes the counts of tenants. Without it, numpy does the same."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.keys import U64
-from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.extensions import WANTED, load
 
 if TYPE_CHECKING:
     from monitor.core.windows.distinct import _keys
 else:
-    _keys = load("monitor.core.windows.distinct._keys", interface=1)
+    _keys = load("monitor.core.windows.distinct._keys", interface=2)
 
 enabled: bool = _keys is not None and WANTED
 """Whether the extension is used; tests switch it."""
 
 Slots = NDArray[np.intp]
 _Attempts = NDArray[np.int32]
+
+
+class _Keys(Protocol):
+    """The columns of `monitor.core.windows.distinct.key_counts.KeyCounts`, which uses this module."""
+
+    @property
+    def key(self) -> U64: ...
+    @property
+    def tenant(self) -> NDArray[np.int32]: ...
+    @property
+    def count(self) -> NDArray[np.int32]: ...
+    @property
+    def numeric(self) -> NDArray[np.bool_]: ...
+    def __len__(self) -> int: ...
 
 
 class NativeTable(NamedTuple):
@@ -40,16 +53,23 @@ def find(table: NativeTable, keys: U64) -> Slots:
     return at
 
 
-def claim(table: NativeTable, keys: KeyCounts, room: int) -> tuple[Slots, int]:
+def claim(table: NativeTable, keys: _Keys, room: int) -> tuple[Slots, int]:
     """The slot of each key, and how many of the keys are new. New keys get slots only if they are at most ``room``."""
     at = np.empty(len(keys), np.int64)
     new = _keys.claim(*table, keys.key, keys.tenant, keys.numeric, room, at)
     return at, new
 
 
+def distinct(key: U64, count: NDArray[np.int32]) -> tuple[Slots, NDArray[np.int32]]:
+    """The first row of each key, ascending by key, and its counts added up. Keys in few ascending runs cost least."""
+    first, scratch, total = np.empty(len(key), np.int64), np.empty(len(key), np.int64), np.empty(len(key), np.int32)
+    keys = _keys.distinct(np.ascontiguousarray(key), np.ascontiguousarray(count), first, scratch, total)
+    return first[:keys], total[:keys].copy()  # the counts are kept for as long as a window
+
+
 def change(
     table: NativeTable,
-    keys: KeyCounts,
+    keys: _Keys,
     at: Slots,
     limits: NDArray[np.int32],
     sequences: bool,

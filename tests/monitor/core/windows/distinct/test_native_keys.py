@@ -171,3 +171,39 @@ def test_columns_that_do_not_fit_are_refused_by_a_search(which: str) -> None:
     columns += (given["tenant"], given["numeric"], 9) if which == "claim" else ()
     with pytest.raises(ValueError, match="do not fit each other"):
         getattr(native_keys._keys, which)(*columns, np.empty(1, np.int64))
+
+
+def random_runs(rng: random.Random) -> KeyCounts:
+    """Keys in ascending runs or in any order, which may repeat within a run and in several."""
+    keys: list[int] = []
+    for _ in range(rng.choice((0, 1, 2, 3, 13))):
+        run = [
+            rng.choice((0, 1, KEYS - 1, rng.randrange(20), rng.randrange(KEYS)))
+            for _ in range(rng.choice((0, 1, 40, 700)))
+        ]
+        keys += run if rng.random() < 0.2 else sorted(run)
+    counts = [rng.choice((-1, 1, 3, 2**31 - 1)) for _ in keys]
+    rows = np.arange(len(keys), dtype=np.int32)  # says which of several rows was taken
+    return KeyCounts(
+        np.array(keys, np.uint64), rows, np.array(counts, np.int32), rows % 2 == 0, group=rows.astype(np.uint64)
+    )
+
+
+@pytest.mark.parametrize("seed", thorough(range(300), 60))
+def test_keys_that_repeat_are_added_up_as_by_numpy(seed: int) -> None:
+    keys, found = random_runs(random.Random(seed)), []
+    for enabled in (True, False):
+        with native(enabled):
+            one = keys.distinct()
+        columns = one.key, one.tenant, one.count, one.numeric, one.group
+        found.append([(column.dtype, column.tolist()) for column in columns])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("which", range(5))
+def test_columns_that_do_not_fit_are_refused_by_adding_up(which: int) -> None:
+    columns: list[Any] = [np.zeros(2, dtype) for dtype in (np.uint64, np.int32, np.int64, np.int64, np.int32)]
+    assert native_keys._keys.distinct(*columns) == 1
+    for wrong in (columns[which][:1], columns[which].astype(np.int16)):
+        with pytest.raises(ValueError, match="fit"):
+            native_keys._keys.distinct(*columns[:which], wrong, *columns[which + 1 :])
