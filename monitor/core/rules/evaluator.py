@@ -1,7 +1,6 @@
 """The evaluator: at a window end, finds the tenants in breach of each rule, fires and resolves alerts, and decides."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -23,24 +22,16 @@ from monitor.core.rules.conditions import (
 from monitor.core.rules.exceptions import RuleExceptions
 from monitor.core.rules.judged_windows import JudgedWindows
 from monitor.core.rules.measured_decisions import MeasuredDecisions
-from monitor.core.rules.rule_state import Alerts, RuleState
+from monitor.core.rules.rule_state import Alerts, DueRules, RuleState
 from monitor.core.rules.window_end import SLICE, OutputRoom, WindowEnd, WindowPart, by_id
 from monitor.core.tenants.active_alert import ActiveAlert, ByTenant
 from monitor.core.tenants.alert_store import AlertStore
 from monitor.core.tenants.tenant_records import TenantRecords
 from monitor.core.windows.policy_history import FieldAvailability
-from monitor.core.windows.window import SlidingWindow
 from monitor.core.windows.window_set import WindowSet
 from monitor.policy.model import Policy, Rule
 
 _NOBODY: Rows = np.empty(0, np.intp)
-
-
-class _DueRules(NamedTuple):
-    """The indices of rules that are due together, and their windows."""
-
-    due: tuple[int, ...]
-    windows: tuple[SlidingWindow, ...]
 
 
 class RuleEvaluator:
@@ -85,8 +76,7 @@ class RuleEvaluator:
         self._by_step: dict[int, list[RuleState]] = {}
         for rule_state in self.rule_states:
             self._by_step.setdefault(rule_state.rule.step_ms, []).append(rule_state)
-        self._all_from_ms = max((rule_state.from_ms for rule_state in self.rule_states), default=0)
-        self._due_by_steps: dict[tuple[int, ...], _DueRules] = {}
+        self._due = DueRules(self.rule_states)
         self.exceptions = RuleExceptions(policy, history, self.rule_states)
         self.alerts = Alerts(policy, tenant_records.names, output)
         self.alert_states = AlertStates(self.rule_states, store)
@@ -148,28 +138,12 @@ class RuleEvaluator:
 
     def _begin(self, end_ms: int, tenants: int, bounds: Mapping[int, int], room: OutputRoom | None) -> WindowEnd:
         self.alert_states.forget_removed(end_ms, room)
-        due, windows = self._due(end_ms, bounds)
+        due, windows = self._due.at(end_ms, bounds)
         for window in windows:
             window.leave(end_ms - window.window_ms)
         if not due or end_ms < self.from_ms:
             return WindowEnd((), ConditionsMet({}, set()))
         return WindowEnd(due, self.batch_evaluator.evaluate(due, tenants))
-
-    def _due(self, end_ms: int, bounds: Mapping[int, int]) -> _DueRules:
-        """The rules with a window that ends at ``end_ms``. ``bounds`` is the last end for each step."""
-        steps = tuple(step_ms for step_ms in self._by_step if end_ms % step_ms == 0 and end_ms <= bounds[step_ms])
-        late = end_ms < self._all_from_ms
-        if not late and steps in self._due_by_steps:
-            return self._due_by_steps[steps]
-        due = tuple(
-            place
-            for place, rule_state in enumerate(self.rule_states)
-            if rule_state.from_ms <= end_ms and rule_state.rule.step_ms in steps
-        )
-        found = _DueRules(due, tuple(dict.fromkeys(self.rule_states[place].window for place in due)))
-        if not late:
-            self._due_by_steps[steps] = found
-        return found
 
     def _evaluate_rule(
         self,

@@ -1,8 +1,8 @@
-"""Rule states: the exceptions to each rule and its alerts."""
+"""Rule states: the exceptions to each rule, its alerts, and when it is due."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,3 +180,37 @@ def severity_of(rule: Rule, behaviour: Behaviour) -> Literal["info", "warning", 
     if rule.mode == "shadow":
         return "info"
     return "warning" if behaviour.tier == "minor" else "critical"
+
+
+class RulesDue(NamedTuple):
+    """The indices of rules that are due together, and their windows."""
+
+    rules: tuple[int, ...]
+    windows: tuple[SlidingWindow, ...]
+
+
+class DueRules:
+    """The rules that are due at a window end: computed once for all ends that are multiples of the same steps."""
+
+    def __init__(self, rule_states: Sequence[RuleState]) -> None:
+        self._rule_states = rule_states
+        self._steps = sorted({rule_state.rule.step_ms for rule_state in rule_states})
+        self._all_from_ms = max((rule_state.from_ms for rule_state in rule_states), default=0)
+        self._by_steps: dict[tuple[int, ...], RulesDue] = {}
+
+    def at(self, end_ms: int, bounds: Mapping[int, int]) -> RulesDue:
+        """The rules with a window that ends at ``end_ms``. ``bounds`` is the last end for each step."""
+        steps = tuple(step_ms for step_ms in self._steps if end_ms % step_ms == 0 and end_ms <= bounds[step_ms])
+        if end_ms < self._all_from_ms:  # after a policy change some rules begin later
+            return self._found(steps, end_ms)
+        if steps not in self._by_steps:
+            self._by_steps[steps] = self._found(steps, end_ms)
+        return self._by_steps[steps]
+
+    def _found(self, steps: Sequence[int], end_ms: int) -> RulesDue:
+        rules = tuple(
+            place
+            for place, rule_state in enumerate(self._rule_states)
+            if rule_state.from_ms <= end_ms and rule_state.rule.step_ms in steps
+        )
+        return RulesDue(rules, tuple(dict.fromkeys(self._rule_states[place].window for place in rules)))
