@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from mode import Service
 
 from crash.virtual import Deadlock, Livelock, Process, VirtualClock, VirtualLoop, run
 
@@ -121,3 +122,20 @@ def test_work_in_an_executor_is_a_step_and_no_thread() -> None:
         assert time.perf_counter() > began
 
     run(VirtualLoop(), main())
+
+
+def test_timers_of_services_do_not_depend_on_how_fast_the_machine_is() -> None:
+    """They corrected a drift by the host's clock, by up to a tenth of a second each time."""
+
+    async def main() -> list[float]:
+        loop, service, woken = asyncio.get_running_loop(), Service(), []
+        async with service:
+            async for _ in service.itertimer(1.0):
+                time.sleep(0.05 * len(woken))  # noqa: ASYNC251 - the machine is slow
+                woken.append(loop.time())
+                if len(woken) == 5:
+                    return woken
+        return woken
+
+    woken = run(VirtualLoop(), main())
+    assert woken == pytest.approx([1.0, 2.0, 3.0, 4.0, 5.0])
