@@ -78,7 +78,7 @@ class Desk:
         shard = self.shard.shard
         counted = {one.id: n for _, one, n in shard.decisions.escalation_counts(self.now_ms)}
         record, tenant = self.record(), shard.tenant_records.known(0)
-        assert record.stopped == (tenant is not None and bool(tenant.stops))
+        assert record.stopped == (tenant is not None and bool(tenant.sanctions))
         if not record.stopped:
             for one in record.policy.escalations:
                 assert record.counted(one, self.now_ms) == counted.get(one.id, 0), one.id
