@@ -131,7 +131,7 @@ def test_timers_of_services_do_not_depend_on_how_fast_the_machine_is() -> None:
         loop, service, woken = asyncio.get_running_loop(), Service(), []
         async with service:
             async for _ in service.itertimer(1.0):
-                time.sleep(0.05 * len(woken))  # noqa: ASYNC251 - the machine is slow
+                time.sleep(0.05 * len(woken))  # as a slow machine does
                 woken.append(loop.time())
                 if len(woken) == 5:
                     return woken
