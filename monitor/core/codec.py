@@ -97,10 +97,15 @@ def array(column: Column, dtype: type[T]) -> NDArray[T]:
 
 def packed(entry: Struct) -> bytes:
     """Encode and compress an entry. Its first field must be the format."""
-    compressor = getattr(_own, "compressor", None)
+    return compressed(msgspec.msgpack.encode(entry))
+
+
+def compressed(data: bytes | bytearray | memoryview) -> bytes:
+    """Compress with zstd at level 1, as a frame that states its size."""
+    compressor: zstandard.ZstdCompressor | None = getattr(_own, "compressor", None)
     if compressor is None:
         compressor = _own.compressor = zstandard.ZstdCompressor(level=1)
-    return compressor.compress(msgspec.msgpack.encode(entry))
+    return compressor.compress(data)
 
 
 class Unpacker(Generic[S]):

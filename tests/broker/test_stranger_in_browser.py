@@ -161,7 +161,7 @@ def test_a_wrong_ban_is_found_read_and_overturned_while_another_looks_on(links: 
             return "The decision was reversed." in one.text
 
         wait_for(reversed_now, "the reversal of the ban")
-        # Whoever searches for the tenant finds the decision and what became of it.
+        # A search for the tenant shows the decision and that it was overturned.
         one.click("a", "Search")
         one.browser.find_element("name", "q").send_keys("t0056")
         one.click("button", "Search")

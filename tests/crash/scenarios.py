@@ -163,6 +163,15 @@ def phase(worker: Worker) -> tuple[OwnedPhase, str]:
     return owner.phase, owner.why
 
 
+async def refused_by_new_worker(world: World) -> tuple[Worker, str]:
+    """A new worker, which refuses the partition, and its reason."""
+    worker = world.add_worker()
+    await asyncio.sleep(30)
+    stands, reason = phase(worker)
+    assert stands is OwnedPhase.REFUSED
+    return worker, reason
+
+
 def complaint(at_ms: int, name: str) -> Arrival:
     """A verified fraud complaint, which leads to a decision by itself."""
     record = {

@@ -25,6 +25,7 @@ from crash.scenarios import (
     operator_of,
     phase,
     play,
+    refused_by_new_worker,
     three_calls,
     until,
     world_of,
@@ -57,10 +58,7 @@ def test_a_lost_state_is_refused_until_it_is_accepted_and_decides_nothing_twice(
     async def go() -> None:
         await one_is_killed(world)
         world.broker.logs[STATE] = Log()
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, reason = phase(worker)
-        assert stands is OwnedPhase.REFUSED
+        worker, reason = await refused_by_new_worker(world)
         assert "its state is lost" in reason
         assert "callwarden accept lost-state --partition 0" in reason
         offset = end_of_decisions(world)
@@ -149,10 +147,7 @@ def test_a_partly_lost_state_is_refused_and_recreated_once_that_is_accepted(
                 world.broker.append(STATE, entry.record)
         with pytest.raises(PermanentError, match=r"callwarden\.state-0 is incomplete: its head counts \d+ entries"):
             await export(operator_of(world), NAMES, tmp_path / "state.zst", NOON)
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, reason = phase(worker)
-        assert stands is OwnedPhase.REFUSED
+        _, reason = await refused_by_new_worker(world)
         assert "its state is lost: callwarden.state has an incomplete state (its head counts " in reason
         offset = end_of_decisions(world)
         assert await no_loss(world, "lost_state", offset) is None
@@ -256,10 +251,7 @@ def test_records_that_retention_has_deleted_before_they_were_read_again_are_miss
         await until(world, NOON + 3 * MINUTE)
         worker.kill()
         world.broker.logs[CDR].trim(5)
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, reason = phase(worker)
-        assert stands is OwnedPhase.REFUSED
+        worker, reason = await refused_by_new_worker(world)
         assert "from offset 0 on, but it begins at 5" in reason
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=4, reason="of another loss")
         await asyncio.sleep(30)

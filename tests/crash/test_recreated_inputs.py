@@ -19,6 +19,7 @@ from crash.scenarios import (
     operator_of,
     phase,
     play,
+    refused_by_new_worker,
     three_calls,
     until,
     world_of,
@@ -46,10 +47,7 @@ def test_an_input_that_was_created_again_is_refused_though_it_has_got_further_th
         await asyncio.sleep(5)
         world.broker.recreate(CDR.topic)
         world.broker.append(CDR, *[Record(b"t", b"{")] * 20)
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, reason = phase(worker)
-        assert stands is OwnedPhase.REFUSED
+        worker, reason = await refused_by_new_worker(world)
         assert "callwarden.cdr was deleted and created again" in reason
         assert "callwarden accept lost-input --topic callwarden.cdr --partition 0 --offset 0" in reason
         assert await no_loss(world, "lost_input", 0, CDR.topic) is None
@@ -113,10 +111,7 @@ def test_an_input_that_is_recreated_is_read_from_its_beginning_once_that_is_acce
         worker.terminate() if orderly else worker.kill()
         await asyncio.sleep(5)
         world.broker.logs[CDR] = Log()
-        worker = world.add_worker()
-        await asyncio.sleep(30)
-        stands, reason = phase(worker)
-        assert stands is OwnedPhase.REFUSED
+        worker, reason = await refused_by_new_worker(world)
         assert "ends at offset 0, but records up to" in reason
         command(world, type="accept", what="lost_input", topic=CDR.topic, offset=0, reason="a test")
         await asyncio.sleep(10)

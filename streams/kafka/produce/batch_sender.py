@@ -6,10 +6,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
-import zstandard
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
 
+from monitor.core.codec import compressed
 from monitor.text.masking import mask_id
 from streams.kafka.aiokafka_private import replace_zstd
 from streams.kafka.api import TP, OutputRecord, PermanentError
@@ -22,11 +22,8 @@ T = TypeVar("T")
 
 
 def use_fast_compression() -> None:
-    """Have producers compress at level 1 of zstd: a fourth of the time of aiokafka's own, and measures become smaller.
-
-    Batches are built in the event loop, so all producers share a compressor.
-    """
-    replace_zstd(zstandard.ZstdCompressor(level=1).compress)
+    """Have producers compress at level 1 of zstd: a fourth of the time of aiokafka's own. Measures become smaller."""
+    replace_zstd(compressed)
 
 
 async def send_records(producer: AIOKafkaProducer, records: Iterable[OutputRecord]) -> dict[TP, int]:

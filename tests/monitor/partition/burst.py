@@ -1,6 +1,7 @@
 """A burst of records, which a stream task with one source decides in steps, each stored separately."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,14 @@ from streams.worker.running.work_estimate import transaction_work
 DAY = 86_400_000
 T0 = 1_790_000_100_000
 NOT_AFTER_MS = T0 + 60 * DAY
+SHORT_CALLS: dict[str, Any] = {
+    "behaviour": "blind_calling",
+    "metric": "short_call_ratio",
+    "above": 0.5,
+    "min_denominator": 2,
+    "step": "5m",
+}
+"""A rule for more than half of the calls being short, without its id and window."""
 
 
 def new_task(policy: Policy) -> StreamTask:

@@ -5,7 +5,7 @@ import random
 from typing import Any
 
 import pytest
-from burst import T0, decided_in_steps, feed, new_task
+from burst import SHORT_CALLS, T0, decided_in_steps, feed, new_task
 
 from helpers.thorough import thorough
 from monitor.partition.task import StreamTask
@@ -15,13 +15,12 @@ from schemas import codec
 MINUTE = 60_000
 HOURS = 3
 MOST = 60
-SHORT = {"behaviour": "blind_calling", "metric": "short_call_ratio", "above": 0.5, "min_denominator": 2, "step": "5m"}
 WRITTEN: dict[str, Any] = {
     "id": "bans",
     "version": "1",
     "extends": "access-rules",
     "defaults": {"lateness": "1m"},
-    "rules": [SHORT | {"id": "short", "window": "5m", "cooldown": "10m"}],
+    "rules": [SHORT_CALLS | {"id": "short", "window": "5m", "cooldown": "10m"}],
     "escalations": [
         {"id": "again", "count": "violations", "at_least": 2, "window": "30d", "tier": "severe", "mode": "enforce"}
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from burst import SHORT_CALLS
 
 from helpers.thorough import thorough
 from monitor.core.rules import window_end
@@ -20,17 +21,16 @@ MINUTE = 60_000
 T0 = 1_790_000_100_000 // 3_600_000 * 3_600_000
 MOST = 7
 TENANTS = 40
-SHORT = {"behaviour": "blind_calling", "metric": "short_call_ratio", "above": 0.5, "min_denominator": 2, "step": "5m"}
 WRITTEN: dict[str, Any] = {
     "id": "parts",
     "version": "1",
     "extends": "access-rules",
     "defaults": {"lateness": "1m"},
     "rules": [
-        SHORT | {"id": "short", "window": "5m", "cooldown": "10m"},
-        SHORT | {"id": "shadow", "window": "10m", "mode": "shadow"},
-        SHORT | {"id": "review", "window": "15m", "mode": "review", "above": 0.6, "cooldown": "15m"},
-        SHORT
+        SHORT_CALLS | {"id": "short", "window": "5m", "cooldown": "10m"},
+        SHORT_CALLS | {"id": "shadow", "window": "10m", "mode": "shadow"},
+        SHORT_CALLS | {"id": "review", "window": "15m", "mode": "review", "above": 0.6, "cooldown": "15m"},
+        SHORT_CALLS
         | {"id": "many", "behaviour": "no_consent", "metric": "attempts", "above": 3, "window": "15m"}
         | {"min_denominator": 1},
     ],

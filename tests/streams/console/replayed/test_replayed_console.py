@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from helpers.hosting import hosted
 from helpers.patience import PATIENCE_S
 from monitor.policy.load import load as load_policy
 from monitor.replay.run import ReplayOptions, replay
@@ -98,13 +99,12 @@ async def served(tmp_path: Path, settings: Settings) -> AsyncIterator[Served]:
     address, english = f"http://{HOST}:{port}", {"accept-language": "en"}
     async with httpx.AsyncClient(base_url=address, headers=english, timeout=PATIENCE_S) as client:
         served = Served(files, judged, client)
-        task = asyncio.create_task(run_replayed(settings, Replayed(files, judged, 1_000), port, served.show))
-        async with asyncio.timeout(PATIENCE_S):
-            while len(served.links) < 2 and not task.done():
-                await asyncio.sleep(0.02)
-        yield served
-        task.cancel()
-        await asyncio.wait([task])
+
+        async def ready() -> bool:
+            return len(served.links) == 2
+
+        async with hosted(run_replayed(settings, Replayed(files, judged, 1_000), port, served.show), ready):
+            yield served
 
 
 async def test_a_link_signs_in_once_and_is_replaced(served: Served) -> None:

@@ -5,12 +5,14 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from helpers.fake_topics import FakeTopics
+from helpers.hosting import hosted
 from helpers.patience import PATIENCE_S
 from streams.consumers.billing.main import Accepted, Billing
 from streams.consumers.billing.tables import POSITIONS
@@ -28,8 +30,10 @@ class Served:
     answers.
     """
 
-    def __init__(self, topics: FakeTopics, port: int, database: Database, running: asyncio.Task[None]) -> None:
-        self.topics, self.port, self.database, self.running = topics, port, database, running
+    running: asyncio.Task[None]
+
+    def __init__(self, topics: FakeTopics, port: int, database: Database) -> None:
+        self.topics, self.port, self.database = topics, port, database
 
     async def ask(self, target: str, token: str | None = TOKEN, method: str = "GET") -> tuple[int, dict[str, str], Any]:
         """Status, headers and body of the answer to exactly this target."""
@@ -90,21 +94,11 @@ async def serving(
     database = Database(url or f"sqlite:///{folder / 'billing.db'}", "billing")
     # Independent of the machine's speed: the permitted age of an answer has tests of its own.
     billing = Billing(load({"billing_port": port, "billing_stale_after_ms": "1h"}), topics, database)
-    task = asyncio.create_task(billing.host(tokens(), accepted or []))
-    served = Served(topics, port, database, task)
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not task.done() and not await _reached(served, caught_up):
-                await asyncio.sleep(0.01)
-        if task.done():
-            task.result()
-        yield served
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        database.close()
-        if not task.cancelled():
-            task.result()
+    served = Served(topics, port, database)
+    with closing(database):
+        ready = partial(_reached, served, caught_up)
+        async with hosted(billing.host(tokens(), accepted or []), ready) as served.running:
+            yield served
 
 
 async def _reached(served: Served, caught_up: bool) -> bool:

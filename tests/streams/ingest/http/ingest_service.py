@@ -7,12 +7,13 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from helpers.patience import PATIENCE_S
+from helpers.hosting import hosted
 from streams.dev.kafka_node import free_ports
 from streams.ingest.http.main import Ingest
 from streams.ingest.http.tokens import GrantedTokens
@@ -228,20 +229,10 @@ async def serving(
     file.write_text(tokens, "utf-8")
     topics, port = topics or MemoryTopics(), free_ports(1)[0]
     settings = load({"ingest_port": port, "ingest_tokens_file": str(file), **options})
-    task = asyncio.create_task(Ingest(settings, topics, GrantedTokens(file)).host())
     served = Served(topics, port, file, tls)
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not task.done() and not await _answers(served, "/readyz" if ready else "/healthz"):
-                await asyncio.sleep(0.01)
-        if task.done():
-            task.result()
+    host = Ingest(settings, topics, GrantedTokens(file)).host()
+    async with hosted(host, partial(_answers, served, "/readyz" if ready else "/healthz")):
         yield served
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.result()
 
 
 async def _answers(served: Served, page: str) -> bool:
