@@ -15,7 +15,10 @@ NULL = -1
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Rows ``[n]`` of one block: ``start`` is the offset of each, ``size`` its number of bytes or `NULL`."""
+    """Rows ``[n]`` of one block: ``start`` is the offset of each in it, ``size`` its number of bytes or `NULL`.
+
+    The offset of a row without bytes lies in the block, too, or at its end.
+    """
 
     block: Block
     start: NDArray[np.int64]
@@ -45,16 +48,14 @@ class RowBlock:
 
     def trimmed(self) -> "RowBlock":
         """The same rows; if they lie in less than half of the block, that part of it is copied."""
-        held = self.size >= 0
-        if not held.all():
-            starts, ends = self.start[held], self.start[held] + self.size[held]
-        else:
-            starts, ends = self.start, self.start + self.size
-        first, after = int(starts.min(initial=len(self.block))), int(ends.max(initial=0))
+        filled = self.size > 0
+        starts = self.start[filled]
+        first = int(starts.min(initial=len(self.block)))
+        after = int((starts + self.size[filled]).max(initial=0))
         if 2 * max(after - first, 0) >= len(self.block):
             return self
-        block = bytes(self.block[first:after]) if first < after else b""
-        return RowBlock(block, self.start - first if first < after else np.zeros_like(self.start), self.size)
+        # An empty row may lie anywhere in the block, so its place is set: the copy may end before it.
+        return RowBlock(bytes(self.block[first:after]), np.where(filled, self.start - first, 0), self.size)
 
 
 class ByteRows(Sequence[bytes | None]):

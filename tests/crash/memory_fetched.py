@@ -7,7 +7,7 @@ import numpy as np
 
 from crash.log import Entry
 from monitor.decoding import native
-from monitor.decoding.byte_rows import ByteRows
+from monitor.decoding.byte_rows import NULL, ByteRows, RowBlock
 from monitor.partition.record_batch import UnreadableRecord
 from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.api import (
@@ -28,8 +28,14 @@ def some_entries(rng: random.Random, entries: Sequence[Entry], most: int, stop: 
 
 
 def as_fetched(rows: list[bytes | None]) -> Sequence[bytes | None]:
-    """The keys or values of records as the client returns them."""
-    return ByteRows.of(rows) if native.enabled else rows
+    """The keys or values of records as the client returns them: cut from a larger batch."""
+    if not native.enabled:
+        return rows
+    before, between = bytes(1 + sum(len(row or b"") + 1 for row in rows)), b"\0"
+    size = np.array([NULL if row is None else len(row) for row in rows], np.int64)
+    block = before + b"".join([between + (row or b"") for row in rows])
+    start = len(before) + np.cumsum(np.maximum(size, 0) + 1) - np.maximum(size, 0)
+    return ByteRows([RowBlock(block, start, size)]).trimmed()
 
 
 def fetched_batch(start: int, stop: int, entries: Sequence[Entry]) -> FetchedBatch:
