@@ -248,16 +248,16 @@ class ConsumerLoop:
             await asyncio.sleep(1.0)
         # Read only after the poll, which handles answers that arrived while this process was stopped.
         self._unanswered_s = max(self._consumer.unanswered_s, self._clocks.unanswered_s)
-        read = 0
         held = [one for owner in owners if owner.takes for one in owner.input.release()]
-        for tp, batch in (*held, *fetched.items()):
-            read += len(batch)
-            await self._take(tp, batch)
-        for owner in owners:
-            if owner.number in self._assigned:
-                owner.tick()
-                await asyncio.sleep(0)  # early evaluations of all partitions together would hold the event loop
-        if 0 < read < _FEW_ROWS:
+        batches = [*held, *fetched.items()]
+        async with self._context.turns.of_loop():
+            for tp, batch in batches:
+                await self._take(tp, batch)
+            for owner in owners:
+                if owner.number in self._assigned:
+                    owner.tick()
+                    await asyncio.sleep(0)  # early evaluations of all partitions together would hold the event loop
+        if 0 < sum(len(batch) for _, batch in batches) < _FEW_ROWS:
             await asyncio.sleep(_LINGER_S)
 
     async def _take(self, tp: TP, fetched: FetchedBatch) -> None:

@@ -1,6 +1,5 @@
 """What all owners of a worker share, and the phases of an owner."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -13,6 +12,7 @@ from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from streams.kafka.api import Cluster
 from streams.kafka.topic_names import TopicNames
+from streams.runtime.compute_turns import ComputeTurns
 from streams.runtime.monotonic import BrokerClock
 from streams.worker.metrics import WorkerMetrics
 
@@ -36,8 +36,7 @@ class WorkerContext:
 
     ``now_ms`` is the host's clock; no decision depends on it. ``broker_clock`` is the broker's time, which idle clocks
     follow. ``rest_s`` is the wait after a failure. A worker with at most ``ready_lag`` unread records per log is ready.
-    ``enforce_from_ms`` is the time from which a new partition decides. ``large`` is the lock for large work in a
-    thread: two at once would take twice the memory, and no less time.
+    ``enforce_from_ms`` is the time from which a new partition decides. Large work runs in a thread, in its turn.
     """
 
     cluster: Cluster
@@ -55,7 +54,7 @@ class WorkerContext:
     enforce_from_ms: int = 0
     measures: bool = True
     broker_clock: BrokerClock = field(default_factory=BrokerClock)
-    large: asyncio.Lock = field(default_factory=asyncio.Lock)
+    turns: ComputeTurns = field(default_factory=ComputeTurns)
 
     def new_task(self, number: int) -> StreamTask:
         """A new task of this partition, with this worker's settings."""

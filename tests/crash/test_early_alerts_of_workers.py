@@ -77,7 +77,7 @@ def test_to_wait_for_its_turn_does_not_delay_the_next_early_evaluation(monkeypat
         worker.link.slow_share = 0.0
         await until(world, at_ms - SECOND)
         assert worker.consumer_loop is not None
-        async with worker.consumer_loop._context.large:
+        async with worker.consumer_loop._context.turns.of_thread():
             await until(world, at_ms + 20 * SECOND)
         await until(world, at_ms + 32 * SECOND)
         assert [one["state"] for one in alerts(world)] == ["firing"]

@@ -205,7 +205,7 @@ class RunningPartition:
 
     async def _beside(self, work: Callable[..., _T], *more: Any) -> _T | None:
         """Run ``work`` on the task in a thread and return its result; None if it was discarded before its turn."""
-        async with self._context.large:
+        async with self._context.turns.of_thread():
             if self.discarded:
                 return None
             self.busy, self._turn_s = True, asyncio.get_running_loop().time()
