@@ -7,6 +7,7 @@ from typing import Any
 
 from monitor.policy.built_in import built_in, built_in_document
 from monitor.policy.file.errors import PolicyError, PolicyFault
+from monitor.policy.file.fault_wording import fault_text
 from monitor.policy.model import Policy
 from monitor.policy.serialize import canonical, to_plain
 
@@ -36,8 +37,8 @@ def _content(path: str) -> bytes:
         with Path(path).open("rb") as stream:
             return stream.read(4 * MAX_BYTES + 1)
     except OSError as error:
-        said = f"cannot be read: {error.strerror or error}"
-        raise PolicyError([PolicyFault(path, 1, 1, said)]) from None
+        message = fault_text("cannot_be_read", problem=error.strerror or error)
+        raise PolicyError([PolicyFault.worded(path, 1, 1, message)]) from None
 
 
 def load_bytes(raw: bytes, name: str) -> Policy:
@@ -72,8 +73,8 @@ def _from_text(text: str, sha256: str) -> Policy:
     own = read_document(YamlSource(name, json.loads(text), {}, {(): (1, 1)}), faults)
     policy = resolve(own, built_in_document(), faults)
     if policy.sha256 != sha256:
-        said = f"expected a policy whose hash is {sha256[:12]}, got {policy.sha256[:12]}: the stored text was changed"
-        raise PolicyError([PolicyFault(name, 1, 1, said)])
+        message = fault_text("other_hash", expected=sha256[:12], actual=policy.sha256[:12])
+        raise PolicyError([PolicyFault.worded(name, 1, 1, message)])
     return policy
 
 
@@ -83,6 +84,5 @@ def _decode(raw: bytes, path: str) -> str:
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8", "replace")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        byte = raw[error.start]
-        said = f"byte 0x{byte:02x} is not UTF-8: save the file as UTF-8"
-        raise PolicyError([PolicyFault(path, line, column, said)]) from None
+        message = fault_text("not_utf_8", byte=raw[error.start])
+        raise PolicyError([PolicyFault.worded(path, line, column, message)]) from None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from monitor.text.bilingual import Bilingual
 from schemas.outputs import Action
 
 Mode = Literal["enforce", "review", "shadow"]
@@ -211,7 +212,7 @@ class Policy:
     catalogue: tuple[CatalogueRow, ...]
     profiles: tuple[ExemptionProfile, ...] = ()
     admissions: AdmissionMode = "refuse_only"
-    remarks: tuple[str, ...] = field(default=(), compare=False)
+    remarks: tuple[Bilingual, ...] = field(default=(), compare=False)
     """Remarks about unspecified settings that may be unintended; from the file only, without effect on decisions."""
 
     def kind_of(self, behaviour: str) -> DecisionKind:

@@ -1,6 +1,9 @@
 """Durations as a policy writes them: `90s`, `5m`, `24h`, `30d`."""
 
 import re
+from typing import Final
+
+from monitor.text.bilingual import Bilingual, BilingualError
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -10,25 +13,34 @@ DAY = 24 * HOUR
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _MAX = 36_500 * DAY
+_NOT_ONE: Final = Bilingual(
+    "应为时长，例如 `90s`、`5m`、`24h` 或 `30d`，实际值：`{text}`{hint}",
+    "expected a duration such as `90s`, `5m`, `24h` or `30d`, got `{text}`{hint}",
+)
+_TOO_LONG: Final = Bilingual("应不超过 100 年，实际值：`{text}`", "expected at most 100 years, got `{text}`")
+_HINT: Final = Bilingual("；是否应为 `{guess}`？", "; did you mean `{guess}`?")
+_NO_HINT: Final = Bilingual("", "")
 
 
 def parse_duration(text: str) -> int:
-    """A duration in ms. Raises ValueError, whose message says what is expected."""
+    """A duration in ms. Raises BilingualError, which says what is expected."""
     match = _DURATION.fullmatch(text)
     if match is None:
         near = re.fullmatch(r"\s*([0-9]+)\s*([a-zA-Z]*)\s*", text)
-        hint = ""
-        if near and near[2]:
-            unit = near[2][0].lower()
-            hint = f"; did you mean `{int(near[1]) * 7}d`?" if unit == "w" else ""
-            hint = f"; did you mean `{near[1]}{unit}`?" if unit in _UNITS and near[2] not in ("ms", "M") else hint
-        elif near:
-            hint = f"; did you mean `{near[1]}s`?"
-        raise ValueError(f"expected a duration such as `90s`, `5m`, `24h` or `30d`, got `{text}`{hint}")
+        guess = _guess(near[1], near[2]) if near else None
+        raise BilingualError(_NOT_ONE.fill(text=text, hint=_HINT.fill(guess=guess) if guess else _NO_HINT))
     value = int(match[1]) * _UNITS[match[2]]
     if value > _MAX:
-        raise ValueError(f"expected at most 100 years, got `{text}`")
+        raise BilingualError(_TOO_LONG.fill(text=text))
     return value
+
+
+def _guess(number: str, word: str) -> str | None:
+    """What was probably meant by a number and a word."""
+    unit = word[:1].lower() or "s"
+    if unit in _UNITS and word not in ("ms", "M"):
+        return f"{number}{unit}"
+    return f"{int(number) * 7}d" if unit == "w" else None
 
 
 def format_duration(ms: int) -> str:

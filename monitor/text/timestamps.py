@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final, Literal, NamedTuple
 
+from monitor.text.bilingual import Bilingual, BilingualError
 from schemas.inputs import END_MS, MIN_MS
 
 Precision = Literal["minutes", "seconds", "milliseconds", "shortest"]
@@ -18,6 +19,22 @@ _TIME: Final = re.compile(
 )
 
 _INSTANT: Final = re.compile(r"(?<![0-9])(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC(?![A-Za-z0-9+-])", re.ASCII)
+
+_NO_SUCH_TIME: Final = Bilingual(
+    "没有这个时间：`{text}`；请检查日期、小时和时差",
+    "expected a time of the calendar, got `{text}`: check day, hour and offset",
+)
+_NO_ZONE: Final = Bilingual(
+    "`{text}` 缺少时区：请加上 `Z` 或时差，例如 `+08:00`",
+    "expected a time zone in `{text}`: add `Z` or an offset such as `+08:00`",
+)
+_NOT_A_TIME: Final = Bilingual(
+    "应为日期（例如 `2027-01-01`，即 00:00 UTC）或时间（例如 `2027-01-01T08:00:00+08:00`），实际值：`{text}`",
+    "expected a date such as `2027-01-01` (00:00 UTC) or `2027-01-01T08:00:00+08:00`, got `{text}`",
+)
+_TOO_FAR: Final = Bilingual(
+    "时间应在 1990 至 2099 年之间，实际值：`{text}`", "expected a time in the years 1990 to 2099, got `{text}`"
+)
 
 # Formats ------------------------------------------------------------------------------------------------------------
 
@@ -114,20 +131,18 @@ def parse_moment(text: str) -> int:
 
 
 def parse_instant(text: str) -> int:
-    """A time of a policy file, a date (00:00 UTC) or RFC 3339, as epoch ms. Raises ValueError."""
+    """A time of a policy file, a date (00:00 UTC) or RFC 3339, as epoch ms. Raises BilingualError."""
     try:
         parsed = _parse(text)
     except ValueError:
-        raise ValueError(f"expected a time of the calendar, got `{text}`: check day, hour and offset") from None
+        raise BilingualError(_NO_SUCH_TIME.fill(text=text)) from None
     if parsed is not None and parsed.has_clock and parsed.zone is None:
-        raise ValueError(f"expected a time zone in `{text}`: add `Z` or an offset such as `+08:00`")
+        raise BilingualError(_NO_ZONE.fill(text=text))
     if parsed is None or (parsed.has_clock and not parsed.has_seconds):
-        raise ValueError(
-            f"expected a date such as `2027-01-01` (00:00 UTC) or `2027-01-01T08:00:00+08:00`, got `{text}`"
-        )
+        raise BilingualError(_NOT_A_TIME.fill(text=text))
     ms = parsed.epoch_ms(parsed.zone or UTC)
     if not MIN_MS <= ms < END_MS:
-        raise ValueError(f"expected a time in the years 1990 to 2099, got `{text}`")
+        raise BilingualError(_TOO_FAR.fill(text=text))
     return ms
 
 

@@ -54,7 +54,7 @@ def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) 
     try:
         source = parse(text, name)
     except PolicyError as error:
-        raise MappingError(replace(f, message=_of_a_mapping(f.message)) for f in error.faults) from None
+        raise MappingError(replace(f, message=_of_a_mapping(f.message), message_zh="") for f in error.faults) from None
     reader = _Reader(YamlPath(source), constants or {})
     mapping = reader.mapping()
     if reader.faults or mapping is None:

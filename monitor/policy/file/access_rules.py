@@ -1,10 +1,11 @@
 """The tiers and behaviours of the access rules. A policy file changes their wording and what they leave open."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from monitor.policy.file.document import Raw, RawBehaviour, RawTier, read_mapping
-from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, near_miss
+from monitor.policy.file.fault_wording import AND, enumerated, fault_text
 from monitor.policy.file.rules import Cell
 from monitor.policy.model import Behaviour, Tier, TierId
 
@@ -48,11 +49,11 @@ def _changed_section(
     own = own_sections.get(name, fixed_section)
     changes = own.value if isinstance(own.value, dict) else {}
     if not isinstance(own.value, dict):
-        faults.append(own.at.fault(f"expected a mapping from a name to its wording in `{name}`"))
+        faults.append(own.at.fault(fault_text("no_section_mapping", section=name)))
     for key in changes:
         if key not in fixed_section.value:
-            said = f"`{key}` is not in the access rules, which are fixed{did_you_mean(key, fixed_section.value)}"
-            faults.append(own.at.child(key).key_fault(said))
+            unknown = fault_text("not_in_access_rules", key=key, hint=near_miss(key, fixed_section.value))
+            faults.append(own.at.child(key).key_fault(unknown))
     for key, data in fixed_section.value.items():
         values = read_mapping(model, data, fixed_section.at.child(key), faults).model.model_dump()
         if key in changes:
@@ -63,14 +64,8 @@ def _changed_section(
                 value = getattr(taken.model, field)
                 if field not in free and value != values[field]:
                     fixed = values[field] or "warning"
-                    said = f"`{field}` of `{key}` is fixed by the access rules ({fixed}); "
-                    said += f"only {_listed(free)} can be changed"
-                    faults.append(place.child(field).fault(said))
+                    named = {"field": field, "key": key, "fixed": fixed, "free": enumerated(free, AND)}
+                    faults.append(place.child(field).fault(fault_text("fixed_by_access_rules", **named)))
                 else:
                     values[field] = value
         yield key, values
-
-
-def _listed(names: Sequence[str]) -> str:
-    *most, last = (f"`{name}`" for name in names)
-    return f"{', '.join(most)} and {last}"

@@ -4,12 +4,15 @@ Every field is optional here, so that one wrong field does not hide faults of th
 fields, drops them, and returns their keys. Required fields are checked where they are used.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
-from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, near_miss
+from monitor.policy.file.fault_wording import THINGS, enumerated, fault_text, quoted_value
 from monitor.policy.file.values import (
     AdmissionsName,
     Confidence,
@@ -31,9 +34,9 @@ from monitor.policy.file.values import (
     Text,
     Timezone,
     Truth,
-    quoted_value,
 )
 from monitor.policy.file.yaml_source import YamlPath
+from monitor.text.bilingual import Bilingual
 
 
 class Raw(BaseModel):
@@ -220,7 +223,7 @@ def read_mapping(
     data: Any,
     place: YamlPath,
     faults: list[PolicyFault],
-    fixed: dict[str, str] | None = None,
+    fixed: Mapping[str, Bilingual] | None = None,
     nulls: bool = False,
 ) -> CheckedMapping[M]:
     """Read ``data``, a mapping at ``place``.
@@ -228,7 +231,7 @@ def read_mapping(
     ``fixed``: keys that are valid only elsewhere, each with its message. ``nulls``: whether any key may be null.
     """
     if not isinstance(data, dict):
-        faults.append(place.fault(f"expected a mapping of keys, got {quoted_value(data)}"))
+        faults.append(place.fault(fault_text("no_mapping", value=quoted_value(data))))
         return CheckedMapping(model(), place, frozenset(), frozenset(model.model_fields))
     names = [name.rstrip("_") for name in model.model_fields]
     clean: dict[str, Any] = {}
@@ -236,10 +239,11 @@ def read_mapping(
     for key, value in data.items():
         at = place.child(key)
         if key not in names:
-            faults.append(at.key_fault((fixed or {}).get(key) or f"unknown key `{key}`{did_you_mean(key, names)}"))
+            unknown = (fixed or {}).get(key) or fault_text("unknown_key", key=key, hint=near_miss(key, names))
+            faults.append(at.key_fault(unknown))
             bad.add(key)
         elif value is None and not nulls and key not in _MAY_BE_NULL:
-            faults.append(at.key_fault(f"`{key}` has no value: add one, or remove the key"))
+            faults.append(at.key_fault(fault_text("no_value", key=key)))
             bad.add(key)
         else:
             clean["with_" if key == "with" else key] = value
@@ -250,7 +254,7 @@ def read_mapping(
             where = problem["loc"]
             name = str(where[0])
             at = place.child(name.rstrip("_"), *where[1:])
-            faults.append(at.fault(_said(problem["type"], problem["msg"], problem["input"])))
+            faults.append(at.fault(_worded(problem)))
             bad.add(name.rstrip("_"))
             clean.pop(name, None)
         read = model.model_validate(clean)
@@ -258,18 +262,22 @@ def read_mapping(
     return CheckedMapping(read, place, given, frozenset(bad))
 
 
-def _said(kind: str, message: str, value: object) -> str:
-    if kind == "list_type":
-        return f"expected a list, got {quoted_value(value)}: write it in [ ]"
-    if kind == "dict_type":
-        return f"expected a mapping, got {quoted_value(value)}: write it in {{ }}"
-    return message
+def _worded(problem: ErrorDetails) -> Bilingual:
+    if problem["type"] == "policy":
+        message: Bilingual = problem["ctx"]["message"]
+        return message
+    code = {"list_type": "no_list", "dict_type": "no_inline_mapping"}.get(problem["type"])
+    if code is None:
+        return fault_text("unexpected", problem=problem["msg"])
+    return fault_text(code, value=quoted_value(problem["input"]))
 
 
 def require(taken: CheckedMapping[Any], what: str, faults: list[PolicyFault], *names: str) -> bool:
-    """Whether all of ``names`` were read; reports those that are not in the file as a fault."""
+    """Whether all of ``names`` were read; reports those that are not in the file as a fault.
+
+    ``what`` is a key of `THINGS`.
+    """
     lacking = taken.missing(*names)
     if lacking:
-        words = ", ".join(f"`{name}`" for name in lacking)
-        faults.append(taken.place.fault(f"{what} needs {words}"))
+        faults.append(taken.place.fault(fault_text("missing", what=THINGS[what], names=enumerated(lacking))))
     return not lacking and not taken.bad & set(names)

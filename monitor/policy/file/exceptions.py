@@ -10,9 +10,9 @@ from monitor.policy.file.document import (
     read_mapping,
     require,
 )
-from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, near_miss
+from monitor.policy.file.fault_wording import fault_text, quoted_value
 from monitor.policy.file.rules import Cell, Frame, build, cells, overridden
-from monitor.policy.file.values import quoted_value
 from monitor.policy.file.yaml_source import YamlPath
 from monitor.policy.model import Exemption, ExemptionProfile, Override
 
@@ -20,8 +20,7 @@ RuleFields = dict[str, dict[str, Cell] | None]
 """The raw fields of each rule of the policy by its id, None of a faulty rule."""
 
 NOT_OVERRIDDEN = {
-    name: f"an override cannot change `{name}`: write another rule, and an exemption from this one"
-    for name in ("id", "behaviour", "metric", "window", "step")
+    name: fault_text("field_overridden", name=name) for name in ("id", "behaviour", "metric", "window", "step")
 }
 """Fields of a rule that an override may not have, each with its message."""
 
@@ -33,15 +32,14 @@ def read_overrides(items: Iterable[CheckedMapping[RawOverride]], rules: RuleFiel
     overrides = []
     seen: dict[tuple[str, str], YamlPath] = {}
     for taken in items:
-        require(taken, "an override", frame.faults, "tenant", "rule", "owner", "reason", "expires")
+        require(taken, "override", frame.faults, "tenant", "rule", "owner", "reason", "expires")
         model, place = taken.model, taken.place
         _known_rule(model.rule, place.child("rule"), rules, frame.faults)
         if model.tenant is not None and model.rule is not None:
             first = seen.setdefault((model.tenant, model.rule), place)
             if first is not place:
-                line = first.fault("").line
-                said = f"`{model.tenant}` already has an override of `{model.rule}` (line {line}): keep one of them"
-                frame.faults.append(place.fault(said))
+                twice = {"tenant": model.tenant, "rule": model.rule, "line": first.mark[0]}
+                frame.faults.append(place.fault(fault_text("override_twice", **twice)))
         change, bad = cells(taken, frame)
         base = rules.get(model.rule or "")
         merged = overridden(base, change, frame.faults) if base else None
@@ -57,7 +55,7 @@ def read_exemptions(
     """The exemptions."""
     exemptions = []
     for taken in items:
-        whole = require(taken, "an exemption", faults, "tenant", "rules", "owner", "reason", "expires")
+        whole = require(taken, "exemption", faults, "tenant", "rules", "owner", "reason", "expires")
         model = taken.model
         for n, name in enumerate(model.rules or ()):
             _known_rule(name, taken.place.child("rules", n), rules, faults)
@@ -74,19 +72,17 @@ def read_profiles(section: Cell | None, rules: RuleFields, faults: list[PolicyFa
     if section is None:
         return profiles
     if not isinstance(section.value, dict):
-        said = f"expected a mapping from a name to its profile in `profiles`, got {quoted_value(section.value)}"
-        faults.append(section.at.fault(said))
+        faults.append(section.at.fault(fault_text("profiles_no_mapping", value=quoted_value(section.value))))
         return profiles
     for name, data in section.value.items():
         place = section.at.child(name)
         if not 1 <= len(name) <= _LONGEST_NAME:
-            said = f"expected a name of 1 to {_LONGEST_NAME} characters, got {len(name)}"
-            faults.append(place.key_fault(said))
+            faults.append(place.key_fault(fault_text("name_length", most=_LONGEST_NAME, count=len(name))))
         taken = read_mapping(RawProfile, data, place, faults)
         if not isinstance(data, dict):
             continue
         model = taken.model
-        whole = require(taken, "a profile", faults, "exempt", "tenants", "owner", "reason", "expires")
+        whole = require(taken, "profile", faults, "exempt", "tenants", "owner", "reason", "expires")
         for n, rule in enumerate(model.exempt or ()):
             _known_rule(rule, place.child("exempt", n), rules, faults)
         if whole and model.expires is not None:
@@ -97,4 +93,4 @@ def read_profiles(section: Cell | None, rules: RuleFields, faults: list[PolicyFa
 
 def _known_rule(name: str | None, at: YamlPath, rules: Mapping[str, object], faults: list[PolicyFault]) -> None:
     if name is not None and name not in rules:
-        faults.append(at.fault(f"`{name}` is not a rule of this policy{did_you_mean(name, rules)}"))
+        faults.append(at.fault(fault_text("no_rule", rule=name, hint=near_miss(name, rules))))

@@ -1,6 +1,6 @@
 """Resolves a file and what it extends into one policy: sections inherited or replaced, checked as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, cast
 
@@ -28,6 +28,7 @@ from monitor.policy.file.exceptions import (
     read_overrides,
     read_profiles,
 )
+from monitor.policy.file.fault_wording import NO_HINT, THINGS, fault_text
 from monitor.policy.file.rule_list import CHANGES, RuleChanges, beside_rules, read_changes
 from monitor.policy.file.rules import Cell, Frame, build, cells, check_retention, patched
 from monitor.policy.file.yaml_source import YamlPath, YamlSource
@@ -44,6 +45,8 @@ from monitor.policy.model import (
     Rule,
     Variants,
 )
+from monitor.policy.note_wording import note_text
+from monitor.text.bilingual import Bilingual
 
 RESERVED = (
     "prohibited_business_application",
@@ -101,11 +104,11 @@ class _Resolver:
         self.builtin = builtin
         self.faults = faults
         self.names: dict[str, str] = {}
-        self.remarks: list[str] = []
+        self.remarks: list[Bilingual] = []
 
     def policy(self) -> Policy:
         head = self.own.head
-        require(head, "a policy", self.faults, "id", "version")
+        require(head, "policy", self.faults, "id", "version")
         defaults, retention = self._defaults()
         params = Params(
             defaults["short_call_s"],
@@ -115,7 +118,7 @@ class _Resolver:
         )
         tiers = read_tiers(self.own.sections, self.builtin.sections, self.faults)
         behaviours = read_behaviours(self.own.sections, self.builtin.sections, tiers, self.faults)
-        self.names = dict.fromkeys((*behaviours, *RESERVED), "a behaviour")
+        self.names = dict.fromkeys((*behaviours, *RESERVED), "behaviour")
         frame = Frame(params, retention, behaviours, self.own.head.place.source, self.faults)
         rules, fields = self._rules(frame)
         escalations = self._escalations(frame)
@@ -152,12 +155,9 @@ class _Resolver:
         place = self.own.sections["rules"].at if "rules" in self.own.sections else self.own.head.place
         variants = Variants.of(params, rules)
         if len(variants) > MAX_VARIANTS:
-            twice = " (each `timezone` of `out_of_hours_reject_ratio` counts twice)" if variants.refused_zones else ""
-            said = (
-                f"the rules have {len(variants)} different values of `short_call_s`, `short_ring_s` and `timezone`"
-                f"{twice}; expected at most {MAX_VARIANTS}"
-            )
-            self.faults.append(place.fault(said))
+            twice = fault_text("zones_count_twice") if variants.refused_zones else NO_HINT
+            message = fault_text("too_many_variants", count=len(variants), twice=twice, most=MAX_VARIANTS)
+            self.faults.append(place.fault(message))
         kinds = {
             (
                 r.metric,
@@ -170,8 +170,7 @@ class _Resolver:
         }
         kinds = {kind for kind in kinds if METRICS[kind[0]].family in ("calls", "talk") or kind[1] == "below"}
         if len(kinds) > MAX_EVIDENCE:
-            said = f"the rules use {len(kinds)} different kinds of calls as evidence; expected at most {MAX_EVIDENCE}"
-            self.faults.append(place.fault(said))
+            self.faults.append(place.fault(fault_text("too_much_evidence", count=len(kinds), most=MAX_EVIDENCE)))
 
     # Sections
 
@@ -189,16 +188,18 @@ class _Resolver:
             given = self.builtin.head.model.admissions
         return given or "refuse_only"
 
-    def _items(self, name: str, model: type[M], fixed: dict[str, str] | None = None) -> Iterator[CheckedMapping[M]]:
+    def _items(
+        self, name: str, model: type[M], fixed: Mapping[str, Bilingual] | None = None
+    ) -> Iterator[CheckedMapping[M]]:
         yield from self._items_of(self._section(name), name, model, fixed)
 
     def _items_of(
-        self, section: Cell | None, name: str, model: type[M], fixed: dict[str, str] | None = None
+        self, section: Cell | None, name: str, model: type[M], fixed: Mapping[str, Bilingual] | None = None
     ) -> Iterator[CheckedMapping[M]]:
         if section is None:
             return
         if not isinstance(section.value, list):
-            self.faults.append(section.at.fault(f"expected a list in `{name}`: begin each item with `- `"))
+            self.faults.append(section.at.fault(fault_text("no_section_list", section=name)))
             return
         for n, item in enumerate(section.value):
             taken = read_mapping(model, item, section.at.child(n), self.faults, fixed)
@@ -217,7 +218,7 @@ class _Resolver:
             if "retention" in taken.given:
                 retention = Cell(taken.model.retention, section.at.child("retention"))
         if retention is None:
-            raise PolicyError([*self.faults, self.builtin.head.place.fault("the built-in policy needs `defaults`")])
+            raise PolicyError([*self.faults, self.builtin.head.place.fault(fault_text("no_built_in_defaults"))])
         return values, retention
 
     def _rules(self, frame: Frame) -> tuple[list[Rule], RuleFields]:
@@ -230,8 +231,8 @@ class _Resolver:
             for taken in self._items_of(section, name, RawRule):
                 if name == "rules" and taken.model.id in changes.disabled:
                     continue
-                require(taken, "a rule", self.faults, "id", "behaviour", "metric", "window", "step")
-                self._name(taken, "a rule")
+                require(taken, "rule", self.faults, "id", "behaviour", "metric", "window", "step")
+                self._name(taken, "rule")
                 patch = changes.patches.get(taken.model.id or "") if name == "rules" else None
                 found, rule = self._rule(taken, patch, frame)
                 if taken.model.id is not None:
@@ -267,27 +268,22 @@ class _Resolver:
         inherited = self.builtin.sections["rules"].value
         known = {rule.get("id") for rule in inherited if isinstance(rule, dict)}
         if taken.place.source is self.own.head.place.source and not {"mode", taken.model.id} & {*taken.given, *known}:
-            line = taken.place.fault("").line
-            self.remarks.append(
-                f"rule {taken.model.id} (line {line}) is new and has no `mode`: it enforces from its first window on; "
-                "write `mode: enforce` to confirm that, or `mode: shadow` to see first what it would decide"
-            )
+            self.remarks.append(note_text("new_without_mode", rule=taken.model.id, line=taken.place.mark[0]))
 
     def _name(self, taken: CheckedMapping[Any], what: str) -> None:
         name = taken.model.id
         if name is None:
             return
         if name in self.names:
-            self.faults.append(
-                taken.place.child("id").fault(f"`{name}` is already the id of {self.names[name]}: choose another id")
-            )
+            taken_by = THINGS[self.names[name]]
+            self.faults.append(taken.place.child("id").fault(fault_text("id_taken", name=name, what=taken_by)))
         self.names.setdefault(name, what)
 
     def _escalations(self, frame: Frame) -> list[Escalation]:
         escalations = []
         for taken in self._items("escalations", RawEscalation):
-            whole = require(taken, "an escalation", self.faults, "id", "at_least", "window", "tier")
-            self._name(taken, "an escalation")
+            whole = require(taken, "escalation", self.faults, "id", "at_least", "window", "tier")
+            self._name(taken, "escalation")
             model = taken.model
             if model.window is not None:
                 check_retention(Cell(model.window, taken.place.child("window")), frame)
@@ -304,16 +300,14 @@ class _Resolver:
         seen: dict[str, YamlPath] = {}
         for taken in self._items("prohibited_businesses", RawRow):
             model, place = taken.model, taken.place
-            whole = require(taken, "a row of the catalogue", self.faults, "key", "zh", "en", "terms")
+            whole = require(taken, "catalogue_row", self.faults, "key", "zh", "en", "terms")
             if model.key is not None:
                 first = seen.setdefault(model.key, place)
                 if first is not place:
-                    said = f"another row already has the key `{model.key}` (line {first.fault('').line})"
-                    self.faults.append(place.child("key").fault(said))
+                    message = fault_text("row_twice", key=model.key, line=first.mark[0])
+                    self.faults.append(place.child("key").fault(message))
             if model.terms == []:
-                self.faults.append(
-                    place.child("terms").fault("a row without terms matches nothing: add at least one term")
-                )
+                self.faults.append(place.child("terms").fault(fault_text("row_without_terms")))
             if whole:
                 words = (tuple(model.terms or ()), tuple(model.unless or ()))
                 rows.append(CatalogueRow(str(model.key), str(model.zh), str(model.en), *words))

@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.policy.file.document import CheckedMapping, RawPatch, read_mapping
-from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, near_miss
+from monitor.policy.file.fault_wording import fault_text, quoted_value
 from monitor.policy.file.rules import Cell
-from monitor.policy.file.values import quoted_value
 from monitor.policy.file.yaml_source import YamlPath
+from monitor.text.bilingual import Bilingual
 
 CHANGES = ("patch", "disable", "add")
 """The sections that change the inherited list; none of them can be combined with ``rules``."""
 
-_FIXED = {"id": "`id` cannot be patched: disable the rule, and add another one"}
+_FIXED = {"id": fault_text("id_not_patched")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,7 @@ def beside_rules(sections: Mapping[str, Cell]) -> Iterator[PolicyFault]:
     if "rules" in sections:
         for name in CHANGES:
             if name in sections:
-                said = f"`{name}` changes the inherited rules, but this file replaces them by `rules`: keep one of both"
-                yield sections[name].at.key_fault(said)
+                yield sections[name].at.key_fault(fault_text("beside_rules", section=name))
 
 
 def read_changes(sections: Mapping[str, Cell], inherited: Collection[str], faults: list[PolicyFault]) -> RuleChanges:
@@ -41,18 +41,15 @@ def read_changes(sections: Mapping[str, Cell], inherited: Collection[str], fault
     if section is None:
         return RuleChanges(patches, frozenset(disabled))
     if not isinstance(section.value, dict):
-        said = (
-            f"expected a mapping from a rule's id to its changed fields in `patch`, got {quoted_value(section.value)}"
-        )
-        faults.append(section.at.fault(said))
+        faults.append(section.at.fault(fault_text("patch_no_mapping", value=quoted_value(section.value))))
         return RuleChanges(patches, frozenset(disabled))
     for name, change in section.value.items():
         at = section.at.child(name)
         if name not in inherited:
             faults.append(at.key_fault(_unknown(name, inherited)))
         elif name in disabled:
-            line = disabled[name].fault("").line
-            faults.append(at.key_fault(f"`{name}` is disabled on line {line}: remove it from `patch` or `disable`"))
+            line = disabled[name].mark[0]
+            faults.append(at.key_fault(fault_text("patch_of_disabled", rule=name, line=line)))
         else:
             patches[name] = read_mapping(RawPatch, change, at, faults, _FIXED, nulls=True)
     return RuleChanges(patches, frozenset(disabled))
@@ -63,21 +60,20 @@ def _disabled(section: Cell | None, inherited: Collection[str], faults: list[Pol
     if section is None:
         return found
     if not isinstance(section.value, list):
-        said = f"expected a list of rule ids in `disable`, got {quoted_value(section.value)}: write them in [ ]"
-        faults.append(section.at.fault(said))
+        faults.append(section.at.fault(fault_text("disable_no_list", value=quoted_value(section.value))))
         return found
     for n, name in enumerate(section.value):
         at = section.at.child(n)
         if not isinstance(name, str) or name not in inherited:
             faults.append(at.fault(_unknown(name, inherited)))
         elif name in found:
-            faults.append(at.fault(f"`{name}` is already disabled on line {found[name].fault('').line}: remove one"))
+            faults.append(at.fault(fault_text("disabled_twice", rule=name, line=found[name].mark[0])))
         else:
             found[name] = at
     return found
 
 
-def _unknown(name: Any, inherited: Collection[str]) -> str:
+def _unknown(name: Any, inherited: Collection[str]) -> Bilingual:
     if not inherited:
-        return f"{quoted_value(name)} is not an inherited rule: with `extends: none` no rule is inherited"
-    return f"{quoted_value(name)} is not an inherited rule{did_you_mean(name, inherited)}"
+        return fault_text("nothing_inherited", rule=quoted_value(name))
+    return fault_text("not_inherited", rule=quoted_value(name), hint=near_miss(name, inherited))

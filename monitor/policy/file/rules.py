@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from monitor.policy.file.document import CheckedMapping, RawCondition, RawParams, RawSettings, read_mapping, require
-from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, near_miss
+from monitor.policy.file.fault_wording import NO_HINT, enumerated, fault_text
 from monitor.policy.file.yaml_source import YamlPath, YamlSource
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, Condition, Params, Rule
+from monitor.text.bilingual import Bilingual
 from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
 
 PARTIES_MOST_MS = 48 * HOUR
@@ -67,17 +69,14 @@ def _conditions(items: list[Any], place: YamlPath, faults: list[PolicyFault]) ->
     for n, item in enumerate(items):
         at = place.child(n)
         taken = read_mapping(RawCondition, item, at, faults)
-        whole = require(taken, "a condition of `also`", faults, "metric")
+        whole = require(taken, "condition", faults, "metric")
         ops = [op for op in _OPS if op in taken.given]
         if len(ops) > 1:
-            words = " and ".join(f"`{op}`" for op in ops)
-            faults.append(
-                at.child(ops[1]).key_fault(f"expected one comparison in a condition, got {words}: write two conditions")
-            )
+            marked = [f"`{op}`" for op in ops]
+            names = Bilingual(" 和 ".join(marked), " and ".join(marked))
+            faults.append(at.child(ops[1]).key_fault(fault_text("two_comparisons", names=names)))
         elif not ops and not taken.bad:
-            faults.append(
-                at.fault("a condition of `also` needs a comparison: one of `above`, `below`, `at_least`, `at_most`")
-            )
+            faults.append(at.fault(fault_text("no_comparison")))
         elif whole and ops:
             op = cast(Literal["above", "below", "at_least", "at_most"], ops[0])
             read.append((Condition(str(taken.model.metric), op, getattr(taken.model, op)), at))
@@ -92,8 +91,7 @@ def overridden(
     was = "above" if "above" in base else "below"
     other = "below" if was == "above" else "above"
     if other in change:
-        message = f"an override cannot change `{was}` into `{other}`: write `{was}`, or add another rule"
-        faults.append(change[other].at.key_fault(message))
+        faults.append(change[other].at.key_fault(fault_text("direction_overridden", was=was, other=other)))
         return None
     for name in RawSettings.model_fields:
         key = name.rstrip("_")
@@ -119,7 +117,7 @@ def patched(
     merged = {name: _at_patch(name, cell, place) for name, cell in base.items()}
     for name, cell in change.items():
         if cell.value is None and name in _NEEDED:
-            faults.append(cell.at.fault(f"a rule needs `{name}`, so it cannot be taken away: write a value"))
+            faults.append(cell.at.fault(fault_text("needed_field_removed", name=name)))
         elif cell.value is None:
             merged.pop(name, None)
         elif name == "with":
@@ -130,14 +128,12 @@ def patched(
     both = {"above", "below"}
     if both <= set(merged) and not both <= set(change):
         new, old = ("above", "below") if "above" in change else ("below", "above")
-        said = f"the inherited rule has `{old}`, and a rule has one threshold: add `{old}: null` beside `{new}`"
-        faults.append(change[new].at.key_fault(said))
+        faults.append(change[new].at.key_fault(fault_text("second_threshold", old=old, new=new)))
     return merged if len(faults) == before else None
 
 
 def _at_patch(name: str, cell: Cell, place: YamlPath) -> Cell:
-    hint = f" (`{name}` is inherited: change it in this patch, too)"
-    at = YamlPath(place.source, place.child(name).path, hint)
+    at = YamlPath(place.source, place.child(name).path, fault_text("inherited", name=name))
     if name == "also":
         return Cell([(condition, at) for condition, _ in cell.value], at)
     return Cell(cell.value, at)
@@ -189,44 +185,40 @@ def _direction(
     fields: Mapping[str, Cell], bad: set[str], place: YamlPath, faults: list[PolicyFault]
 ) -> Literal["above", "below"] | None:
     if "above" in fields and "below" in fields:
-        faults.append(fields["below"].at.key_fault("expected `above` or `below`, got both: keep one of them"))
+        faults.append(fields["below"].at.key_fault(fault_text("above_and_below")))
         return None
     if "above" in fields:
         return "above"
     if "below" in fields:
         return "below"
     if not bad & {"above", "below"}:
-        faults.append(place.fault("a rule needs a threshold: add `above` or `below`"))
+        faults.append(place.fault(fault_text("no_threshold")))
     return None
 
 
 def _check_times(fields: Mapping[str, Cell], frame: Frame) -> None:
     window, step, cooldown = fields.get("window"), fields.get("step"), fields.get("cooldown")
     if step is not None:
-        if step.value % MINUTE or DAY % step.value:
-            said = "`step`: expected whole minutes that divide a day, such as 1m, 5m, 1h or 24h, "
-            said += f"got {format_duration(step.value)}"
-            frame.faults.append(step.at.fault(said))
-        elif window is not None and window.value > PARTIES_MOST_MS and step.value % HOUR:
-            said = "`step`: expected whole hours for a window above 48h, "
-            said += f"got {format_duration(step.value)}: write `step: 1h`"
-            frame.faults.append(step.at.fault(said))
-        if window is not None and window.value % step.value:
-            said = f"`window`: expected a whole multiple of the step {format_duration(step.value)}, such as "
-            said += f"{_multiple(window.value, step.value)}, got {format_duration(window.value)}"
-            if step.value % window.value == 0:
-                said += f"; did you mean `window: {format_duration(step.value)}` and "
-                said += f"`step: {format_duration(window.value)}`?"
-            frame.faults.append(window.at.fault(said))
+        _check_step(step, window, frame.faults)
     if window is None:
         return
     if cooldown is not None and cooldown.value < window.value:
-        said = (
-            f"`cooldown`: expected at least the window, {format_duration(window.value)}, so that a call counts once; "
-        )
-        said += f"got {format_duration(cooldown.value)}"
-        frame.faults.append(cooldown.at.fault(said))
+        times = {"window": format_duration(window.value), "cooldown": format_duration(cooldown.value)}
+        frame.faults.append(cooldown.at.fault(fault_text("short_cooldown", **times)))
     check_retention(window, frame)
+
+
+def _check_step(step: Cell, window: Cell | None, faults: list[PolicyFault]) -> None:
+    shown = format_duration(step.value)
+    if step.value % MINUTE or DAY % step.value:
+        faults.append(step.at.fault(fault_text("step_of_a_day", step=shown)))
+    elif window is not None and window.value > PARTIES_MOST_MS and step.value % HOUR:
+        faults.append(step.at.fault(fault_text("step_of_hours", step=shown)))
+    if window is not None and window.value % step.value:
+        times = {"step": shown, "window": format_duration(window.value)}
+        hint = fault_text("swapped", **times) if step.value % window.value == 0 else NO_HINT
+        example = _multiple(window.value, step.value)
+        faults.append(window.at.fault(fault_text("window_of_steps", example=example, hint=hint, **times)))
 
 
 def _multiple(window: int, step: int) -> str:
@@ -236,10 +228,10 @@ def _multiple(window: int, step: int) -> str:
 def check_retention(window: Cell, frame: Frame) -> None:
     """Reports a window longer than ``retention``: at the window, or at ``retention`` if the window is inherited."""
     if window.value > frame.retention.value:
-        said = f"a window of {format_duration(window.value)} is longer than `retention`, "
-        said += f"{format_duration(frame.retention.value)}: shorten the window or increase `retention`"
+        times = {"window": format_duration(window.value), "retention": format_duration(frame.retention.value)}
         inherited = window.at.source is not frame.source
-        frame.faults.append((frame.retention if inherited else window).at.fault(said))
+        place = (frame.retention if inherited else window).at
+        frame.faults.append(place.fault(fault_text("beyond_retention", **times)))
 
 
 def _check_distinct_counts(fields: Mapping[str, Cell], faults: list[PolicyFault]) -> None:
@@ -248,13 +240,14 @@ def _check_distinct_counts(fields: Mapping[str, Cell], faults: list[PolicyFault]
         return
     metric = fields.get("metric")
     if metric is not None and METRICS[metric.value].family == "distinct":
-        said = f"expected a window of at most 48h for `{metric.value}`, which counts callees, callers or consents; "
-        faults.append(window.at.fault(f"{said}got {format_duration(window.value)}"))
+        message = fault_text("long_distinct_window", metric=metric.value, window=format_duration(window.value))
+        faults.append(window.at.fault(message))
     also = fields.get("also")
     for condition, at in also.value if also else ():
         if METRICS[condition.metric].family == "distinct":
-            said = f"expected a window of at most 48h with `{condition.metric}`, which counts callees, callers or "
-            faults.append(at.child("metric").fault(f"{said}consents; got {format_duration(window.value)}"))
+            shown = format_duration(window.value)
+            message = fault_text("long_distinct_condition", metric=condition.metric, window=shown)
+            faults.append(at.child("metric").fault(message))
 
 
 def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: list[PolicyFault]) -> None:
@@ -263,51 +256,44 @@ def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: lis
     for condition, at in also.value if also else ():
         if METRICS[condition.metric].proportion and not 0 <= condition.value <= 1:
             value = condition.value
-            said = f"`{condition.metric}` is a share between 0 and 1, got {value:g}{_as_share(value)}"
-            faults.append(at.child(condition.op).fault(said))
+            message = fault_text("condition_of_share", metric=condition.metric, value=value, hint=_as_share(value))
+            faults.append(at.child(condition.op).fault(message))
     if metric is None or direction is None or not METRICS[metric.value].proportion:
         return
-    cell, name = fields[direction], metric.value
-    value = cell.value
-    if direction == "above" and value >= 1:
-        faults.append(cell.at.fault(f"`{name}` is a share, never above {value:g}{_as_share(value)}"))
-    elif direction == "above" and value < 0:
-        faults.append(
-            cell.at.fault(f"`{name}` is a share, always above {value:g}: expected a number from 0 to below 1")
-        )
-    elif direction == "below" and value <= 0:
-        faults.append(
-            cell.at.fault(f"`{name}` is a share, never below {value:g}: expected a number above 0, at most 1")
-        )
-    elif direction == "below" and value > 1:
-        faults.append(cell.at.fault(f"`{name}` is a share, always below {value:g}{_as_share(value)}"))
-    elif direction == "above" and value == 0 and "min_denominator" not in fields:
-        said = "`above: 0` is true of each tenant with one such event: add `min_denominator`, or write a share "
-        faults.append(cell.at.fault(f"{said}above 0, such as 0.15 for 15 %"))
+    cell = fields[direction]
+    named = {"metric": metric.value, "value": cell.value}
+    if direction == "above" and cell.value >= 1:
+        faults.append(cell.at.fault(fault_text("share_never_above", hint=_as_share(cell.value), **named)))
+    elif direction == "above" and cell.value < 0:
+        faults.append(cell.at.fault(fault_text("share_always_above", **named)))
+    elif direction == "below" and cell.value <= 0:
+        faults.append(cell.at.fault(fault_text("share_never_below", **named)))
+    elif direction == "below" and cell.value > 1:
+        faults.append(cell.at.fault(fault_text("share_always_below", hint=_as_share(cell.value), **named)))
+    elif direction == "above" and cell.value == 0 and "min_denominator" not in fields:
+        faults.append(cell.at.fault(fault_text("share_above_zero")))
 
 
-def _as_share(value: float) -> str:
+def _as_share(value: float) -> Bilingual:
     """A hint for a percentage written in place of a share."""
     if not 1 < value <= 100:
-        return ": expected a number between 0 and 1, such as 0.15 for 15 %"
-    return f"; did you mean {f'{value / 100:.10f}'.rstrip('0'):0<4}?"
+        return fault_text("expected_share")
+    return fault_text("did_you_mean_number", number=f"{f'{value / 100:.10f}'.rstrip('0'):0<4}")
 
 
 def _check_values(fields: Mapping[str, Cell], direction: str | None, faults: list[PolicyFault]) -> None:
     metric, confidence, recover = fields.get("metric"), fields.get("confidence"), fields.get("recover")
     proportion = metric is None or METRICS[metric.value].proportion
     if metric is not None and confidence is not None and confidence.value is not None and not proportion:
-        said = f"`{metric.value}` is not a proportion, so it has no confidence: remove `confidence`"
-        faults.append(confidence.at.key_fault(said))
+        faults.append(confidence.at.key_fault(fault_text("confidence_of_no_share", metric=metric.value)))
     if recover is None or direction is None:
         return
     threshold = fields[direction].value
+    values = {"threshold": threshold, "recover": recover.value}
     if direction == "above" and recover.value > threshold:
-        said = f"`recover`: expected at most `above`, {threshold:g}, got {recover.value:g}: the alert would flap"
-        faults.append(recover.at.fault(said))
+        faults.append(recover.at.fault(fault_text("recover_above", **values)))
     if direction == "below" and recover.value < threshold:
-        said = f"`recover`: expected at least `below`, {threshold:g}, got {recover.value:g}: the alert would flap"
-        faults.append(recover.at.fault(said))
+        faults.append(recover.at.fault(fault_text("recover_below", **values)))
 
 
 def _check_behaviour(fields: Mapping[str, Cell], frame: Frame) -> None:
@@ -316,13 +302,11 @@ def _check_behaviour(fields: Mapping[str, Cell], frame: Frame) -> None:
         return
     known = frame.behaviours.get(behaviour.value)
     if known is None:
-        hint = did_you_mean(behaviour.value, frame.behaviours)
-        said = f"`{behaviour.value}` is not a behaviour of the access rules{hint}"
-        frame.faults.append(behaviour.at.fault(said))
+        hint = near_miss(behaviour.value, frame.behaviours)
+        frame.faults.append(behaviour.at.fault(fault_text("no_behaviour", behaviour=behaviour.value, hint=hint)))
         return
     mode = fields.get("mode")
     if (mode is None or mode.value == "enforce") and known.tier != "minor":
-        minor = ", ".join(f"`{b.id}`" for b in frame.behaviours.values() if b.tier == "minor")
-        said = f"expected a behaviour of tier minor ({minor}) in a measured rule that enforces; `{known.id}` is of "
-        said += f"tier {known.tier}: write `mode: review`"
-        frame.faults.append((mode or behaviour).at.fault(said))
+        minor = enumerated(b.id for b in frame.behaviours.values() if b.tier == "minor")
+        message = fault_text("enforces_beyond_minor", minor=minor, behaviour=known.id, tier=known.tier)
+        frame.faults.append((mode or behaviour).at.fault(message))

@@ -9,71 +9,63 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from monitor.policy.catalogue import normalise
-from monitor.policy.file.errors import did_you_mean
+from monitor.policy.file.errors import near_miss
+from monitor.policy.file.fault_wording import NO_HINT, THINGS, fault_text, quoted_value
 from monitor.policy.metrics import METRICS
+from monitor.text.bilingual import Bilingual, BilingualError
 from monitor.text.durations import parse_duration
 from monitor.text.timestamps import parse_instant
 
 
-def _wrong(message: str) -> PydanticCustomError:
+def _wrong(code: str, **values: object) -> PydanticCustomError:
+    return _worded(fault_text(code, **values))
+
+
+def _worded(message: Bilingual) -> PydanticCustomError:
     return PydanticCustomError("policy", "{message}", {"message": message})
-
-
-def quoted_value(value: object) -> str:
-    """A value as a fault message quotes it."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (dict, list)):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    text = str(value)
-    return f"`{text[:60]}...`" if len(text) > 63 else f"`{text}`"
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        hint = ""
-        if isinstance(value, str) and value.endswith("%"):
-            hint = "; write a share of one, such as 0.15 for 15 %"
-        raise _wrong(f"expected a number, got {quoted_value(value)}{hint}")
+        percent = isinstance(value, str) and value.endswith("%")
+        hint = fault_text("write_a_share") if percent else NO_HINT
+        raise _wrong("no_number", value=quoted_value(value), hint=hint)
     try:
         number = float(value)
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise _wrong(f"expected a finite number, got {quoted_value(value)}")
+        raise _wrong("not_finite", value=quoted_value(value))
     return number + 0.0  # -0.0 becomes 0.0
 
 
 def _integer(value: object) -> int:
     number = _number(value)
     if number != int(number):
-        raise _wrong(f"expected a whole number, got {quoted_value(value)}")
+        raise _wrong("not_whole", value=quoted_value(value))
     return int(number)
 
 
 def _at_least_one(value: object) -> int:
     number = _integer(value)
     if not 1 <= number < 2**53:
-        raise _wrong(f"expected a whole number of at least 1, got {quoted_value(value)}")
+        raise _wrong("below_one", value=quoted_value(value))
     return number
 
 
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _wrong(f"expected true or false, got {quoted_value(value)}")
+        raise _wrong("no_truth", value=quoted_value(value))
     return value
 
 
 def _string(value: object, most: int) -> str:
     if not isinstance(value, str):
         if value is None or isinstance(value, (dict, list)):
-            raise _wrong(f"expected text, got {quoted_value(value)}")
-        raise _wrong(f"expected text, got the {'truth value' if isinstance(value, bool) else 'number'} "
-                     f"{quoted_value(value)}: write it in quotes")  # fmt: skip
+            raise _wrong("no_text", value=quoted_value(value))
+        raise _wrong("truth_as_text" if isinstance(value, bool) else "number_as_text", value=quoted_value(value))
     if not 1 <= len(value) <= most:
-        raise _wrong(f"expected text of 1 to {most} characters, got {len(value)}")
+        raise _wrong("text_length", most=most, count=len(value))
     return value
 
 
@@ -84,44 +76,42 @@ def _id(value: object) -> str:
 def _text(value: object) -> str:
     text = _string(value, 4096)
     if not text.strip():
-        raise _wrong("expected text, got only white space")
+        raise _wrong("blank_text")
     return text
 
 
 def _term(value: object) -> str:
     term = _text(value)
     if not normalise(term):
-        raise _wrong(f"{quoted_value(term)} has no letter or digit, so it would match every text")
+        raise _wrong("empty_term", value=quoted_value(term))
     return term
 
 
 def _duration(value: object) -> int:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise _wrong(f"{quoted_value(value)} has no unit: write `{value}s`, or use another of s, m, h, d")
+        raise _wrong("no_unit", value=quoted_value(value), number=value)
     if not isinstance(value, str):
-        raise _wrong(f"expected a duration such as `90s`, `5m`, `24h` or `30d`, got {quoted_value(value)}")
+        raise _wrong("no_duration", value=quoted_value(value))
     try:
         return parse_duration(value)
-    except ValueError as error:
-        raise _wrong(str(error)) from None
+    except BilingualError as error:
+        raise _worded(error.message) from None
 
 
 def _span(value: object) -> int:
     ms = _duration(value)
     if ms == 0:
-        raise _wrong(f"expected a duration above zero, got {quoted_value(value)}")
+        raise _wrong("zero_duration", value=quoted_value(value))
     return ms
 
 
 def _instant(value: object) -> int:
     if not isinstance(value, str):
-        raise _wrong(
-            f"expected a date such as `2027-01-01` or a time such as `2027-01-01T08:00:00Z`, got {quoted_value(value)}"
-        )
+        raise _wrong("no_time", value=quoted_value(value))
     try:
         return parse_instant(value)
-    except ValueError as error:
-        raise _wrong(str(error)) from None
+    except BilingualError as error:
+        raise _worded(error.message) from None
 
 
 def _seconds_ms(value: object) -> int:
@@ -130,7 +120,7 @@ def _seconds_ms(value: object) -> int:
     near = round(ms)
     whole = near if abs(ms - near) <= 1e-6 else math.floor(ms)
     if not 1 <= whole <= 86_400_000:
-        raise _wrong(f"expected seconds from 0.001 to 86400, got {quoted_value(value)}")
+        raise _wrong("no_seconds", value=quoted_value(value))
     return whole
 
 
@@ -139,8 +129,9 @@ def _confidence(value: object) -> float | None:
         return None
     number = _number(value)
     if not 0.5 <= number < 1:
-        hint = f"; did you mean {number / 100:g}?" if 50 < number < 100 else ""
-        raise _wrong(f"expected a confidence from 0.5 to below 1, got {quoted_value(value)}{hint}")
+        near = 50 < number < 100
+        hint = fault_text("did_you_mean_number", number=f"{number / 100:g}") if near else NO_HINT
+        raise _wrong("no_confidence", value=quoted_value(value), hint=hint)
     return number
 
 
@@ -155,17 +146,18 @@ def _timezone(value: object) -> str:
     if zone not in timezones():
         near = {name.rsplit("/", 1)[-1].lower(): name for name in sorted(timezones())}
         guess = near.get(zone.rsplit("/", 1)[-1].lower().replace(" ", "_"))
-        hint = f"; did you mean `{guess}`?" if guess else ", such as `Asia/Shanghai` or `UTC`"
-        raise _wrong(f"expected an IANA time zone, got {quoted_value(zone)}{hint}")
+        hint = fault_text("did_you_mean", word=guess) if guess else fault_text("zones")
+        raise _wrong("no_zone", value=quoted_value(zone), hint=hint)
     return zone
 
 
 def one_of(what: str, *known: str) -> BeforeValidator:
-    """Validates one of ``known``; ``what`` names the kind of value in a fault, with its article."""
+    """Validates one of ``known``; ``what`` is the kind of value, a key of `THINGS`."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in known:
-            raise _wrong(f"expected {what}, got {quoted_value(value)}{did_you_mean(value, known)}")
+            hint = near_miss(value, known)
+            raise _wrong("not_one_of", what=THINGS[what], value=quoted_value(value), hint=hint)
         return value
 
     return BeforeValidator(check)
@@ -180,18 +172,18 @@ Term = Annotated[str, BeforeValidator(_term)]
 Duration = Annotated[int, BeforeValidator(_duration)]
 Span = Annotated[int, BeforeValidator(_span)]
 Instant = Annotated[int, BeforeValidator(_instant)]
-MetricName = Annotated[str, one_of("a metric", *METRICS)]
-RuleMode = Annotated[Literal["enforce", "review", "shadow"], one_of("a mode", "enforce", "review", "shadow")]
+MetricName = Annotated[str, one_of("metric", *METRICS)]
+RuleMode = Annotated[Literal["enforce", "review", "shadow"], one_of("rule_mode", "enforce", "review", "shadow")]
 EscalationMode = Annotated[
-    Literal["review", "enforce"], one_of("a mode of an escalation", "review", "enforce")
+    Literal["review", "enforce"], one_of("escalation_mode", "review", "enforce")
 ]  # fmt: skip
-EscalationTier = Annotated[Literal["major", "severe"], one_of("a tier of an escalation", "major", "severe")]
+EscalationTier = Annotated[Literal["major", "severe"], one_of("escalation_tier", "major", "severe")]
 Confidence = Annotated[float | None, BeforeValidator(_confidence)]
 SecondsMs = Annotated[int, BeforeValidator(_seconds_ms)]
 Timezone = Annotated[str, BeforeValidator(_timezone)]
-Counted = Annotated[str, one_of("what to count", "violations")]
+Counted = Annotated[str, one_of("counted", "violations")]
 AdmissionsName = Annotated[
-    Literal["refuse_only", "review"], one_of("how applications are admitted", "refuse_only", "review")
+    Literal["refuse_only", "review"], one_of("admissions", "refuse_only", "review")
 ]  # fmt: skip
-KindName = Annotated[Literal["termination", "ban"], one_of("a kind of decision", "termination", "ban")]
-Extended = Annotated[str, one_of("a policy to extend", "access-rules", "none")]
+KindName = Annotated[Literal["termination", "ban"], one_of("decision_kind", "termination", "ban")]
+Extended = Annotated[str, one_of("extended", "access-rules", "none")]

@@ -15,6 +15,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from monitor.policy.file.errors import PolicyError, PolicyFault
+from monitor.policy.file.fault_wording import NO_HINT, fault_text
+from monitor.policy.file.yaml_problems import yaml_problem
+from monitor.text.bilingual import Bilingual
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
@@ -56,23 +59,32 @@ class YamlPath:
 
     source: YamlSource
     path: Path = ()
-    hint: str = ""
+    hint: Bilingual = NO_HINT
 
     def child(self, *steps: str | int) -> "YamlPath":
         """The path ``steps`` further down."""
         return YamlPath(self.source, self.path + steps, self.hint)
 
-    def fault(self, message: str) -> PolicyFault:
-        """A fault at the value; if the path does not exist, at the nearest value above it."""
+    @property
+    def mark(self) -> Mark:
+        """Line and column of the value; if the path does not exist, those of the nearest value above it."""
         path = self.path
         while path not in self.source.values:
             path = path[:-1]
-        return PolicyFault(self.source.name, *self.source.values[path], message + self.hint)
+        return self.source.values[path]
 
-    def key_fault(self, message: str) -> PolicyFault:
+    def fault(self, message: str | Bilingual) -> PolicyFault:
+        """A fault at the value; if the path does not exist, at the nearest value above it."""
+        return self._fault(self.mark, message)
+
+    def key_fault(self, message: str | Bilingual) -> PolicyFault:
         """A fault at the key."""
-        mark = self.source.keys.get(self.path)
-        return PolicyFault(self.source.name, *mark, message + self.hint) if mark else self.fault(message)
+        return self._fault(self.source.keys.get(self.path) or self.mark, message)
+
+    def _fault(self, mark: Mark, message: str | Bilingual) -> PolicyFault:
+        if isinstance(message, str):
+            return PolicyFault(self.source.name, *mark, message + self.hint.en)
+        return PolicyFault(self.source.name, *mark, message.en + self.hint.en, message.zh + self.hint.zh)
 
 
 @dataclass(slots=True)
@@ -89,9 +101,7 @@ class _Node:
 def parse(text: str, name: str) -> YamlSource:
     """``text`` as data with positions. Raises `PolicyError` if it is not one YAML 1.2 document."""
     if len(text) > MAX_BYTES:
-        raise PolicyError(
-            [PolicyFault(name, 1, 1, f"the file is longer than {MAX_BYTES} characters; expected a shorter policy")]
-        )
+        raise PolicyError([PolicyFault.worded(name, 1, 1, fault_text("too_long", most=MAX_BYTES))])
     text = _json_for_yaml(text.removeprefix("\ufeff"))
     faults: list[PolicyFault] = []
     try:
@@ -101,7 +111,7 @@ def parse(text: str, name: str) -> YamlSource:
     except YAMLError as error:  # a forbidden character has a position but no mark
         raise PolicyError([*faults, _character_fault(error, text, name)]) from None
     if root is None:
-        raise PolicyError([PolicyFault(name, 1, 1, "the file is empty; a policy needs at least `id` and `version`")])
+        raise PolicyError([PolicyFault.worded(name, 1, 1, fault_text("empty"))])
     reader = _Reader(name, faults)
     data = reader.read(root, ())
     if faults:
@@ -125,24 +135,33 @@ def _syntax_fault(error: MarkedYAMLError, name: str) -> PolicyFault:
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     problem = _one_line(error.problem or error.context or "syntax error")
     if "'\\t'" in problem:
-        return PolicyFault(name, line, column, "a tab as indentation: YAML indents with spaces; replace it with spaces")
-    if "expected a single document" in f"{error.context} {problem}":
-        return PolicyFault(name, line, column, "a second document: a policy is one document; remove the `---`")
-    context = f" ({_one_line(error.context)})" if error.context and error.problem else ""
-    return PolicyFault(name, line, column, f"not YAML: {problem}{context}")
+        message = fault_text("tab")
+    elif "expected a single document" in f"{error.context} {problem}":
+        message = fault_text("second_document")
+    else:
+        context = NO_HINT
+        if error.context and error.problem:
+            context = fault_text("yaml_context", context=yaml_problem(_one_line(error.context)))
+        message = fault_text("not_yaml", problem=yaml_problem(problem), context=context)
+    return PolicyFault.worded(name, line, column, message)
 
 
 def _character_fault(error: YAMLError, text: str, name: str) -> PolicyFault:
     position = getattr(error, "position", None)
     if not isinstance(position, int):
-        return PolicyFault(name, 1, 1, f"not YAML: {_one_line(error)}")
+        message = fault_text("not_yaml", problem=yaml_problem(_one_line(error)), context=NO_HINT)
+        return PolicyFault.worded(name, 1, 1, message)
     before = text[:position]
     line = before.count("\n") + 1
-    return PolicyFault(name, line, position - before.rfind("\n"), "a control character, which YAML forbids: remove it")
+    return PolicyFault.worded(name, line, position - before.rfind("\n"), fault_text("control_character"))
 
 
 def _one_line(problem: object) -> str:
     return " ".join(str(problem).split())
+
+
+def _too_deep(name: str, mark: Mark) -> PolicyFault:
+    return PolicyFault.worded(name, *mark, fault_text("too_deep", most=MAX_DEPTH))
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -165,15 +184,9 @@ def _compose(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
         if what == "AliasEvent":
             node = anchors.get(event.anchor) or _Node("scalar", mark)
             if event.anchor not in anchors:
-                faults.append(
-                    PolicyFault(
-                        name, *mark, f"`*{event.anchor}` is not defined above; define it with `&{event.anchor}`"
-                    )
-                )
+                faults.append(PolicyFault.worded(name, *mark, fault_text("alias_not_defined", name=event.anchor)))
             elif not node.closed:
-                faults.append(
-                    PolicyFault(name, *mark, f"`*{event.anchor}` contains itself; expected a policy without loops")
-                )
+                faults.append(PolicyFault.worded(name, *mark, fault_text("alias_in_itself", name=event.anchor)))
                 node = _Node("scalar", mark)
         else:
             node = _node(event, what, mark, name, faults)
@@ -186,19 +199,9 @@ def _compose(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
         if what in ("MappingStartEvent", "SequenceStartEvent"):
             stack.append(node)
             if len(stack) > MAX_DEPTH:
-                raise PolicyError(
-                    [
-                        *faults,
-                        PolicyFault(name, *mark, f"nested more than {MAX_DEPTH} levels deep; expected fewer levels"),
-                    ]
-                )
+                raise PolicyError([*faults, _too_deep(name, mark)])
     if len(roots) > 1:
-        raise PolicyError(
-            [
-                *faults,
-                PolicyFault(name, *roots[1].mark, "a second document: a policy is one document; remove the `---`"),
-            ]
-        )
+        raise PolicyError([*faults, PolicyFault.worded(name, *roots[1].mark, fault_text("second_document"))])
     return roots[0] if roots and not (roots[0].kind == "scalar" and roots[0].value is None) else None
 
 
@@ -254,11 +257,11 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[PolicyFault
     tag = str(event.tag) if event.tag is not None else None
     if what != "ScalarEvent":
         if tag not in (None, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
-            faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} is not supported: remove it"))
+            faults.append(PolicyFault.worded(name, *mark, fault_text("tag", tag=_shorthand(tag))))
         return _Node("map" if what == "MappingStartEvent" else "list", mark, closed=False)
     plain = event.implicit[0]
     if tag not in (None, "!", _STR_TAG):
-        faults.append(PolicyFault(name, *mark, f"the tag {_shorthand(tag)} is not supported: remove it"))
+        faults.append(PolicyFault.worded(name, *mark, fault_text("tag", tag=_shorthand(tag))))
     text = _text(event.value, mark, name, faults)
     return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
 
@@ -270,9 +273,7 @@ def _text(text: str, mark: Mark, name: str, faults: list[PolicyFault]) -> str:
         try:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
-            faults.append(
-                PolicyFault(name, *mark, "half of a surrogate pair is not a character: write the character itself")
-            )
+            faults.append(PolicyFault.worded(name, *mark, fault_text("half_surrogate")))
     return text
 
 
@@ -305,26 +306,13 @@ class _Reader:
 
     def read(self, node: _Node, path: Path) -> Any:
         if len(self.values) >= MAX_VALUES:
-            raise PolicyError(
-                [
-                    *self.faults,
-                    PolicyFault(
-                        self.name, *node.mark, f"more than {MAX_VALUES} values, aliases expanded; expected fewer"
-                    ),
-                ]
-            )
+            message = fault_text("too_many_values", most=MAX_VALUES)
+            raise PolicyError([*self.faults, PolicyFault.worded(self.name, *node.mark, message)])
         self.values[path] = node.mark
         if node.kind == "scalar":
             return node.value
         if len(path) > MAX_DEPTH:
-            raise PolicyError(
-                [
-                    *self.faults,
-                    PolicyFault(
-                        self.name, *node.mark, f"nested more than {MAX_DEPTH} levels deep; expected fewer levels"
-                    ),
-                ]
-            )
+            raise PolicyError([*self.faults, _too_deep(self.name, node.mark)])
         if node.kind == "list":
             return [self.read(item, (*path, n)) for n, item in enumerate(node.items)]
         return self._mapping(node, path)
@@ -334,20 +322,20 @@ class _Reader:
         for key, value in zip(node.items[::2], node.items[1::2], strict=True):
             problem = self._key_problem(key, data, path)
             if problem:
-                self.faults.append(PolicyFault(self.name, *key.mark, problem))
+                self.faults.append(PolicyFault.worded(self.name, *key.mark, problem))
                 continue
             self.keys[(*path, key.value)] = key.mark
             data[key.value] = self.read(value, (*path, key.value))
         return data
 
-    def _key_problem(self, key: _Node, data: dict[str, Any], path: Path) -> str | None:
+    def _key_problem(self, key: _Node, data: dict[str, Any], path: Path) -> Bilingual | None:
         if key.kind != "scalar":
-            return "expected text as a key, got a list or a mapping"
+            return fault_text("key_is_collection")
         if not isinstance(key.value, str):
-            return f"expected text as a key, got {json.dumps(key.value)}: write it in quotes"
+            return fault_text("key_is_no_text", key=json.dumps(key.value))
         if key.value == "<<":
-            return "merge keys (`<<`) are not YAML 1.2: write the fields in full, or use an alias as a whole value"
+            return fault_text("merge_key")
         if key.value in data:
             line = self.keys[(*path, key.value)][0]
-            return f"`{key.value}` is already defined on line {line}: keep one of the two"
+            return fault_text("key_twice", key=key.value, line=line)
         return None

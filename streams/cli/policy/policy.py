@@ -55,7 +55,7 @@ def check(
             if not as_json:
                 typer.echo(str(error), err=True)
             continue
-        found = list(notes(policy, now_ms))
+        found = [note.en for note in notes(policy, now_ms)]
         wrong |= strict and bool(found)
         checked.append(_checked(file, policy, found, None))
         if not as_json:

@@ -83,7 +83,7 @@ def apply(
     for line in diff(before, after):
         typer.echo(line)
     for note in notes(after, now_ms):
-        typer.echo(f"note: {note}")
+        typer.echo(f"note: {note.en}")
     if preview:
         for line in _changed_tiers(settings, names, before, after):
             typer.echo(line)

@@ -11,11 +11,16 @@ from monitor.policy.load import PolicyError, from_plain, load, loads, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
 from monitor.policy.warnings import notes
+from monitor.text.bilingual import Bilingual
 from streams.topics.control_topic import MAX_POLICY_BYTES
 
 MOST_FAULTS: Final = 200
 MOST_NOTES: Final = 100
 NAME: Final = "policy"
+_TOO_LARGE: Final = Bilingual(
+    "策略解析后有 {size:,} 字节；至多 {most:,} 字节：请缩短其中的列表",
+    "the policy has {size:,} bytes, resolved; expected at most {most:,}: shorten its lists",
+)
 
 
 class CheckRequest(Struct, frozen=True):
@@ -36,7 +41,7 @@ class FoundFault(Struct, frozen=True):
 
     line: int
     column: int
-    message: str
+    message: Bilingual
 
 
 class PolicySummary(Struct, frozen=True):
@@ -59,7 +64,7 @@ class CheckReport(Struct, frozen=True):
     faults: list[FoundFault] = []
     fault_count: int = 0
     policy: PolicySummary | None = None
-    notes: list[str] = []
+    notes: list[Bilingual] = []
     changes: list[ChangedItem] = []
     later: dict[str, int] = {}
 
@@ -69,12 +74,11 @@ def check(request: CheckRequest) -> CheckReport:
     try:
         policy = loads(request.text, NAME)
     except PolicyError as error:
-        shown = [FoundFault(each.line, each.column, each.message) for each in error.faults[:MOST_FAULTS]]
+        shown = [FoundFault(each.line, each.column, each.both) for each in error.faults[:MOST_FAULTS]]
         return CheckReport(shown, len(error.faults))
     plain = to_plain(policy)
     if (size := len(msgspec.json.encode(plain))) > MAX_POLICY_BYTES:
-        said = f"the policy has {size:,} bytes, resolved; expected at most {MAX_POLICY_BYTES:,}: shorten its lists"
-        return CheckReport([FoundFault(1, 1, said)], 1)
+        return CheckReport([FoundFault(1, 1, _TOO_LARGE.fill(size=size, most=MAX_POLICY_BYTES))], 1)
     base = load(None) if request.base is None else from_plain(request.base, request.base_sha256 or "")
     return CheckReport(
         policy=PolicySummary(policy.id, policy.version, policy.sha256, _counts(policy), plain),

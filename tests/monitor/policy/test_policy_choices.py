@@ -128,12 +128,12 @@ def test_a_profile_is_an_exemption_of_each_of_its_tenants() -> None:
 def test_profiles_without_effect_are_noted() -> None:
     text = f"profiles:\n  hotels: {{exempt: [a], tenants: [x], {SIGNED}}}\n"
     text += f"  empty: {{exempt: [a], tenants: [], {SIGNED}}}\n"
-    assert [note for note in notes(policy(text), EXPIRES) if "profile" in note] == [
+    assert [note.en for note in notes(policy(text), EXPIRES) if "profile" in note.en] == [
         "profile empty expired 2027-01-01T00:00:00Z",
         "profile empty has no effect: `tenants` is empty",
         "profile hotels expired 2027-01-01T00:00:00Z",
     ]
-    assert not [note for note in notes(policy(PROFILES), EXPIRES - 1) if "profile" in note]
+    assert not [note for note in notes(policy(PROFILES), EXPIRES - 1) if "profile" in note.en]
 
 
 def test_explain_shows_every_choice() -> None:

@@ -129,7 +129,7 @@ RULE = "{id: r, behaviour: blind_calling, window: 24h, step: 1h, mode: shadow, "
 )
 def test_probably_unintended_values_give_a_note(section: str, said: str) -> None:
     policy = loads(f'id: house\nversion: "1"\n{section}\n', "p.yaml")
-    assert any(said in note for note in notes(policy, 1_772_409_600_000)), list(notes(policy, 1_772_409_600_000))
+    assert any(said in note.en for note in notes(policy, 1_772_409_600_000)), list(notes(policy, 1_772_409_600_000))
 
 
 def test_the_built_in_policy_has_no_probably_unintended_values() -> None:

@@ -94,7 +94,7 @@ def test_an_added_rule_without_mode_is_remarked_and_a_patched_one_is_not() -> No
         HEAD + f"add:\n- {MINE.replace(', mode: shadow', '')}\npatch: {{short-calls: {{above: 0.3}}}}\n", "p"
     )
     assert len(policy.remarks) == 1
-    assert policy.remarks[0].startswith("rule mine (line 4) is new and has no `mode`")
+    assert policy.remarks[0].en.startswith("rule mine (line 4) is new and has no `mode`")
 
 
 def test_exceptions_name_the_changed_list() -> None:

@@ -106,7 +106,7 @@ async def edit(request: Request, user: ExceptionManager, context: Context) -> Re
     except FieldRefused as refused:
         return _form(request, policy, given, today, [text(language, "exceptions.field." + refused.key)])
     except PolicyError as error:
-        return _form(request, policy, given, today, [fault.message for fault in error.faults[:5]])
+        return _form(request, policy, given, today, [text(language, fault.both) for fault in error.faults[:5]])
     except NotEditable:
         return _form(request, policy, given, today, [text(language, "exceptions.by_hand")])
     except DraftRefused as refused:

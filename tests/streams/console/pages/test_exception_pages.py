@@ -11,6 +11,7 @@ import pytest
 
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import HOSTILE_ID, pages_of
+from helpers.english_sentences import english_in
 from monitor.policy.load import loads
 from streams.console.identity.users import Role
 from streams.console.policies import drafts
@@ -165,3 +166,15 @@ def test_the_next_version_is_the_date() -> None:
     assert next_version("2026-11-29", "2026-11-29") == "2026-11-29.2"
     assert next_version("2026-11-29.9", "2026-11-29") == "2026-11-29.10"
     assert next_version("2026-11-29-b", "2026-11-29") == "2026-11-29.2"
+
+
+async def test_a_chinese_reader_gets_the_faults_of_a_form_in_chinese(owner: httpx.AsyncClient) -> None:
+    owner.cookies.set("lang", "zh")
+    form = {k: v for k, v in EXEMPTION.items() if k != "rules"}
+    form |= {"kind": "override", "rule": "short-calls", "threshold": "1.5", "tenant": "acme", "expires": "soon"}
+    answer = await owner.post("/policy/exceptions/edit", data=form)
+    assert answer.status_code == 409
+    refused = re.sub(r"<[^>]+>", "\n", answer.text.partition('role="alert"')[2].partition("</div>")[0])
+    for said in ("`acme` 对 `short-calls` 已有参数覆盖（第 6 行）", "不会高于 1.5", "实际值：`soon`"):
+        assert said in html.unescape(refused), refused
+    assert english_in(html.unescape(refused)) == []

@@ -15,7 +15,7 @@ def test_every_fault_has_its_line_and_column() -> None:
     report = check(CheckRequest("id: house\nversion: 1\npatch:\n  short-cals: {above: 0.2}\n", T))
     assert report.policy is None
     assert [(one.line, one.column) for one in report.faults] == [(2, 10), (4, 3)]
-    assert "did you mean `short-calls`?" in report.faults[1].message
+    assert "did you mean `short-calls`?" in report.faults[1].message.en
 
 
 def test_faults_beyond_a_number_are_counted() -> None:
@@ -34,7 +34,7 @@ def test_a_valid_file_says_what_it_changes_what_is_odd_and_what_is_judged_later(
     assert report.policy is not None
     assert (report.policy.id, report.policy.version) == ("house", "2")
     assert report.policy.counts["exemptions"] == 1
-    assert [one for one in report.notes if "expired" in one]
+    assert [one for one in report.notes if "expired" in one.en]
     changed = {one.what: one for one in report.changes}
     assert changed["version: 1 -> 2"].change == "changed"
     assert changed["rule short-calls"].fields == ["above: 0.3 -> 0.35"]

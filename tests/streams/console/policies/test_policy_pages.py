@@ -8,6 +8,7 @@ import httpx
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import HOSTILE, pages_of
 from helpers.console_policies import file_of, recorded, started
+from helpers.english_sentences import english_on
 from monitor.policy.load import load, loads
 from streams.console.identity.users import Role
 from streams.console.policies import drafts
@@ -16,6 +17,7 @@ from streams.console.policies.tables import POLICY_DRAFTS
 
 T = 1_800_000_000_000
 OWNER = Role.POLICY_OWNER
+MISTAKES = sorted((Path(__file__).parents[3] / "monitor/policy/mistakes").glob("*.yaml"))
 
 
 async def begun(pages: httpx.AsyncClient, **given: str) -> str:
@@ -66,6 +68,26 @@ async def test_faults_are_shown_at_their_line_and_column_and_changes_of_a_good_f
         hostile = (await pages.post("/policy/check", data={"text": f"id: house\n'{HOSTILE}': 1\n"})).text
         assert "<img" not in hostile
         assert "12345678" not in hostile
+
+
+async def test_a_chinese_reader_meets_no_english_sentence_in_a_check(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        pages.cookies.set("lang", "zh")
+        assert len(MISTAKES) > 100
+        for file in MISTAKES:
+            text = file.read_bytes().decode("utf-8", "replace")
+            shown = (await pages.post("/policy/check", data={"text": text})).text
+            # One of the files is not UTF-8: a page sends nothing else.
+            assert 'data-faults="0"' not in shown or file.stem == "not-utf-8", file.stem
+            assert english_on(shown) == [], file.stem
+        odd = file_of("2", 0.35) + "add:\n- {id: SHORT-calls, behaviour: blind_calling, metric: acd_s, below: 6000, "
+        odd += "window: 1h, step: 1h, min_denominator: 50000000}\nexemptions: [{tenant: a, rules: [short-calls], "
+        odd += "owner: o, reason: r, expires: 1999-01-01}]\nprohibited_businesses: []\n"
+        shown = (await pages.post("/policy/check", data={"text": odd})).text
+        assert shown.partition("可能不是本意")[2].partition("</ul>")[0].count("<li>") == 6
+        assert english_on(shown) == []
+        draft = await begun(pages, base="empty")
+        assert english_on((await pages.get(draft)).text) == []
 
 
 async def test_a_file_that_is_too_long_is_not_checked_or_saved(tmp_path: Path) -> None:
