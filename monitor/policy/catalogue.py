@@ -47,6 +47,11 @@ def normalise(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFKC", text).lower() if not _is_dropped(c))
 
 
+def is_comparable(text: str) -> bool:
+    """Whether `normalise` leaves anything of the text; most often its first character tells."""
+    return any(not _is_dropped(c) for c in unicodedata.normalize("NFKC", text).lower())
+
+
 class Catalogue:
     """Matches texts against the rows of the prohibited catalogue, in file order.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from monitor.policy.catalogue import normalise
+from monitor.policy.catalogue import is_comparable
 from monitor.policy.file.errors import near_miss
 from monitor.policy.file.fault_wording import NO_HINT, THINGS, fault_text, quoted_value
 from monitor.policy.metrics import METRICS
@@ -82,7 +82,7 @@ def _text(value: object) -> str:
 
 def _term(value: object) -> str:
     term = _text(value)
-    if not normalise(term):
+    if not is_comparable(term):
         raise _wrong("empty_term", value=quoted_value(term))
     return term
 

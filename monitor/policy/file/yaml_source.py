@@ -39,6 +39,7 @@ _JSON_TOKEN = re.compile(
     r"([ \r\n]*)(?:([][{},:])"
     r'|("(?:[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]+|\\.)*")|([-+.\w]+))'
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_END = re.compile(r"\r\n?|\n")
 _LONGEST_JSON_KEY = 1_000  # with the space after it; a YAML reader takes a longer one for a value
 
@@ -233,7 +234,7 @@ def _json_tree(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
         if sign:
             node = _Node("map" if sign == "{" else "list", mark, closed=False)
         else:
-            node = _Node("scalar", mark, _scalar(word) if word else _text(json.loads(quoted), mark, name, found))
+            node = _Node("scalar", mark, _scalar(word) if word else _text(_unquoted(quoted), mark, name, found))
         stack[-1].items.append(node)
         if sign:
             stack.append(node)
@@ -241,6 +242,11 @@ def _json_tree(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
                 return None
     faults += found
     return roots.items[0]
+
+
+def _unquoted(quoted: str) -> str:
+    """The text of a string of JSON."""
+    return str(json.loads(quoted)) if "\\" in quoted else quoted[1:-1]
 
 
 def _is_json(text: str) -> bool:
@@ -268,7 +274,7 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[PolicyFault
 
 def _text(text: str, mark: Mark, name: str, faults: list[PolicyFault]) -> str:
     """A text without halves of surrogate pairs: where one stands alone, that is a fault."""
-    if any("\ud800" <= char <= "\udfff" for char in text):
+    if _SURROGATE.search(text):
         # JSON writes characters above U+FFFF as two escapes; together they are a character, alone they are invalid.
         try:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
