@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -83,14 +84,7 @@ def plotly_script() -> str:
 
 def render(replay: Replay, plotly: str, display: Display = DEFAULT) -> str:
     """The page of ``replay`` as HTML, with ``plotly`` as the script that draws the charts."""
-    environment = Environment(
-        loader=PackageLoader("monitor.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(L=labels, label=label, number=number)
+    environment = _environment()
     rows: Any = environment.get_template("rows.html.j2").module
     zone = replay.policy.params.timezone if replay.policy else "UTC"
     clock, names = Clock(ZoneInfo(zone)), DisplayNames(display)
@@ -149,6 +143,20 @@ def render(replay: Replay, plotly: str, display: Display = DEFAULT) -> str:
         rest=Markup(script_safe({"codes": labels_json(), "decisions": rest.decisions, "tenants": rest.tenants})),
         hashes=[_hash(plotly), _hash(script)],
     )
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, which each process compiles once."""
+    environment = Environment(
+        loader=PackageLoader("monitor.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(L=labels, label=label, number=number)
+    return environment
 
 
 def _fit(part: str, items: Sequence[Any], show: Callable[[Any], Any]) -> ReportSection:
