@@ -96,7 +96,10 @@ def mask_id(identifier: str, mask_ids: MaskIds = "telephone_numbers") -> str:
 def is_telephone_number(identifier: str) -> bool:
     """Whether the text is `+` and 8 to 15 digits, or a mainland mobile number of 11 digits beginning 13 to 19, in
     digits of any script, with or without separators between its groups."""
-    text = "".join(c for c in identifier if unicodedata.category(c) not in ("Cc", "Cf", "Mn", "Me")).strip()
+    text = identifier
+    if not (text.isascii() and text.isprintable()):  # most ids are, and so have none of these characters
+        text = "".join(c for c in text if unicodedata.category(c) not in ("Cc", "Cf", "Mn", "Me"))
+    text = text.strip()
     if _INTERNATIONAL.fullmatch(text):
         return _LEAST < _count(text) <= _MOST_DIGITS
     if not _MOBILE.fullmatch(text):
