@@ -14,6 +14,7 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,14 @@ def ask(*what: str | int, hash_seed: str = "0", extensions: bool = True) -> Any:
     return json.loads(done.stdout)
 
 
-def prepare() -> None:
-    """Prepare this process for thousands of schedules: warnings are errors, logs are dropped, garbage is collected
-    rarely.
+def prepare(scenarios: Iterable[int]) -> None:
+    """Prepare this process for thousands of schedules, of these scenarios: warnings are errors, logs are dropped,
+    garbage is collected rarely.
     """
     warnings.simplefilter("error")
     CompositeLogger.log = _say_nothing  # type: ignore[method-assign]  # Faust formats messages that are not read
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop])
-    for number in range(SCENARIOS):
+    for number in scenarios:
         scenario_of(number)
     # Existing objects are frozen, and the garbage of a schedule is collected at once.
     gc.collect()
@@ -70,6 +71,7 @@ def _drop(logger: object, name: str, event: structlog.typing.EventDict) -> str:
 
 
 def _answer(what: str, *how: str) -> Any:
+    prepare(() if what == "trace" else range(SCENARIOS))  # a few schedules need few scenarios
     if what == "play":
         first, count = map(int, how)
         return [vars(play(seed)) for seed in range(first, first + count)]
@@ -79,5 +81,4 @@ def _answer(what: str, *how: str) -> Any:
 
 
 if __name__ == "__main__":
-    prepare()
     print(json.dumps(_answer(*sys.argv[1:])))
