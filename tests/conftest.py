@@ -34,11 +34,15 @@ LONG_FILES = (
         "test_alertmanager.py",
         "test_unreadable_on_broker.py",
     ),
-    *("test_broken_protocol.py", "test_schedules.py", "test_docs.py", "test_policy_attack.py", "test_billing_pack.py"),
-    *("test_preview_child.py", "test_interrupted_reviews.py", "test_bench_runs.py", "test_owners.py"),
-    *("test_policy_changes.py", "test_builtin_rules_on_other_traffic.py", "test_worker_process.py", "test_misuse.py"),
-    *("test_report_page.py", "test_raw_partition.py", "test_rescale.py", "test_replay_properties.py"),
-    *("test_large_panes.py", "test_records_in_silence.py", "test_rebalances.py"),
+    *("test_schedules.py", "test_broken_protocol.py", "test_suspects.py", "test_docs.py", "test_report_page.py"),
+    *("test_preview_child.py", "test_misuse.py", "test_replay_properties.py", "test_assembler.py"),
+    *("test_replay_against_oracle.py", "test_policy_changes_against_oracle.py", "test_distinct_counts.py"),
+    *("test_ingest_api.py", "test_policy_attack.py", "test_owners_against_oracle.py", "test_ids_are_ids.py"),
+    *("test_parallel_sources.py", "test_task_policy_changes.py", "test_large_panes.py", "test_codec.py"),
+    *("test_edit_exceptions.py", "test_task.py", "test_worker_process.py", "test_rescale.py", "test_hostile_lines.py"),
+    *("test_builtin_rules_on_other_traffic.py", "test_billing_pack.py", "test_raw_partition.py", "test_owners.py"),
+    *("test_policy_changes.py", "test_interrupted_reviews.py", "test_bench_runs.py", "test_records_in_silence.py"),
+    *("test_sampled_windows.py", "test_rebalances.py", "test_rescale_killed.py", "test_builtin_rules_on_strategies.py"),
 )
 _GC_THRESHOLDS = 20_000, 20, 20
 _LEFT_RUNNING = pytest.StashKey[list[str]]()
