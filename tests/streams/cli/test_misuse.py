@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,11 +22,19 @@ CALLWARDEN = str(Path(sys.executable).parent / "callwarden")
 HOUSE = "id: house\nversion: '1'\n"
 
 
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with simulated records."""
+    made = tmp_path_factory.mktemp("simulated")
+    simulate(SimulationSettings(tenants=4, days=1, seed=1, calls_per_day=40), made)
+    return made
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(simulated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a file of records, a file of random bytes, a policy, and a subfolder."""
     monkeypatch.chdir(tmp_path)
-    simulate(SimulationSettings(tenants=4, days=1, seed=1, calls_per_day=40), tmp_path)
+    shutil.copytree(simulated, tmp_path, dirs_exist_ok=True)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00bad\n")
     (tmp_path / "house.yaml").write_text(HOUSE)
     (tmp_path / "folder").mkdir()
