@@ -1,8 +1,8 @@
 """Turns to compute, for a process whose event loop and threads both do."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 _PATIENCE_S: Final = 0.25
@@ -24,6 +24,23 @@ class ComputeTurns:
     async def of_thread(self) -> AsyncIterator[None]:
         """The turn of a thread, which runs within the block."""
         async with self._threads, self._turn:
+            yield
+
+    @asynccontextmanager
+    async def of_thread_after(self, meanwhile: Callable[[], Awaitable[None]], every_s: float) -> AsyncIterator[None]:
+        """As `of_thread`; if the turn does not come at once, calls ``meanwhile``, and every so many seconds again."""
+        async with AsyncExitStack() as held:
+            coming = asyncio.create_task(held.enter_async_context(self.of_thread()))
+            try:
+                within_s = 0.0
+                while not (await asyncio.wait([coming], timeout=within_s))[0]:
+                    await meanwhile()
+                    within_s = every_s
+            except BaseException:
+                coming.cancel()
+                await asyncio.wait([coming])
+                raise
+            await coming
             yield
 
     @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from streams.topics.control_topic import (
 )
 from streams.worker.context import WorkerContext
 from streams.worker.recovery import RecoveredPartition
-from streams.worker.running.transaction import MOST_AT_ONCE, Transaction, commit, prepare
+from streams.worker.running.transaction import MOST_AT_ONCE, Transaction, commit, prepare, prepare_output
 from streams.worker.running.work_estimate import early_work, handover_work, transaction_work
 
 log = structlog.get_logger("callwarden")
@@ -135,23 +136,37 @@ class RunningPartition:
     def due(self) -> Due | None:
         """What to do next, or None. An early evaluation that does not take long is done here."""
         now, task = asyncio.get_running_loop().time(), self.task
-        present = self._caught_up or now - self._fed_s >= _QUIET_S
-        may_look = self._fed and not (self.busy or task.shard.partial or task.alerting)
-        if may_look and present and now - self._looked_s >= self._look_after_s:
-            # Only when caught up: alerts on a backlog would report windows that closed long ago.
-            self._fed = False
+        if self._may_look(now):
             if early_work(task) > _LARGE:
+                self._fed = False
                 return Due.EARLY
-            self._looked(now, task.early())
+            self._look(now)
         if task.pending or self._commanded:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
-        decides = present or self._unfinished or self._decides_backlog(now)
+        decides = self._is_present(now) or self._unfinished or self._decides_backlog(now)
         return Due.COMMIT if (decides and task.due) or task.alerting or task.passed_on.full or waited else None
 
     def _decides_backlog(self, now_s: float) -> bool:
         """Whether to decide what is due now, with a backlog still to read."""
         return self._undecided_rows >= _BACKLOG_ROWS or now_s - self._decided_s >= _BACKLOG_S
+
+    def _is_present(self, now_s: float) -> bool:
+        """Whether it has read its input up to now."""
+        return self._caught_up or now_s - self._fed_s >= _QUIET_S
+
+    def _may_look(self, now_s: float) -> bool:
+        """Whether to evaluate rules early: only when caught up, for alerts on a backlog would report windows that
+        closed long ago.
+        """
+        task = self.task
+        may = self._fed and not (self.busy or task.shard.partial or task.alerting)
+        return may and self._is_present(now_s) and now_s - self._looked_s >= self._look_after_s
+
+    def _look(self, now_s: float) -> None:
+        """Evaluate rules early, in the event loop."""
+        self._fed = False
+        self._looked(now_s, self.task.early())
 
     def _looked(self, began_s: float, more: bool) -> None:
         """Record an early evaluation that began at ``began_s``, and delay the next in proportion to its duration.
@@ -164,7 +179,7 @@ class RunningPartition:
 
     async def early(self) -> None:
         """Run an early evaluation in a thread."""
-        more = bool(await self._beside(StreamTask.early))
+        more = bool(await self._beside(self._context.turns.of_thread(), StreamTask.early))
         self._looked(self._turn_s, more)
 
     async def transact(self, writer: Writer, hand_over: bool = False) -> bool:
@@ -172,23 +187,40 @@ class RunningPartition:
 
         Raises Fenced, TransientError, PermanentError, and any error of deciding. The memory is then to be discarded.
         """
-        loop = asyncio.get_running_loop()
-        self._deciding, self._decided_s, self._undecided_rows = True, loop.time(), 0
+        self._deciding, self._decided_s, self._undecided_rows = True, asyncio.get_running_loop().time(), 0
         try:
             work = transaction_work(self.task, MOST_AT_ONCE) + (handover_work(self.task) if hand_over else 0)
             if work > _LARGE:
-                transaction = await self._beside(self._decide, hand_over)
+                turn = self._context.turns.of_thread_after(lambda: self._alert(writer), _LOOK_S)
+                transaction = await self._beside(turn, self._decide, hand_over)
                 if transaction is None:
                     return False
             else:
                 transaction = self._decide(self.task, hand_over)
-            began_s = loop.time()
-            self.state_end = await commit(transaction, writer)
+            await self._commit(transaction, writer)
         finally:
             self._deciding = False
+        return True
+
+    async def _alert(self, writer: Writer) -> None:
+        """Look for alerts and write them in a transaction of their own, while deciding waits for its turn.
+
+        Windows of all partitions end at the same times: the last of them would be late with its alerts.
+        """
+        now = asyncio.get_running_loop().time()
+        if self.discarded:
+            return
+        if self._may_look(now) and early_work(self.task) <= _LARGE:
+            self._look(now)
+        if self.task.alerting:
+            await self._commit(prepare_output(self.task, self._context), writer)
+
+    async def _commit(self, transaction: Transaction, writer: Writer) -> None:
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        self.state_end = await commit(transaction, writer)
         took_s, number = loop.time() - began_s, self.task.place.number
         self._context.telemetry.committed(number, transaction.counts, transaction.watermark_ms, took_s)
-        return True
 
     def _decide(self, task: StreamTask, hand_over: bool) -> Transaction:
         transaction = prepare(task, self._context, hand_over)
@@ -203,9 +235,9 @@ class RunningPartition:
         finally:
             self.busy = False
 
-    async def _beside(self, work: Callable[..., _T], *more: Any) -> _T | None:
-        """Run ``work`` on the task in a thread and return its result; None if it was discarded before its turn."""
-        async with self._context.turns.of_thread():
+    async def _beside(self, turn: AbstractAsyncContextManager[None], work: Callable[..., _T], *more: Any) -> _T | None:
+        """Run ``work`` on the task in a thread in its turn, and return its result; None if it was discarded before."""
+        async with turn:
             if self.discarded:
                 return None
             self.busy, self._turn_s = True, asyncio.get_running_loop().time()

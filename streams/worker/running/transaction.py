@@ -3,7 +3,8 @@
 The steps, in this order:
 
 1. advance: the task decides what the clocks of its sources allow, at most `MOST_AT_ONCE` records, as many lapses,
-   and about as many decisions and alerts of one window end, or alerts that end with a policy.
+   and about as many decisions and alerts of one window end, or alerts that end with a policy. Not in a transaction
+   that is for early alerts alone.
 2. take: its output and journal entries since the last transaction.
 3. snapshot: what changed in its state, the checkpoint metadata (the head) last.
 4. records: output, journal entries and state as records. So the head is the last record.
@@ -41,8 +42,13 @@ class Transaction:
 
 def prepare(task: StreamTask, context: WorkerContext, hand_over: bool) -> Transaction:
     """Steps 1 to 4. May run in a thread. ``hand_over``: add a handover for the next owner to the state."""
-    number = task.place.number
     task.advance(MOST_AT_ONCE)
+    return prepare_output(task, context, hand_over)
+
+
+def prepare_output(task: StreamTask, context: WorkerContext, hand_over: bool = False) -> Transaction:
+    """Steps 2 to 4."""
+    number = task.place.number
     taken = task.take()
     state = task.snapshot(hand_over)
     outs = emit.records(context.names, number, taken, state)
