@@ -3,7 +3,6 @@
 An extension encodes columns. Without it, numpy makes the same bytes.
 """
 
-import threading
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -12,6 +11,7 @@ import zstandard
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from monitor.compression import compressed
 from monitor.extensions import WANTED, load
 
 if TYPE_CHECKING:
@@ -29,9 +29,6 @@ _BY_BYTES: Final = ("|u1", "|u1", "<u2", "<u4", "<u4", "<u8", "<u8", "<u8", "<u8
 """The dtype for values that need this many bytes."""
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)
-
-
-_own = threading.local()  # creating a compressor costs more than a small entry; a compressor is not thread-safe
 
 
 def built() -> bool:
@@ -98,14 +95,6 @@ def array(column: Column, dtype: type[T]) -> NDArray[T]:
 def packed(entry: Struct) -> bytes:
     """Encode and compress an entry. Its first field must be the format."""
     return compressed(msgspec.msgpack.encode(entry))
-
-
-def compressed(data: bytes | bytearray | memoryview) -> bytes:
-    """Compress with zstd at level 1, as a frame that states its size."""
-    compressor: zstandard.ZstdCompressor | None = getattr(_own, "compressor", None)
-    if compressor is None:
-        compressor = _own.compressor = zstandard.ZstdCompressor(level=1)
-    return compressor.compress(data)
 
 
 class Unpacker(Generic[S]):

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
 
-from monitor.core.codec import compressed
+from monitor.compression import compressed
 from monitor.text.masking import mask_id
 from streams.kafka.aiokafka_private import replace_zstd
 from streams.kafka.api import TP, OutputRecord, PermanentError
