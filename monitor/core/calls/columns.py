@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, DAY_CLOSES_MIN, DAY_OPENS_MIN, LONG_CALL_MS, FieldLayout
 from monitor.core.calls.keys import CONSENT_SALT, U64, Texts, block_keys, modulus_of, number_keys, text_keys
-from monitor.core.calls.local_hours import minute_of_day
+from monitor.core.calls.local_hours import common_hour, minute_at, minute_of_day
 from monitor.core.calls.string_column import StringColumn, concatenate
 from monitor.core.record_places import UNKNOWN_PLACE
 from schemas.inputs import Cdr, Outcome
@@ -298,16 +298,28 @@ def set_hours(
 
 
 def _set_hours(word: U64, layout: FieldLayout, start: NDArray[np.int64]) -> None:
-    if not layout.timezones:
+    if not (layout.timezones and len(start)):
+        return
+    hour = common_hour(start)
+    within = [timezone for timezone in layout.timezones if hour is not None and _is_open(hour, timezone)]
+    if len(within) == len(layout.timezones):
         return
     attempt = _has(word, "attempts")
     refused = attempt & (_has(word, "rejected") | _has(word, "callee_hangup")) if layout.refused_zones else attempt
     for timezone in layout.timezones:
+        if timezone in within:
+            continue
         minute = minute_of_day(start, timezone)
         outside = attempt & ((minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN))
         _set(word, outside, layout.hours_bit(timezone))
         if timezone in layout.refused_zones:
             _set(word, outside & refused, layout.refused_bit(timezone))
+
+
+def _is_open(hour: int, timezone: str) -> bool:
+    """Whether a UTC hour lies in the permitted hours as a whole."""
+    minute = minute_at(hour, timezone)
+    return minute is not None and minute >= DAY_OPENS_MIN and minute + 60 <= DAY_CLOSES_MIN
 
 
 def _has(word: U64, name: str) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-_MINUTE_MS = 60_000
+_MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 # Cached lookups, about 10 MB: enough for years of hours, but not for random times over a century.
 _REMEMBERED = 1 << 16
 _FEW_HOURS = 1_000
@@ -29,6 +29,19 @@ def _offset_minutes(name: str, minute: int) -> int:
     offset = local.utcoffset()
     assert offset is not None
     return int(offset.total_seconds()) // 60
+
+
+def common_hour(at_ms: NDArray[np.int64]) -> int | None:
+    """The UTC hour, counted from 1970, of all of these instants (at least one); None if they are of several."""
+    first, last = int(at_ms.min()) // _HOUR_MS, int(at_ms.max()) // _HOUR_MS
+    return first if first == last else None
+
+
+@lru_cache(_REMEMBERED)
+def minute_at(hour: int, timezone: str) -> int | None:
+    """The local minute of the day, 0 to 1439, at the start of a UTC hour; None if the zone changes within the hour."""
+    first, last = (_offset_minutes(timezone, 60 * one) for one in (hour, hour + 1))
+    return (60 * hour + first) % 1440 if first == last else None
 
 
 def minute_of_day(at_ms: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:

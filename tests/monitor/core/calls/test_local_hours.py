@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from helpers.shard_samples import DAY, HOUR, MINUTE
+from monitor.core.calls.columns import set_hours
+from monitor.core.calls.fields import BIT, FieldLayout
 from monitor.core.calls.local_hours import minute_of_day, zone
 from schemas.inputs import END_MS, MIN_MS
 
@@ -113,3 +115,25 @@ def test_the_hours_of_one_column_do_not_mix() -> None:
 def test_an_unknown_zone_is_refused(name: str) -> None:
     with pytest.raises((FileNotFoundError, ModuleNotFoundError)):
         zone(name)
+
+
+@pytest.mark.parametrize("name", [*WITH_CHANGES, "Asia/Shanghai", "Asia/Kathmandu", "America/New_York"])
+def test_calls_of_one_hour_are_outside_the_permitted_hours_as_each_of_them_is(name: str) -> None:
+    """A batch of calls that start in one hour needs one lookup; so does each hour around a change of clocks."""
+    seed = 22
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    layout = FieldLayout((), (name,))
+    days = [rng.randrange(MIN_MS, END_MS - DAY) // DAY for _ in range(20)]
+    hours = {day * 24 + hour for day in days for hour in range(24)}
+    found = changes(name, MIN_MS + 30 * 365 * DAY, MIN_MS + 36 * 365 * DAY)
+    hours |= {at_ms // HOUR + near for at_ms in found for near in range(-3, 4)}
+    outside = 0
+    for hour in sorted(hours):
+        start = np.array([hour * HOUR + at for at in (0, 1, 29 * MINUTE, 30 * MINUTE, HOUR - 1)], np.int64)
+        word = np.full(len(start), 1 << BIT["attempts"], np.uint64)
+        set_hours(word, [(0, layout)], start, start)
+        marked = [bool(one >> layout.hours_bit(name) & 1) for one in word.tolist()]
+        assert marked == [not 8 * 60 <= plain_minute(int(at_ms), name) < 21 * 60 for at_ms in start], hour
+        outside += sum(marked)
+    assert 0 < outside < 5 * len(hours)
