@@ -196,6 +196,7 @@ VERDICTS: Final = Table(
     Column("proposal_id", AnyText),
     Column("state", String(16), nullable=False),
     Column("why", AnyText),
+    Column("why_zh", AnyText),
     Column("ended_ms", BigInteger),
     Column("value", LargeBinary),
     Index("console_verdict_case", "case_id", "number"),

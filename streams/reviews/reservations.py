@@ -191,8 +191,8 @@ def unsent(
         case = case_of(connection, one.enforcement_id)
         given = _given(connection, case, one.verdict, one.kind)
         if why := rejection_reason(case, one.enforcement_id, given, one.claimed_ms):
-            withdraw(connection, one, why, now_ms)
-            withdrawn.append(replace(one, withdrawn=why))
+            withdraw(connection, one, why.en, now_ms)
+            withdrawn.append(replace(one, withdrawn=why.en))
         else:
             waiting.append(one)
     return waiting, withdrawn

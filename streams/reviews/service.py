@@ -129,7 +129,7 @@ class ReviewService:
             )
             some = await self._database.run(claim_some)
             sent = await self._sender.send(some.claims)
-            late = {one.review_id: ReviewRefused(one.withdrawn) for one in sent.withdrawn}
+            late = {one.review_id: ReviewRefused(str(one.withdrawn)) for one in sent.withdrawn}
             given.claims += [one for one in some.claims if one.review_id not in late]
             given.refused |= some.refused
             given.refused |= {one.enforcement_id: late[one.review_id] for one in some.claims if one.review_id in late}

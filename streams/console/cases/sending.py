@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 import structlog
 from sqlalchemy import Connection, Row, select, update
 
+from monitor.text.bilingual import Bilingual
 from schemas import codec
 from streams.console import outbox
 from streams.console.cases.history import case_of
@@ -26,6 +27,8 @@ Sign = Callable[[bytes], outbox.Headers]
 
 AT_ONCE: Final = 200
 _LOOK_S: Final = 1.0
+_NOT_APPROVED: Final = Bilingual("没有第二人及时批准", "no second person has approved it in time")
+_UNKNOWN: Final = Bilingual("未找到该案件", "unknown")
 
 
 class RejectionSearch(Protocol):
@@ -49,7 +52,7 @@ def release_due(connection: Connection, now_ms: int, sign: Sign) -> int:
     overdue = select(VERDICTS).join(PROPOSALS, PROPOSALS.c.id == v.proposal_id)
     overdue = overdue.where(v.state == "approval", PROPOSALS.c.expires_ms <= now_ms)
     for row in connection.execute(overdue.limit(AT_ONCE)).all():
-        _end(connection, row, "declined", "no second person has approved it in time", now_ms)
+        _end(connection, row, "declined", _NOT_APPROVED, now_ms)
     query = select(VERDICTS).where(v.state == "waiting", v.send_ms <= now_ms).order_by(v.send_ms, v.number)
     rows = connection.execute(query.limit(AT_ONCE)).all()
     return sum(_release(connection, row, now_ms, sign) for row in rows)
@@ -65,9 +68,9 @@ def _release(connection: Connection, row: Row[Any], now_ms: int, sign: Sign) -> 
         try:
             value = codec.encode(review_of(case, given, reviewer_of(row), row.reason, at_ms))
         except ReviewRefused as error:
-            why = str(error)
+            why = error.both
     if why is not None or case is None:
-        _end(connection, row, "withdrawn", why or "unknown", now_ms)
+        _end(connection, row, "withdrawn", why or _UNKNOWN, now_ms)
         return False
     taken = update(VERDICTS).where(VERDICTS.c.number == row.number, VERDICTS.c.state == "waiting")
     if connection.execute(taken.values(state="sent", value=value)).rowcount != 1:
@@ -100,14 +103,14 @@ def end_rejected(connection: Connection, rejected: dict[SignedValue, str], now_m
             headers = outbox.headers_of(connection, row.tenant_id.encode(), row.value)
             why = rejected.get(SignedValue(row.value, dict(headers).get(SIGNATURE_HEADER)))
             if why is not None:
-                _end(connection, row, "rejected", why, now_ms)
+                _end(connection, row, "rejected", Bilingual("", why), now_ms)
                 ended += 1
     return ended
 
 
-def _end(connection: Connection, row: Row[Any], state: str, why: str, now_ms: int) -> None:
+def _end(connection: Connection, row: Row[Any], state: str, why: Bilingual, now_ms: int) -> None:
     ended = update(VERDICTS).where(VERDICTS.c.number == row.number)
-    connection.execute(ended.values(state=state, why=why, ended_ms=now_ms))
+    connection.execute(ended.values(state=state, why=why.en, why_zh=why.zh or None, ended_ms=now_ms))
     put_back(connection, row)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
 from monitor.policy.model import OpenKind
+from monitor.text.bilingual import Bilingual
 from monitor.text.masking import mask_text
 from streams.console import actions, four_eyes
 from streams.console.actions import About
@@ -48,7 +49,7 @@ class GivenVerdicts:
     """The result: the numbers of the verdicts by case, and why others were refused: a sentence, or `CaseRefused`."""
 
     given: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, str | CaseRefused] = field(default_factory=dict)
+    refused: dict[str, Bilingual | CaseRefused] = field(default_factory=dict)
 
 
 def give(
@@ -61,7 +62,7 @@ def give(
             with connection.begin_nested():
                 result.given[case_id] = _give(connection, case_id, wanted, by, rules, now_ms)
         except ReviewRefused as error:
-            result.refused[case_id] = str(error)
+            result.refused[case_id] = error.both
         except CaseRefused as error:
             result.refused[case_id] = error
         except ProposalRefused as error:

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from monitor.policy.model import OpenKind
 from monitor.report.labels import EVIDENCE
+from monitor.text.bilingual import Bilingual
 from streams.console import actions
 from streams.console.actions import About
 from streams.console.cases import claims, queue, reason_texts, verdicts
@@ -277,12 +278,14 @@ async def _written(
     return _to(case_id, anchor)
 
 
-async def _refused(request: Request, case_id: str, user: User, context: Context, why: str | CaseRefused) -> Response:
+async def _refused(
+    request: Request, case_id: str, user: User, context: Context, why: Bilingual | CaseRefused
+) -> Response:
     """The page again, with why something was refused."""
     shown, _ = await _read(case_id, context)
     if shown is None:
         return render(request, "case_unknown.html.j2", 404)
-    said = why if isinstance(why, str) else refusal_text(request, why)
+    said = refusal_text(request, why)
     return _page(request, shown, user, context, said, 409)
 
 

@@ -15,7 +15,7 @@ from monitor.text.display import Display, party
 from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import Precision, date_time, in_zone, rfc3339
 from schemas.outputs import Alert, Enforcement, Reason
-from streams.console.pages.texts import Language, text
+from streams.console.pages.texts import Language, catalogue, text
 
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+\-/]{1,64}")
 DEFAULT_ZONE: Final = "UTC"
@@ -79,6 +79,11 @@ class Formats:
     def sentence(self, given: str, ids: tuple[str, ...] = (), limit: int = 600) -> str:
         """A reason in one language: numbers masked, its times in the reader's zone."""
         return in_zone(self.display.reason(given, ids, limit), ZoneInfo(self.zone))
+
+    def rejected(self, reason: str) -> str:
+        """What the code word means that begins a reason of a rejection; empty if it is not known."""
+        key = "rejection.code." + reason.partition(":")[0]
+        return text(self.language, key) if key in catalogue() else ""
 
     def event_reason(self, event: Enforcement | Alert) -> str:
         """The reason of this decision or alert in the reader's language and zone; the ids of its record are shown."""

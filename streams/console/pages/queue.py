@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy import Connection, Row, select
 from starlette.responses import RedirectResponse, Response
 
+from monitor.text.bilingual import Bilingual
 from monitor.text.durations import DAY, HOUR
 from streams.console.cases import claims, queue, verdicts
 from streams.console.cases.claims import AT_ONCE, CaseRefused
@@ -195,7 +196,7 @@ async def give_some(
         given=len(result.given),
         verdict=verdict,
         undo_ms=context.settings.console_undo_for_ms,
-        refused=[(row, _why(request, result.refused[row.case.id])) for row in rows],
+        refused=[(row, refusal_text(request, result.refused[row.case.id])) for row in rows],
     )
 
 
@@ -214,12 +215,10 @@ def rules_of(context: ConsoleContext) -> verdicts.VerdictRules:
     )
 
 
-def _why(request: Request, refused: str | CaseRefused) -> str:
-    return refused if isinstance(refused, str) else refusal_text(request, refused)
-
-
-def refusal_text(request: Request, refused: CaseRefused) -> str:
+def refusal_text(request: Request, refused: Bilingual | CaseRefused) -> str:
     """Why something cannot be done with a case, in the reader's language."""
+    if isinstance(refused, Bilingual):
+        return text(language_of(request), refused)
     return text(language_of(request), "case.refused." + refused.key, **refused.values)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 from sqlalchemy import Connection, Row, insert, select, update
 
+from monitor.text.bilingual import Bilingual
 from monitor.text.masking import mask_text
 from streams.console import actions, outbox
 from streams.console.actions import About
@@ -125,9 +126,9 @@ def send(
     return True
 
 
-def end(connection: Connection, row: Row[Any], state: Literal["void", "barred"], why: str) -> bool:
+def end(connection: Connection, row: Row[Any], state: Literal["void", "barred"], why: Bilingual) -> bool:
     """End a request that is not sent."""
-    return _end(connection, row.number, {"state": state, "why": why})
+    return _end(connection, row.number, {"state": state, "why": why.en, "why_zh": why.zh})
 
 
 def _end(connection: Connection, number: int, values: dict[str, Any]) -> bool:

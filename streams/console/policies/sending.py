@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection, Row
 
+from monitor.text.bilingual import Bilingual
 from monitor.text.timestamps import rfc3339
 from streams.console.policies import requests, texts
 from streams.console.policies.in_force import PoliciesInForce
@@ -31,6 +32,11 @@ log = structlog.get_logger("callwarden")
 
 _LOOK_S: Final = 1.0
 _JUDGED_EVERY_S: Final = 5.0
+_NOT_SCHEDULED: Final = Bilingual("已没有分区安排了该策略", "no partition has it scheduled any more")
+_POLICY_ALREADY: Final = Bilingual("所有分区已采用或即将采用该策略", "it is or will be the policy of all partitions")
+_BARRED: Final = Bilingual(
+    "已安排了自 {since} 起生效的另一策略：请先撤回它", "another policy is scheduled from {since} on: withdraw it first"
+)
 
 
 class PolicySending:
@@ -80,17 +86,17 @@ class PolicySending:
         if row.kind == "withdraw":
             numbers = partitions_to_withdraw(found, sha256s)
             if not numbers:
-                requests.end(connection, row, "void", "no partition has it scheduled any more")
+                requests.end(connection, row, "void", _NOT_SCHEDULED)
                 return
             requests.send(connection, row, numbers, WithdrawCommand(sha256s, **signed), now_ms)
             return
         wanted_ms = now_ms + self._as_soon_ms if row.from_ms is None else row.from_ms
         plan = plan_change(found, sha256s[0], wanted_ms)
         if not plan.numbers:
-            requests.end(connection, row, "void", "it is or will be the policy of all partitions")
+            requests.end(connection, row, "void", _POLICY_ALREADY)
         elif plan.barred_by is not None:
             since = rfc3339(plan.barred_by.from_ms, "seconds")
-            requests.end(connection, row, "barred", f"another policy is scheduled from {since} on: withdraw it first")
+            requests.end(connection, row, "barred", _BARRED.fill(since=since))
         else:
             plain = texts.plain_of(connection, sha256s[0])
             assert plain is not None  # it was stored with the proposal

@@ -88,6 +88,7 @@ POLICY_REQUESTS: Final = Table(
     Column("proposal_id", String(36)),
     Column("state", String(16), nullable=False),
     Column("why", AnyText),
+    Column("why_zh", AnyText),
     Column("sent_to", AnyText),
     Column("sent_from_ms", BigInteger),
     Column("sent_ms", BigInteger),

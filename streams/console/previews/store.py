@@ -71,6 +71,7 @@ class Preview:
     total: int
     why: str | None
     detail: str | None
+    detail_zh: str | None
 
     @property
     def is_open(self) -> bool:
@@ -144,7 +145,8 @@ def finish(connection: Connection, preview_id: str, ended: Done | Failed, now_ms
         result = ended.result
         values |= {"state": "done", "result": msgspec.json.encode(result), "policy_sha256": result.after.sha256}
     else:
-        values |= {"state": "failed", "why": ended.why[:32], "detail": ended.detail[:600]}
+        details = {"detail": ended.detail[:600], "detail_zh": ended.detail_zh[:600] or None}
+        values |= {"state": "failed", "why": ended.why[:32]} | details
     return _change(connection, preview_id, _OPEN, values)
 
 

@@ -35,6 +35,7 @@ PREVIEWS: Final = Table(
     Column("total", BigInteger, nullable=False),
     Column("why", String(32)),
     Column("detail", AnyText),
+    Column("detail_zh", AnyText),
     Column("result", LargeBinary),
     Index("console_preview_asked", "asked_ms", "id"),
     Index("console_preview_state", "state", "alive_ms"),

@@ -53,10 +53,14 @@ class Done(Struct, tag="done", frozen=True):
 
 
 class Failed(Struct, tag="failed", frozen=True):
-    """Why there is no result: the end of a text's key, and what else is known, without data of records."""
+    """Why there is no result: the end of a text's key, and what else is known, without data of records.
+
+    ``detail_zh`` is the detail in Chinese, empty if there is none.
+    """
 
     why: str
     detail: str = ""
+    detail_zh: str = ""
 
 
 Report = Progress | Done | Failed

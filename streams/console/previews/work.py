@@ -34,7 +34,8 @@ def run(task: PreviewTask, report: ReportProgress) -> Report:
     try:
         base, policy = from_plain(json.loads(task.base), task.base_sha256), load_bytes(task.policy, "policy")
     except PolicyError as error:
-        return Failed("policy", str(error.faults[0]))
+        first = error.faults[0]
+        return Failed("policy", str(first), str(replace(first, message=first.both.zh)))
     progress = _ProgressReporter(report)
     try:
         if task.source == "file":

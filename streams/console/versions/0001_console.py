@@ -227,6 +227,7 @@ def _cases() -> None:
         sa.Column("proposal_id", sa.Text()),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("why", sa.Text()),
+        sa.Column("why_zh", sa.Text()),
         sa.Column("ended_ms", sa.BigInteger()),
         sa.Column("value", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("number"),
@@ -411,6 +412,7 @@ def _policies() -> None:
         sa.Column("proposal_id", sa.String(length=36)),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("why", sa.Text()),
+        sa.Column("why_zh", sa.Text()),
         sa.Column("sent_to", sa.Text()),
         sa.Column("sent_from_ms", sa.BigInteger()),
         sa.Column("sent_ms", sa.BigInteger()),
@@ -446,6 +448,7 @@ def _previews() -> None:
         sa.Column("total", sa.BigInteger(), nullable=False),
         sa.Column("why", sa.String(length=32)),
         sa.Column("detail", sa.Text()),
+        sa.Column("detail_zh", sa.Text()),
         sa.Column("result", sa.LargeBinary()),
         sa.PrimaryKeyConstraint("id"),
     )

@@ -111,7 +111,9 @@ def show(
     (case, claims, signers), currency = read_ledger("reviews show", settings, look)
     report(currency, line=not as_json)
     if case is None:
-        fail(str(rejection_reason(None, decision, GivenVerdict("overturn"), 0)), 1)
+        why = rejection_reason(None, decision, GivenVerdict("overturn"), 0)
+        assert why is not None
+        fail(why.en, 1)
     if as_json:
         plain = case_json(case, claims.get(case.in_force.id), epoch_ms())
         reviews = [review_json(one, case, by) for one, by in zip(case.reviews, signers, strict=True)]

@@ -111,7 +111,9 @@ async def preview(request: Request, preview_id: str, user: Viewer, context: Cont
     result, first = found["result"], (max(1, min(page, 1_000)) - 1) * _TENANTS_OF
     changed = result.changed[first : first + _TENANTS_OF] if result is not None else []
     more = result is not None and len(result.changed) > first + _TENANTS_OF
-    rejected = ", ".join(f"{reason} ({count:,})" for reason, count in result.records.rejected_by) if result else ""
+    named = formats_of(request).rejected
+    counts = result.records.rejected_by if result else []
+    rejected = ", ".join(f"{named(reason) or reason} ({count:,})" for reason, count in counts)
     values: dict[str, Any] = {"changed": changed, "page": page, "more": more, "rejected": rejected}
     return render(request, "policy/preview.html.j2", **found, **values)
 

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -136,6 +137,8 @@ async def test_a_faulty_policy_is_named_with_its_place(records: int, policy: byt
     (failed,) = await run(task(records, policy))
     assert isinstance(failed, Failed)
     assert (failed.why, failed.detail[: len(detail)]) == (why, detail)
+    assert failed.detail_zh.startswith(detail)
+    assert re.search("[\u4e00-\u9fff]", failed.detail_zh)
 
 
 async def test_a_file_without_records_or_damaged(tmp_path: Path) -> None:
