@@ -1,4 +1,5 @@
-/* Adds panes to the running sums of a window, and subtracts them: what `running_sums.py` does with numpy, in one pass.
+/* Adds panes to the running sums of a window, subtracts them, and adds panes up: what `running_sums.py` and `pane.py` do
+ * with numpy, in one pass.
  * With thin traffic a pane has few tenants, and the calls of numpy are the cost.
  *
  * All memory is the caller's. Sizes, alignment and indices are checked before the first write. The GIL is
@@ -83,8 +84,47 @@ static PyObject *leave(PyObject *module, PyObject *args)
     return found;
 }
 
+/* Whether each of the tenants `some` is among the tenants `all`; both are ascending. */
+static int tenants_among(const int32_t *some, Py_ssize_t rows, const int32_t *all, Py_ssize_t tenants)
+{
+    Py_ssize_t at = 0;
+    for (Py_ssize_t row = 0; row < rows; row++, at++) {
+        while (at < tenants && all[at] < some[row]) at++;
+        if (at == tenants || all[at] != some[row]) return refused("there is no such tenant");
+    }
+    return 1;
+}
+
+/* merge(all, sums, tenant, pane): add the sums of a pane, `[g, width]`, to those of its tenants among `all`,
+ * `[tenant, width]`. Tenants are ascending. */
+static PyObject *merge(PyObject *module, PyObject *args)
+{
+    enum { ALL, SUMS, TENANT, PANE, BUFFERS };
+    Py_buffer of[BUFFERS] = {{0}};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*w*y*y*", &of[ALL], &of[SUMS], &of[TENANT], &of[PANE])) return NULL;
+    Py_ssize_t tenants = of[ALL].len / 4, rows = of[TENANT].len / 4, width = tenants ? of[SUMS].len / 8 / tenants : 0;
+    const int32_t *all = of[ALL].buf, *tenant = of[TENANT].buf;
+    int fits = column_of(&of[ALL], 4, tenants) && column_of(&of[SUMS], 8, tenants * width) && column_of(&of[TENANT], 4, rows)
+               && column_of(&of[PANE], 8, rows * width) && tenants_among(tenant, rows, all, tenants);
+    if (fits) {
+        const int64_t *pane = of[PANE].buf;
+        int64_t *sums = of[SUMS].buf;
+        PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
+        for (Py_ssize_t row = 0, at = 0; row < rows; row++, at++) {
+            while (all[at] < tenant[row]) at++;
+            for (Py_ssize_t one = 0; one < width; one++) sums[at * width + one] += pane[row * width + one];
+        }
+        if (thread) PyEval_RestoreThread(thread);
+    }
+    all_released(of, BUFFERS);
+    if (!fits) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef METHODS[] = {{"enter", enter, METH_VARARGS, NULL},
                                 {"leave", leave, METH_VARARGS, NULL},
+                                {"merge", merge, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
-EXTENSION(_sums, METHODS, 1)
+EXTENSION(_sums, METHODS, 2)

@@ -11,3 +11,6 @@ def enter(
 
 def leave(sums: NDArray[Any], fields: int, tenant: NDArray[Any], mine: NDArray[Any], /) -> int:
     """Subtract what `enter` added. Returns the records."""
+
+def merge(all_tenants: NDArray[Any], sums: NDArray[Any], tenant: NDArray[Any], pane: NDArray[Any], /) -> None:
+    """Add the sums of a pane to those of its tenants among ``all_tenants``."""

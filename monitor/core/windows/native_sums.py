@@ -1,4 +1,4 @@
-"""The extension that adds panes to running sums and subtracts them. Without it, numpy does the same."""
+"""The extension that adds panes up, adds them to running sums and subtracts them. Without it, numpy does the same."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.windows import _sums
 else:
-    _sums = load("monitor.core.windows._sums", interface=1)
+    _sums = load("monitor.core.windows._sums", interface=2)
 
 enabled: bool = _sums is not None and WANTED
 """Whether the extension is used; tests switch it."""
@@ -36,3 +36,11 @@ def enter(sums: Sums, fields: NDArray[np.int32], tenant: NDArray[np.int32], pane
 def leave(sums: Sums, tenant: NDArray[np.int32], mine: NDArray[np.signedinteger]) -> int:
     """Subtract ``mine``, ``[field, g]``, from ``sums`` for these tenants. Returns the sum of the first field."""
     return _sums.leave(sums, len(mine), tenant, mine)
+
+
+def merge(all_tenants: NDArray[np.int32], sums: Sums, tenant: NDArray[np.int32], pane: Sums) -> None:
+    """Add the sums of a pane, ``[g, width]``, to ``sums``, ``[tenant, width]``, of ``all_tenants``.
+
+    The tenants ``[g]`` of the pane are among them. Both are ascending.
+    """
+    _sums.merge(all_tenants, sums, tenant, np.ascontiguousarray(pane))

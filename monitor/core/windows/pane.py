@@ -14,6 +14,7 @@ from monitor.core.calls.fields import BIT, FieldLayout, count_bits
 from monitor.core.calls.keys import BLOCK_BITS, pair_keys
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.talk.talk_counts import TalkCounts
+from monitor.core.windows import native_sums
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.policy.metrics import KeySet
 
@@ -173,7 +174,7 @@ def merge(
 def _added_up(panes: Sequence[Pane]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The tenants of these panes, ascending, and the sums of each."""
     every = np.concatenate([pane.tenant for pane in panes])
-    if 0 < len(every) <= _FEW_ROWS:
+    if 0 < len(every) <= _FEW_ROWS and not native_sums.enabled:
         order = every.argsort(kind="stable")
         every = every[order]
         starts = _run_starts(every)
@@ -183,7 +184,10 @@ def _added_up(panes: Sequence[Pane]) -> tuple[NDArray[np.int32], NDArray[np.int6
     tenant = np.flatnonzero(called).astype(np.int32)
     sums = np.zeros((len(tenant), panes[0].sums.shape[1]), np.int64)
     for pane in panes:
-        sums[np.searchsorted(tenant, pane.tenant)] += pane.sums
+        if native_sums.enabled:
+            native_sums.merge(tenant, sums, pane.tenant, pane.sums)
+        else:
+            sums[np.searchsorted(tenant, pane.tenant)] += pane.sums
     return tenant, sums
 
 

@@ -8,12 +8,20 @@ import pytest
 
 from helpers.shard_samples import MINUTE, T0
 from helpers.thorough import thorough
+from monitor.core.calls.columns import unknown_places
+from monitor.core.calls.evidence import EvidenceRows
+from monitor.core.calls.string_column import StringColumn
 from monitor.core.windows import native_sums
+from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.pane import Pane, merge
 from monitor.core.windows.running_sums import RunningSums
 
 pytestmark = pytest.mark.skipif(not native_sums.built(), reason="the extension is not built")
 
 WIDTH = 5
+NO_EVIDENCE = EvidenceRows(
+    np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.uint64), StringColumn.of([]), unknown_places(0)
+)
 LARGEST = (0, 1, 126, 127, 128, 32_767, 32_768, 2**31 - 1, 2**31, 2**40)
 
 
@@ -37,6 +45,65 @@ def test_sums_are_those_that_numpy_keeps(seed: int, monkeypatch: pytest.MonkeyPa
         assert (found.records, found.version) == (expected.records, expected.version)
         assert found.of_all(900)[:, :900].tolist() == expected.of_all(900)[:, :900].tolist()
         assert [mine.dtype for _, _, mine in found._inside] == [mine.dtype for _, _, mine in expected._inside]
+
+
+@pytest.mark.parametrize("seed", thorough(range(200), 40))
+def test_panes_are_added_up_as_by_numpy(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also panes without tenants, panes stored by field, and more rows than numpy adds up in one pass."""
+    rng = random.Random(seed)
+    most, panes = rng.choice((1, 60, 900)), []
+    for number in range(rng.randrange(1, 5)):
+        tenant = np.array(sorted(rng.sample(range(most), rng.choice((0, 1, most // 2, most)))), np.int32)
+        sums = np.array([[rng.randint(0, 2**40) for _ in range(WIDTH)] for _ in tenant], np.int64).reshape(-1, WIDTH)
+        sums = np.asfortranarray(sums) if rng.random() < 0.3 else sums
+        none = KeyCounts.empty()
+        panes.append(Pane(T0 + number * MINUTE, tenant, sums, none, none, NO_EVIDENCE))
+    expected, found = [merged_by(panes, enabled, monkeypatch) for enabled in (False, True)]
+    assert found.tenant.dtype == expected.tenant.dtype == np.int32
+    assert found.tenant.tolist() == expected.tenant.tolist()
+    assert found.sums.dtype == expected.sums.dtype == np.int64
+    assert found.sums.tolist() == expected.sums.tolist()
+
+
+def merged_by(panes: list[Pane], enabled: bool, monkeypatch: pytest.MonkeyPatch) -> Pane:
+    monkeypatch.setattr(native_sums, "enabled", enabled)
+    return merge(panes, T0)
+
+
+def merging() -> dict[str, Any]:
+    return {
+        "all": np.array([1, 3, 4], np.int32),
+        "sums": np.zeros((3, WIDTH), np.int64),
+        "tenant": np.array([1, 4], np.int32),
+        "pane": np.ones((2, WIDTH), np.int64),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("all", np.array([1, 3], np.int32)),
+        ("all", np.array([1, 3, 4], np.int64)),
+        ("sums", np.zeros((3, WIDTH), np.int32)),
+        ("sums", np.zeros((2, WIDTH), np.int64)),
+        ("sums", np.zeros((3, WIDTH + 1), np.int64)),
+        ("tenant", np.array([1, 2], np.int32)),  # between those of the sums
+        ("tenant", np.array([1, 5], np.int32)),
+        ("tenant", np.array([-1, 1], np.int32)),
+        ("tenant", np.array([4, 1], np.int32)),  # not ascending
+        ("tenant", np.array([1, 1], np.int32)),
+        ("tenant", np.array([1, 3, 4], np.int32)),
+        ("tenant", np.array([1, 4], np.int64)),
+        ("pane", np.ones((2, WIDTH - 1), np.int64)),
+        ("pane", np.ones((2, WIDTH), np.int32)),
+    ],
+)
+def test_a_pane_that_does_not_fit_is_not_added(name: str, wrong: Any) -> None:
+    native_sums._sums.merge(*merging().values())
+    given = merging() | {name: wrong}
+    with pytest.raises(ValueError, match=r"fit|such"):
+        native_sums._sums.merge(*given.values())
+    assert not given["sums"].any()
 
 
 def entering() -> dict[str, Any]:
