@@ -49,18 +49,29 @@ class _Pane:
         self.waiting += len(calls)
         self.fresh_count += len(calls)
         if self.fresh_count >= _TOGETHER:
-            self._settle()
-
-    def _settle(self) -> None:
-        if self.fresh:
-            self.rows.append(Calls.concat(self.fresh).counted())
+            self.rows += _compacted(self.fresh)
             self.fresh, self.fresh_count = [], 0
 
-    def take(self) -> list[CountedCalls]:
-        """Remove and return the calls that are not in the sums, so that they can be added."""
-        self._settle()
-        rows, self.rows, self.waiting = self.rows, [], 0
-        return rows
+    def take(self) -> tuple[list[CountedCalls], list[Calls]]:
+        """Remove and return the calls that are not in the sums, so that they can be added: compacted ones, then the
+        later ones.
+        """
+        rows, fresh = self.rows, self.fresh
+        self.rows, self.fresh, self.fresh_count, self.waiting = [], [], 0, 0
+        return rows, fresh
+
+
+def _compacted(parts: Iterable[Calls]) -> Iterator[CountedCalls]:
+    """The same calls in pieces of `_TOGETHER` or more, the last smaller."""
+    some, count = list[Calls](), 0
+    for calls in parts:
+        some.append(calls)
+        count += len(calls)
+        if count >= _TOGETHER:
+            yield Calls.concat(some).counted()
+            some, count = [], 0
+    if some:
+        yield Calls.concat(some).counted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +131,12 @@ class OpenPanes:
 
     def _sum_up(self, numbers: Iterable[int]) -> None:
         """Add all calls of these panes to their sums, in one pass."""
-        rows = [piece for number in numbers for piece in self._panes[number].take()]
+        rows, fresh = list[CountedCalls](), list[Calls]()
+        for number in numbers:
+            compacted, later = self._panes[number].take()
+            rows += compacted
+            fresh += later
+        rows += _compacted(fresh)  # of all panes together: with thin traffic each has few
         if not rows:
             return
         self.summed += 1
