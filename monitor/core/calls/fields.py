@@ -139,24 +139,31 @@ def has_bit(words: NDArray[np.unsignedinteger], bit: int) -> NDArray[np.bool_]:
     return has
 
 
+_LANE_ROWS = 255  # whose sum fits in a lane of a byte
+
+
 def count_bits(words: NDArray[np.unsignedinteger], starts: NDArray[np.intp], bits: int) -> NDArray[np.int64]:
     """Count the set bits in each group of rows: ``[groups, bits]``.
 
     ``words`` ``[n]`` are sorted by group; ``starts`` ``[groups]`` are the first rows of the groups. Eight bits become
     eight byte-wide lanes of one 64-bit number, so that one sum counts eight fields. A lane holds at most 255 rows,
-    therefore the sub-groups. Words may be narrower than ``bits`` if no word has the higher bits.
+    therefore larger groups are summed up in pieces. Words may be narrower than ``bits`` if no word has the higher bits.
     """
     rows = len(words)
     lengths = np.diff(starts, append=rows)
-    pieces = -(-lengths // 255)
-    first_piece = np.cumsum(pieces) - pieces
-    sub_starts = np.repeat(starts - 255 * first_piece, pieces) + 255 * np.arange(pieces.sum())
+    sub_starts, first_piece = starts, None  # None: each group is one piece
+    if lengths.max(initial=0) > _LANE_ROWS:
+        pieces = -(-lengths // _LANE_ROWS)
+        first_piece = np.cumsum(pieces) - pieces
+        sub_starts = np.repeat(starts - _LANE_ROWS * first_piece, pieces) + _LANE_ROWS * np.arange(pieces.sum())
     octets = words.view(np.uint8).reshape(rows, words.itemsize)
     counts = np.zeros((len(starts), -(-bits // 8) * 8), np.int64)
     for octet in range(min(-(-bits // 8), words.itemsize)):
         lanes = np.add.reduceat(_SPREAD[octets[:, octet]], sub_starts)
         fields = lanes.view(np.uint8).reshape(len(sub_starts), 8)
-        counts[:, 8 * octet : 8 * octet + 8] = np.add.reduceat(fields, first_piece, axis=0, dtype=np.int64)
+        if first_piece is not None:
+            fields = np.add.reduceat(fields, first_piece, axis=0, dtype=np.int64)
+        counts[:, 8 * octet : 8 * octet + 8] = fields
     return counts[:, :bits]
 
 
