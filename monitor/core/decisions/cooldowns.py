@@ -52,6 +52,8 @@ class Cooldowns:
     def open(self, rule: Rule, end_ms: int, tenants: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Whether the rule may decide on each of these tenants at this window end."""
         may = _read(self._until.get(cooldown_key(rule)), tenants) <= end_ms
+        if not may.any():  # usual where alerts fire: their decisions started the cool-down
+            return may
         if rule.mode != "shadow":
             may &= _read(self._sanctions, tenants) == 0
         if rule.mode == "review":
@@ -70,7 +72,8 @@ def _reach(row: NDArray[np.int64] | None, tenant: int) -> NDArray[np.int64]:
 def _read(row: NDArray[np.int64] | None, tenants: NDArray[np.intp]) -> NDArray[np.int64]:
     if row is None or not len(row):
         return np.zeros(len(tenants), np.int64)
-    if tenants.max(initial=-1) < len(row):
+    try:
         return row[tenants]
-    values: NDArray[np.int64] = np.where(tenants < len(row), row[np.minimum(tenants, len(row) - 1)], 0)
-    return values
+    except IndexError:  # rare: most tenants that break rules have a row
+        values: NDArray[np.int64] = np.where(tenants < len(row), row[np.minimum(tenants, len(row) - 1)], 0)
+        return values

@@ -21,7 +21,7 @@ from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import bound, quantile
 from monitor.core.tenants.dirty import DirtyTenants, Flags
 from monitor.core.windows.window import Counts, SlidingWindow
-from monitor.policy.metrics import DISTINCT_COUNTS, METRICS
+from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, Metric
 from monitor.policy.model import Rule
 
 _UPWARDS = ("above", "at_least")
@@ -48,7 +48,7 @@ class _OtherCount(NamedTuple):
     """The numerator or, ``below``, the denominator of a metric for a rule, in its window."""
 
     window: SlidingWindow
-    metric: str
+    metric: Metric
     rule: Rule
     below: bool
 
@@ -330,9 +330,7 @@ class BatchEvaluator:
     def _other(self, place: int, tenants: int) -> Counts:
         """The count at an index that is not a sum, of each tenant."""
         window, metric, rule, below = self._others[place]
-        count = window.measure(metric, rule, tenants)[below]
-        assert count is not None
-        return count
+        return (window.denominator if below else window.numerator)(metric, rule, tenants)
 
     def _read_by(self, rules: Sequence[int] | Rows) -> set[int]:
         """The indices of the counts that any of these rules needs and that are not sums."""
@@ -373,6 +371,6 @@ class BatchEvaluator:
         key = field, rule.params.callee_limit
         if key not in of:
             of[key] = self._place()
-            self._others[of[key]] = _OtherCount(window, name, rule, below)
+            self._others[of[key]] = _OtherCount(window, METRICS[name], rule, below)
         self._reads[place].add(of[key])
         return of[key]

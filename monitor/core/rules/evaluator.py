@@ -215,9 +215,10 @@ class RuleEvaluator:
         """
         (who, apart, exempt), rule, window, found = part, rule_state.rule, rule_state.window, False
         if len(who):
-            judged = rule_state.judges(rule, who, end_ms)
-            self.alerts.resolve_unjudged(rule_state, rule, who[~judged], end_ms)
-            who = who[judged]
+            if rule.first_ms is not None:
+                judged = rule_state.judges(rule, who, end_ms)
+                self.alerts.resolve_unjudged(rule_state, rule, who[~judged], end_ms)
+                who = who[judged]
             found = len(who) > 0 and self._apply(
                 rule_state, rule, rule_view(window, rule, tenants, who), end_ms, tenants
             )
@@ -232,7 +233,8 @@ class RuleEvaluator:
                 continue
             alone = views.of(override).where(one)
             found |= self._apply(rule_state, override, alone, end_ms, tenants)
-        self.alerts.resolve_unjudged(rule_state, rule, np.array(sorted(exempt), np.intp), end_ms)
+        if exempt:
+            self.alerts.resolve_unjudged(rule_state, rule, np.array(sorted(exempt), np.intp), end_ms)
         return found
 
     def _unchanged(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:

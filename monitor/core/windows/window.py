@@ -18,7 +18,7 @@ from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCount
 from monitor.core.windows.pane import Pane
 from monitor.core.windows.running_sums import RunningSums
 from monitor.core.windows.tenant_columns import TenantSums
-from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
+from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet, Metric
 from monitor.policy.model import Rule
 
 Counts = NDArray[np.int64]
@@ -52,19 +52,26 @@ class WindowView:
     def measure(self, name: str, rule: Rule, tenants: int) -> tuple[Counts, Counts | None]:
         """The numerator and denominator (None for a count) of a metric for each tenant, ``[tenants]``."""
         metric = METRICS[name]
+        denominator = None if metric.denominator is None else self.denominator(metric, rule, tenants)
+        return self.numerator(metric, rule, tenants), denominator
+
+    def numerator(self, metric: Metric, rule: Rule, tenants: int) -> Counts:
+        """The numerator of a metric for each tenant, ``[tenants]``."""
         if metric.family == "complaints":
-            numerator = self.complaints.count(metric.numerator, tenants)
-        elif metric.family == "talk":
+            return self.complaints.count(metric.numerator, tenants)
+        if metric.family == "talk":
             assert self.talk is not None
-            numerator = self.talk.medians(tenants)
-        else:
-            numerator = self._count(metric.numerator, rule, tenants)
-        if metric.denominator is None:
-            return numerator, None
-        denominator = self._count(metric.denominator, rule, tenants)
-        if metric.numerator == "distinct_callees":
-            numerator = np.minimum(numerator, denominator)  # an estimate may exceed the whole
-        return numerator, denominator
+            return self.talk.medians(tenants)
+        numerator = self._count(metric.numerator, rule, tenants)
+        if metric.numerator == "distinct_callees" and metric.denominator is not None:
+            # An estimate may exceed the whole.
+            numerator = np.minimum(numerator, self.denominator(metric, rule, tenants))
+        return numerator
+
+    def denominator(self, metric: Metric, rule: Rule, tenants: int) -> Counts:
+        """The denominator of a metric, which must have one, for each tenant, ``[tenants]``."""
+        assert metric.denominator is not None
+        return self._count(metric.denominator, rule, tenants)
 
     def _count(self, field: str, rule: Rule, tenants: int) -> Counts:
         """A numerator or denominator that is a sum or a distinct count."""

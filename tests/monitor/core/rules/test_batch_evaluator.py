@@ -19,7 +19,7 @@ from monitor.core.tenants.active_alert import ActiveAlert
 from monitor.core.tenants.complaints import ComplaintEntry
 from monitor.core.windows.pane import Pane, to_panes
 from monitor.core.windows.window import SlidingWindow, WindowView
-from monitor.policy.metrics import METRICS
+from monitor.policy.metrics import METRICS, Metric
 from schemas.inputs import Complaint
 
 TENANTS = 12
@@ -171,11 +171,11 @@ def test_counts_that_cost_more_are_read_only_where_a_tenant_has_enough_attempts(
     rule_states = [RuleState(rule, window) for rule in policy.rules]
     read: list[str] = []
 
-    def measure(self: SlidingWindow, name: str, *arguments: Any) -> Any:
-        read.append(name)
-        return WindowView.measure(self, name, *arguments)
+    def numerator(self: SlidingWindow, metric: Metric, *arguments: Any) -> Any:
+        read.append(metric.name)
+        return WindowView.numerator(self, metric, *arguments)
 
-    monkeypatch.setattr(SlidingWindow, "measure", measure)
+    monkeypatch.setattr(SlidingWindow, "numerator", numerator)
     high, low = (BatchEvaluator([one]) for one in rule_states)
     for pane in list(some_panes(random.Random(7), layout))[:3]:
         window.enter(pane, KNOWN)
