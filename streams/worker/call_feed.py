@@ -8,7 +8,7 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import PartitionIdentity
 from monitor.partition.idleness import CALLS, SilentSources, feed_is_current
 from monitor.partition.log_tail import LogTail
-from streams.kafka.api import TP, CorruptLog, OffsetOutOfRange
+from streams.kafka.api import TP, CorruptLog, FetchedBatch, OffsetOutOfRange
 from streams.worker.context import WorkerContext
 from streams.worker.partition_owner import PartitionOwner
 
@@ -76,7 +76,7 @@ class CallFeed:
         tail.begin(at)
         try:
             async for fetched in context.cluster.read(tp, at, end):
-                tail.read(fetched.rows)
+                _read(tail, tp, fetched)
         except (OffsetOutOfRange, CorruptLog):
             pass  # its owner reports it; nothing valid can be read there
         tail.end(end)
@@ -96,3 +96,12 @@ class CallFeed:
             self._told_ms = now_ms
         elif not away:
             self._told_ms = None
+
+
+def _read(tail: LogTail, tp: TP, fetched: FetchedBatch) -> None:
+    """Read these records of another worker's partition; an error stops that partition, where its owner reads them."""
+    try:
+        tail.read(fetched.rows)
+    except Exception as error:
+        at = {"partition": tp.partition, "offset": fetched.start}
+        log.error("the last records of another worker's partition cannot be judged", **at, exc_info=error)

@@ -33,6 +33,8 @@ from crash.world import World
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import ClockAdvance
 from monitor.partition.key_check import partition_of
+from monitor.partition.log_tail import LogTail
+from monitor.partition.record_batch import RecordBatch
 from streams.kafka.api import TP
 
 
@@ -278,3 +280,27 @@ def three_partitions() -> World:
     return World(
         random.Random(1), POLICY, DecidingSettings(idle_after_ms=30 * SECOND, outage_grace_ms=4 * HOUR), 3, NOON
     )
+
+
+def test_an_error_in_what_another_worker_reads_stops_none_but_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each worker looks at the ends of the others' partitions: what it cannot read there must not end it."""
+    failed: list[int] = []
+
+    def read(self: LogTail, rows: RecordBatch) -> None:
+        failed.append(rows.start)
+        raise LookupError("none foresaw it")
+
+    monkeypatch.setattr(LogTail, "read", read)
+    world = three_partitions()
+    for n in range(25):
+        world.produce(of(2, three_calls(NOON + n * 20 * SECOND, f"{n}-")))
+    world.produce(of(0, three_calls(NOON + 10 * SECOND, "a")))
+
+    async def go() -> None:
+        workers = [world.add_worker() for _ in range(3)]
+        await until(world, NOON + 7 * MINUTE)
+        assert failed, "no worker looked at another's partition"
+        assert world.running() == workers
+        assert not list(judge.wrong(world.broker, POLICY, world.live, 3))
+
+    play(world, go)
