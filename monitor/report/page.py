@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from monitor.report import labels
@@ -25,6 +25,7 @@ from monitor.report.views import Clock, DisplayNames, Viewer, number
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import DEFAULT, Display, ids_in, party
 from monitor.theme import THEME_CSS
+from monitor.theme.templates import environment_of
 from schemas.inputs import Cdr
 
 # Bytes of each part; with plotly's script (4.8 MB) the page stays under 10 MB whatever the records contain.
@@ -147,14 +148,8 @@ def render(replay: Replay, plotly: str, display: Display = DEFAULT) -> str:
 
 @cache
 def _environment() -> Environment:
-    """The templates, which each process compiles once."""
-    environment = Environment(
-        loader=PackageLoader("monitor.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The templates of the report."""
+    environment = environment_of("monitor.report")
     environment.globals.update(L=labels, label=label, number=number)
     return environment
 

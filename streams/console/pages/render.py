@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse
 from monitor.report import labels
 from monitor.report.views import quantity
 from monitor.text.display import DEFAULT
+from monitor.theme.templates import environment_of
 from streams.console.identity.permissions import Permission, permits, signed_in
 from streams.console.identity.users import User
 from streams.console.pages import formats
@@ -90,15 +91,8 @@ def _waiting_for(user: User | None, request: Request) -> dict[str, int]:
 
 @cache
 def environment() -> Environment:
-    """The templates of the console. Whatever a template shows is escaped, and an unknown name is an error."""
-    made = Environment(
-        loader=PackageLoader("streams.console"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    """The templates of the console."""
+    made = environment_of("streams.console")
     made.globals.update(L=labels, static=static_url, NAVIGATION=NAVIGATION)
     made.filters.update(
         seg=formats.seg, masked=formats.masked, count=formats.count, utc=formats.utc, tenant_path=tenant_path

@@ -2,20 +2,13 @@
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from monitor.theme.templates import environment_of
 from streams.consumers.billing.api_models import EXAMPLES
 
 
 def page(document: dict[str, Any]) -> str:
     """Render the page, with the examples of answers once for all operations."""
-    environment = Environment(
-        loader=PackageLoader("streams.consumers.billing", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of("streams.consumers.billing", "")
     environment.filters["schema"] = _named
     environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     return environment.get_template("openapi.html.j2").render(document=document, examples=EXAMPLES)
