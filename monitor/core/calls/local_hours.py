@@ -38,10 +38,16 @@ def common_hour(at_ms: NDArray[np.int64]) -> int | None:
 
 
 @lru_cache(_REMEMBERED)
+def _offset_in(name: str, hour: int) -> int | None:
+    """The offset of a zone in a UTC hour, in minutes; None if the zone changes within it."""
+    first, last = _offset_minutes(name, 60 * hour), _offset_minutes(name, 60 * hour + 60)
+    return first if first == last else None
+
+
 def minute_at(hour: int, timezone: str) -> int | None:
     """The local minute of the day, 0 to 1439, at the start of a UTC hour; None if the zone changes within the hour."""
-    first, last = (_offset_minutes(timezone, 60 * one) for one in (hour, hour + 1))
-    return (60 * hour + first) % 1440 if first == last else None
+    offset = _offset_in(timezone, hour)
+    return None if offset is None else (60 * hour + offset) % 1440
 
 
 def minute_of_day(at_ms: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
@@ -52,10 +58,9 @@ def minute_of_day(at_ms: NDArray[np.int64], timezone: str) -> NDArray[np.int64]:
     """
     minutes = at_ms // _MINUTE_MS
     known, where = _distinct(minutes // 60)
-    first = np.array([_offset_minutes(timezone, int(hour) * 60) for hour in known], np.int64)
-    last = np.array([_offset_minutes(timezone, int(hour) * 60 + 60) for hour in known], np.int64)
-    offsets = first[where]
-    for row in np.flatnonzero((first != last)[where]):
+    found = [_offset_in(timezone, hour) for hour in known.tolist()]
+    offsets = np.array([offset or 0 for offset in found], np.int64)[where]
+    for row in np.flatnonzero(np.array([offset is None for offset in found], np.bool_)[where]):
         offsets[row] = _offset_minutes(timezone, int(minutes[row]))
     return (minutes + offsets) % 1440
 
