@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-_PATIENCE_S: Final = 0.25
+_PATIENCE_S: Final = 0.25  # half of the time within which alerts are to come
 
 
 class ComputeTurns:

@@ -13,6 +13,7 @@ from crash.scenarios import CDR, MINUTE, NOON, SECOND, alerts, long_call, play, 
 from crash.schedule import Schedule
 from crash.traffic import Arrival
 from streams.kafka.api import Writer
+from streams.runtime import compute_turns
 from streams.runtime.compute_turns import ComputeTurns
 from streams.worker.running import running_partition
 from streams.worker.running.running_partition import RunningPartition
@@ -74,8 +75,31 @@ def test_decisions_are_those_of_a_replay_wherever_output_is_written_before_what_
             await self._commit(prepare_output(self.task, self._context), writer)
 
     monkeypatch.setattr(ComputeTurns, "of_thread", late)
-    monkeypatch.setattr(RunningPartition, "_alert", always)
+    monkeypatch.setattr(RunningPartition, "_write_alerts", always)
     found = [result for seed in seeds if seed % 3 and (result := Schedule(seed).run()).wrong]
     assert not [f"schedule {one.seed} ({one.flavour}): {one.wrong[0]}" for one in found]
     print(f"seeds {seeds}: {alone}")
     assert alone["due"] > 5 * len(seeds)
+
+
+def test_the_loop_feeds_nothing_while_a_thread_computes_but_waits_no_longer_than_its_patience() -> None:
+    world = world_of(grace_ms=0)
+
+    async def go() -> None:
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, NOON + 10 * SECOND)
+        assert worker.consumer_loop is not None
+        (owner,) = worker.consumer_loop.owners.values()
+        assert owner.partition is not None
+        offsets = owner.partition.sources.offsets
+
+        async with worker.consumer_loop._context.turns.of_thread():
+            await asyncio.sleep(1)  # a round that had its turn before has ended
+            world.produce(three_calls(world.clock.now_ms(), "a"))
+            await asyncio.sleep(compute_turns._PATIENCE_S * 0.9)
+            assert owner.partition.sources.offsets == offsets
+            await asyncio.sleep(2 * compute_turns._PATIENCE_S + 2)
+            assert owner.partition.sources.offsets != offsets
+
+    play(world, go)

@@ -191,7 +191,7 @@ class RunningPartition:
         try:
             work = transaction_work(self.task, MOST_AT_ONCE) + (handover_work(self.task) if hand_over else 0)
             if work > _LARGE:
-                turn = self._context.turns.of_thread_after(lambda: self._alert(writer), _LOOK_S)
+                turn = self._context.turns.of_thread_after(lambda: self._write_alerts(writer), _LOOK_S)
                 transaction = await self._beside(turn, self._decide, hand_over)
                 if transaction is None:
                     return False
@@ -202,7 +202,7 @@ class RunningPartition:
             self._deciding = False
         return True
 
-    async def _alert(self, writer: Writer) -> None:
+    async def _write_alerts(self, writer: Writer) -> None:
         """Look for alerts and write them in a transaction of their own, while deciding waits for its turn.
 
         Windows of all partitions end at the same times: the last of them would be late with its alerts.

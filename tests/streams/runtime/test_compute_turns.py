@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 
+import pytest
+
 from streams.runtime.compute_turns import ComputeTurns
 
 
@@ -45,3 +47,40 @@ async def test_the_loop_does_not_wait_for_a_thread_that_takes_long() -> None:
         async with turns.of_loop():
             assert not entered.is_set(), "the loop gave back a turn that it did not have"
     await asyncio.wait_for(following, 30)
+
+
+@pytest.mark.parametrize("ends", ["error", "cancelled"])
+async def test_a_thread_that_gives_up_waiting_takes_no_turn(ends: str) -> None:
+    turns, calls = ComputeTurns(), 0
+
+    async def meanwhile() -> None:
+        nonlocal calls
+        calls += 1
+        if ends == "error" and calls == 3:
+            raise LookupError
+
+    async def wait() -> None:
+        async with turns.of_thread_after(meanwhile, 0.001):
+            raise AssertionError("it got a turn that another thread has")
+
+    async with turns.of_thread():
+        waiting = asyncio.create_task(wait())
+        async with asyncio.timeout(30):
+            while calls < 2:
+                await asyncio.sleep(0)
+        if ends == "cancelled":
+            waiting.cancel()
+        await asyncio.wait([waiting])
+    assert waiting.cancelled() or isinstance(waiting.exception(), LookupError)
+    async with asyncio.timeout(30), turns.of_thread():
+        pass
+
+
+async def test_nothing_is_called_meanwhile_if_the_turn_comes_at_once() -> None:
+    turns = ComputeTurns()
+
+    async def meanwhile() -> None:
+        raise AssertionError("there was nothing to wait for")
+
+    async with turns.of_thread_after(meanwhile, 0.001):
+        pass
