@@ -12,6 +12,7 @@ from crash import judge
 from crash.scenarios import CDR, MINUTE, NOON, SECOND, alerts, long_call, play, three_calls, until, world_of, wrong
 from crash.schedule import Schedule
 from crash.traffic import Arrival
+from helpers.thorough import thorough
 from streams.kafka.api import Writer
 from streams.runtime import compute_turns
 from streams.runtime.compute_turns import ComputeTurns
@@ -56,7 +57,7 @@ def test_an_alert_does_not_wait_for_window_ends_that_wait_for_their_turn(all_wai
     play(world, go)
 
 
-@pytest.mark.parametrize("seeds", [range(1, 40), pytest.param(range(40, 400), marks=pytest.mark.thorough)], ids=str)
+@pytest.mark.parametrize("seeds", thorough([range(1, 16), range(16, 400)], 1), ids=str)
 def test_decisions_are_those_of_a_replay_wherever_output_is_written_before_what_is_due_is_decided(
     all_wait: None, monkeypatch: pytest.MonkeyPatch, seeds: range
 ) -> None:

@@ -33,6 +33,7 @@ from crash.scenarios import (
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process
 from crash.world import World
+from helpers.thorough import thorough
 from monitor.partition.journal import LostInput, LostState
 from streams.kafka.api import TP, PermanentError
 from streams.savepoint.export import export
@@ -203,7 +204,7 @@ def test_a_foreign_event_from_the_far_future_does_not_prevent_recreating_a_state
     play(world, go)
 
 
-@pytest.mark.parametrize("decides", [True, False])
+@pytest.mark.parametrize("decides", thorough([True, False], 1))
 def test_a_rebuilt_state_writes_no_measures_again_though_it_has_fewer_records(decides: bool) -> None:
     world = world_of(grace_ms=0)
     for n in range(3):

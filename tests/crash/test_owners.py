@@ -243,7 +243,7 @@ def test_bans_are_carried_over_to_another_number_of_partitions(seed: int) -> Non
     assert {one for one, _ in copied} <= newest.keys()
 
 
-@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize("most", thorough([1, 3], 1))
 def test_many_bans_are_taken_in_transactions_of_bounded_size(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A partition that starts after the others takes all bans, a few in each transaction, and loses none."""
     monkeypatch.setattr("streams.worker.running.owner_ban_feed._MOST_BANS", most)

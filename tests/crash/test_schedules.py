@@ -14,7 +14,7 @@ from crash.schedule_faults import FAULTS
 from crash.traps import POINTS
 
 SCHEDULES = 400
-FAST = range(80)
+FAST = range(40)
 ALL = pytest.param(range(SCHEDULES), marks=pytest.mark.thorough)
 SOAK, SOAK_CHUNK = 40_000, 2_000
 

@@ -202,7 +202,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(line[: draw(st.integers(0, len(line)))] if draw(st.booleans()) else line)
 
 
-@examples(damaged(), fast=300, most=1_500)
+@examples(damaged(), fast=100, most=1_500)
 def test_damaged_records_never_stop_the_reader(line: bytes) -> None:
     check_never_stops(line)
 

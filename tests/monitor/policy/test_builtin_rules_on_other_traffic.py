@@ -66,7 +66,7 @@ def policy() -> Policy:
     return load(None)
 
 
-@pytest.fixture(scope="module", params=thorough([11, 13, 14, 12], 2))
+@pytest.fixture(scope="module", params=thorough([11, 13, 14, 12], 1))
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, policy: Policy) -> World:
     filled = PLATFORMS[request.param]
     tenants = make(request.param, filled)

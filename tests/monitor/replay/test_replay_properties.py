@@ -162,7 +162,7 @@ def whole(simulated: list[list[bytes]], tmp_path_factory: pytest.TempPathFactory
     return out
 
 
-@pytest.mark.parametrize("shards", [2, 5, 64])
+@pytest.mark.parametrize("shards", thorough([64, 5, 2], 1))
 def test_simulated_traffic_under_the_built_in_policy_is_the_same_in_any_number_of_shards(
     shards: int, simulated: list[list[bytes]], whole: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -170,7 +170,7 @@ def test_simulated_traffic_under_the_built_in_policy_is_the_same_in_any_number_o
     assert outputs(tmp_path, simulated, load(None), shards=shards, piece_lines=piece_lines) == whole
 
 
-@pytest.mark.parametrize("jobs", [2, 3])
+@pytest.mark.parametrize("jobs", thorough([2, 3], 1))
 def test_simulated_traffic_is_the_same_in_any_number_of_processes(
     jobs: int, simulated: list[list[bytes]], whole: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -77,7 +77,7 @@ def pieces(files: list[list[bytes]], rng: random.Random) -> Iterator[Fed]:
         at[source] = min(stop, len(files[source]))
 
 
-@pytest.mark.parametrize("seed", thorough(range(100, 160), 8))
+@pytest.mark.parametrize("seed", thorough(range(100, 160), 5))
 def test_alerts_of_random_policies_are_those_of_full_evaluations(seed: int) -> None:
     print(f"seed {seed}")
     made = scenario(seed, size=150)
@@ -117,7 +117,7 @@ def hovering_calls(rng: random.Random, count: int) -> list[bytes]:
     return lines
 
 
-@pytest.mark.parametrize("seed", thorough(range(20), 4))
+@pytest.mark.parametrize("seed", thorough(range(20), 3))
 def test_tenants_that_hover_at_thresholds_alert_as_in_full_evaluations(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +156,7 @@ def codec_line(record: dict[str, Any]) -> bytes:
     return json.dumps(record).encode()
 
 
-@pytest.mark.parametrize("seed", thorough([2, 0, 3, 1, *range(4, 30)], 3))
+@pytest.mark.parametrize("seed", thorough([2, 0, 3, 1, *range(4, 30)], 2))
 def test_alerts_near_the_thresholds_of_random_rules_are_those_of_comparing_everyone(seed: int) -> None:
     print(f"seed {seed}")
     run = hovering_run(seed)
