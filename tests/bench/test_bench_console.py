@@ -5,6 +5,7 @@ import pytest
 from bench.console import main
 
 
+@pytest.mark.thorough
 def test_each_page_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--cases", "60", "--times", "2"])
     printed = capsys.readouterr().out

@@ -10,6 +10,7 @@ from bench.growth_partitions import Steps, measure
 from bench.workload import Workload, make
 
 
+@pytest.mark.thorough
 def test_all_records_are_read_and_their_state_is_restored(tmp_path: Path) -> None:
     made = make(Workload("growth", 60, 5_000), tmp_path)
     found = measure(made.path, "built-in", 3)

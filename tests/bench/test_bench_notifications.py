@@ -22,6 +22,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "judged"
 
 
+@pytest.mark.thorough
 def test_every_decision_is_reported_or_counted(judged: Path) -> None:
     month = notify_month(judged, Throttle())
     decided = {line.partition(b'"id":"')[2][:36] for line in (judged / "enforcement.jsonl").read_bytes().splitlines()}

@@ -21,6 +21,7 @@ from monitor.replay.run import replay
 BASE = SCENARIOS[0]
 
 
+@pytest.mark.thorough
 def test_the_bench_decides_what_a_plain_replay_decides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = tmp_path / "found.json"
     status = run.main(["--quick", "--only", "base,jobs2", "--cache", str(tmp_path), "--json", str(found)])

@@ -165,6 +165,7 @@ def test_early_alerts_end_with_the_policy_in_parts() -> None:
     assert max(ended) <= 14
 
 
+@pytest.mark.thorough
 def test_a_hundred_thousand_alerts_end_in_transactions_of_bounded_size() -> None:
     count = 100_000
     one = partition(policy_of("1", NAMES))

@@ -187,6 +187,7 @@ def test_the_same_directory_gives_the_same_bytes_wherever_it_lies(tmp_path: Path
     assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["b.html"]
 
 
+@pytest.mark.thorough
 def test_a_page_of_a_huge_replay_stays_small_and_says_what_it_left_out(tmp_path: Path) -> None:
     text = "<&\"'>" * 819
     reason = Reason(zh="违" * 4096, en=text)

@@ -33,6 +33,7 @@ def test_the_exit_status_says_whether_someone_is_wronged_or_unseen(
     assert printed in done.stdout
 
 
+@pytest.mark.thorough
 def test_the_table_in_the_documents_is_what_the_command_prints() -> None:
     done = CliRunner().invoke(build("policy"), ["policy", "attack"])
     for page in PAGES:

@@ -33,6 +33,7 @@ async def dialled(port: int, sent: bytes) -> socket.socket:
     return stranger
 
 
+@pytest.mark.thorough
 async def test_ten_thousand_connections_leave_the_ingest_service_open(tmp_path: Path) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     held: deque[socket.socket] = deque()
