@@ -206,7 +206,7 @@ def test_a_foreign_event_from_the_far_future_does_not_prevent_recreating_a_state
 
 @pytest.mark.parametrize("decides", thorough([True, False], 1))
 def test_a_rebuilt_state_writes_no_measures_again_though_it_has_fewer_records(decides: bool) -> None:
-    world = world_of(grace_ms=0)
+    world = world_of(grace_ms=0, speed=20.0)
     for n in range(3):
         at_ms = NOON + n * 30 * MINUTE + MINUTE
         if decides:
