@@ -41,9 +41,11 @@ class Deduplicator:
         """
         duplicate = np.zeros(len(keys), np.bool_) if known_duplicate is None else known_duplicate.copy()
         slots = (keys & np.uint64(len(self._flags) - 1)).astype(np.intp)
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(keys)
         ordered = keys[order]
         twin = ordered[1:] == ordered[:-1]
+        if twin.any():
+            order = np.argsort(keys, kind="stable")  # several times slower; what is stored does not depend on the sort
         doubtful = self._flags[slots]
         doubtful[order[1:][twin]] = True
         doubtful[order[:-1][twin]] = True
@@ -78,11 +80,15 @@ class Deduplicator:
         newest = self._newest(ids)
         # Number the ids by sorting: a dict of keys uses a public hash, so tenants could craft collisions.
         order = np.argsort(ids, kind="stable")
+        again = ids[order[1:]] == ids[order[:-1]]
         number = np.zeros(len(ids), np.intp)
-        number[order[1:]] = np.cumsum(ids[order[1:]] != ids[order[:-1]])
+        number[order[1:]] = np.cumsum(~again)
+        known_or_again = newest >= 0  # the others only share a flag of the filter with a remembered id
+        known_or_again[order[1:][again]] = known_or_again[order[:-1][again]] = True
         here = [-1] * len(ids)
-        for row, one, before in zip(rows.tolist(), number.tolist(), newest.tolist(), strict=True):
-            known = max(before, here[one])
+        for i in np.flatnonzero(known_or_again).tolist():
+            row, one = rows[i], number[i]
+            known = max(int(newest[i]), here[one])
             if known >= 0 and known >= line_ms[row]:
                 duplicate[row] = True
             else:
@@ -92,11 +98,12 @@ class Deduplicator:
         """The newest event time remembered for each key, or -1."""
         newest = np.full(len(keys), -1, np.int64)
         for run_keys, run_ms in self._runs:
-            # A run holds a key more than once if the key was admitted again after it was forgotten.
-            low = np.searchsorted(run_keys, keys, "left")
-            high = np.searchsorted(run_keys, keys, "right")
-            for i in np.flatnonzero(high > low):
-                newest[i] = max(newest[i], run_ms[low[i] : high[i]].max())
+            at = np.searchsorted(run_keys, keys)
+            found = run_keys[np.minimum(at, len(run_keys) - 1)] == keys
+            for i in np.flatnonzero(found).tolist():
+                # A run holds a key more than once if the key was admitted again after it was forgotten.
+                after = np.searchsorted(run_keys, keys[i], "right")
+                newest[i] = max(newest[i], run_ms[at[i] : after].max())
         return newest
 
     def _remember(self, keys: U64, event_ms: NDArray[np.int64], forget_before_ms: int) -> None:

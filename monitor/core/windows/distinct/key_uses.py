@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.fields import BIT
 from monitor.core.calls.keys import U64
 from monitor.core.calls.new_calls import NewCalls
+from monitor.core.windows.distinct import native_uses
 from monitor.policy.metrics import KeySet
 
 SETS: Final[tuple[KeySet, ...]] = ("callees", "callers", "consents")
@@ -22,7 +23,7 @@ _MANY: Final = 4_096  # counters of a tenant that calls often
 _OFTEN: Final = 32  # calls at once
 _MOST_OFTEN: Final = 64  # tenants with many counters
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
-_ATTEMPT, _ANSWERED = np.uint64(1 << BIT["attempts"]), np.uint64(1 << BIT["answered"])
+_ATTEMPT, _ANSWERED = 1 << BIT["attempts"], 1 << BIT["answered"]
 _Places = NDArray[np.int64]
 
 
@@ -73,33 +74,45 @@ class KeyUses:
 
     def add(self, calls: NewCalls) -> None:
         """Add calls."""
-        place, tenant, key = _keys(calls)
-        row, digest = self._row[tenant], key * _SPREAD
-        few = row < 0
-        if few.all():
-            self._count(self._few, place, tenant, tenant, digest)
+        if native_uses.enabled:
+            bits = _ATTEMPT, _ANSWERED
+            overflowed = native_uses.count(calls, bits, self._few, self._many, self._row, self.largest)
         else:
-            self._count(self._few, place[few], tenant[few], tenant[few], digest[few])
-            self._count(self._many, place[~few], tenant[~few], row[~few], digest[~few])
+            overflowed = self._count_all(calls)
+        if overflowed:
+            self._restart_overflowed(np.unique(calls.tenant))
         if len(calls.tenant) >= _OFTEN:
             tenant, times = np.unique(calls.tenant, return_counts=True)
             for one in tenant[(times >= _OFTEN) & (self._row[tenant] < 0)].tolist():
                 self._give_many(one)
 
-    def _count(self, table: NDArray[Any], place: _Places, tenant: _Places, row: _Places, digest: U64) -> None:
+    def _count_all(self, calls: NewCalls) -> bool:
+        """What the extension does: count the keys. Returns whether a counter overflowed."""
+        place, tenant, key = _keys(calls)
+        row, digest = self._row[tenant], key * _SPREAD
+        few = row < 0
+        overflowed = self._count(self._few, place[few], tenant[few], tenant[few], digest[few])
+        return self._count(self._many, place[~few], tenant[~few], row[~few], digest[~few]) or overflowed
+
+    def _count(self, table: NDArray[Any], place: _Places, tenant: _Places, row: _Places, digest: U64) -> bool:
         """Count in the rows of a table of counters, ``place`` by set."""
         _, rows, width = table.shape
         counters, largest = table.reshape(-1), self.largest.reshape(-1)
         bucket = (digest >> np.uint64(64 - (width - 1).bit_length())).astype(np.int64)
         at, first, times = np.unique((place * rows + row) * width + bucket, return_index=True, return_counts=True)
-        place, tenant, most = place[first], tenant[first], np.iinfo(table.dtype).max
+        whose, most = place[first] * self.largest.shape[1] + tenant[first], np.iinfo(table.dtype).max
         counted = counters[at].astype(np.int64) + times
         counters[at] = np.minimum(counted, most)
-        np.maximum.at(largest, place * self.largest.shape[1] + tenant, counted)
-        over = counted > most
-        if over.any():
-            for which in range(len(SETS)):
-                self._restart(which, np.unique(tenant[over & (place == which)]))
+        np.maximum.at(largest, whose, counters[at])
+        beyond = np.maximum(counted - most, 0)
+        np.add.at(largest, whose, beyond)
+        return bool(beyond.any())
+
+    def _restart_overflowed(self, who: NDArray[np.integer]) -> None:
+        """Count the uses of these tenants from 0 in the sets in which a counter has overflowed."""
+        most = np.where(self._row[who] < 0, np.iinfo(self._few.dtype).max, np.iinfo(self._many.dtype).max)
+        for place in range(len(SETS)):
+            self._restart(place, who[self.largest[place, who] > most])
 
     def _give_many(self, tenant: int) -> None:
         if len(self._often) == _MOST_OFTEN:  # it will turn out again who calls often
@@ -115,7 +128,7 @@ class KeyUses:
 
 def _keys(calls: NewCalls) -> tuple[_Places, _Places, U64]:
     """What the sets count of the calls: the place of the set, the tenant, and the key."""
-    attempts, answered = np.flatnonzero(calls.word & _ATTEMPT), np.flatnonzero(calls.word & _ANSWERED)
+    attempts, answered = (np.flatnonzero(calls.word & np.uint64(bit)) for bit in (_ATTEMPT, _ANSWERED))
     rows = np.concatenate([attempts, attempts, answered])
     place = np.repeat(np.arange(len(SETS)), [len(attempts), len(attempts), len(answered)])
     key = np.concatenate([calls.callee_key[attempts], calls.caller_key[attempts], calls.consent_key[answered]])

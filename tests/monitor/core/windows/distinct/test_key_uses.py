@@ -8,6 +8,7 @@ import pytest
 
 from monitor.core.calls.fields import BIT
 from monitor.core.calls.new_calls import NewCalls
+from monitor.core.windows.distinct import native_uses
 from monitor.core.windows.distinct.key_uses import SETS, KeyUses
 
 TENANTS = 4
@@ -24,6 +25,13 @@ def some_calls(rng: random.Random, count: int, keys: int) -> NewCalls:
         for column in (calls.callee_key, calls.caller_key, calls.consent_key):
             column[row] = rng.randrange(keys) * 0x1234567 % (1 << 63)
     return calls
+
+
+@pytest.fixture(params=["extension", "numpy"], autouse=True)
+def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "extension" and not native_uses.built():
+        pytest.skip("the extension is not built")
+    monkeypatch.setattr(native_uses, "enabled", request.param == "extension")
 
 
 @pytest.mark.parametrize("seed", range(20))
