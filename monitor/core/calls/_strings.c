@@ -3,47 +3,8 @@
  *
  * Each string is compared with its block before any is read. The GIL is released for many strings.
  */
-#include "../../extension.h"
+#include "strings.h"
 #include <string.h>
-
-typedef struct {
-    Py_buffer block, start, size;
-    Py_ssize_t count;
-} Strings;
-
-static inline int64_t start_at(const Strings *strings, Py_ssize_t at)
-{
-    return strings->start.itemsize == 4 ? ((const int32_t *)strings->start.buf)[at] : ((const int64_t *)strings->start.buf)[at];
-}
-
-static inline int32_t size_at(const Strings *strings, Py_ssize_t at)
-{
-    return ((const int32_t *)strings->size.buf)[at];
-}
-
-/* Whether the columns fit each other and all strings lie in the block; the bytes of all into `bytes`. */
-static int strings_of(Strings *strings, int64_t *bytes)
-{
-    strings->count = strings->size.len / 4;
-    if (!column_of(&strings->size, 4, strings->count)
-        || !column_of(&strings->start, strings->start.itemsize == 8 ? 8 : 4, strings->count))
-        return 0;
-    *bytes = 0;
-    for (Py_ssize_t at = 0; at < strings->count; at++) {
-        int64_t start = start_at(strings, at), size = size_at(strings, at);
-        if (start < 0 || size < 0 || start > strings->block.len || size > strings->block.len - start)
-            return refused("a string lies beyond its block");
-        *bytes += size;
-    }
-    return 1;
-}
-
-static void released(Strings *strings)
-{
-    PyBuffer_Release(&strings->block);
-    PyBuffer_Release(&strings->start);
-    PyBuffer_Release(&strings->size);
-}
 
 /* pack(block, start, size) -> the bytes of all strings, one after the other. */
 static PyObject *pack(PyObject *module, PyObject *args)
@@ -58,12 +19,12 @@ static PyObject *pack(PyObject *module, PyObject *args)
         PyThreadState *thread = strings.count > MANY_ROWS ? PyEval_SaveThread() : NULL;
         for (Py_ssize_t at = 0; at < strings.count; at++) {
             size_t size = (size_t)size_at(&strings, at);
-            memcpy(out, (const char *)strings.block.buf + start_at(&strings, at), size);
+            memcpy(out, string_at(&strings, at), size);
             out += size;
         }
         if (thread) PyEval_RestoreThread(thread);
     }
-    released(&strings);
+    strings_released(&strings);
     return packed;
 }
 
@@ -112,13 +73,12 @@ static PyObject *hashes(PyObject *module, PyObject *args)
     if (strings_of(&strings, &bytes) && column_of(&found, 8, strings.count)) {
         PyThreadState *thread = strings.count > MANY_ROWS ? PyEval_SaveThread() : NULL;
         for (Py_ssize_t at = 0; at < strings.count; at++) {
-            const uint8_t *text = (const uint8_t *)strings.block.buf + start_at(&strings, at);
-            ((uint64_t *)found.buf)[at] = hash_of(text, size_at(&strings, at));
+            ((uint64_t *)found.buf)[at] = hash_of(string_at(&strings, at), size_at(&strings, at));
         }
         if (thread) PyEval_RestoreThread(thread);
         done = Py_NewRef(Py_None);
     }
-    released(&strings);
+    strings_released(&strings);
     PyBuffer_Release(&found);
     return done;
 }

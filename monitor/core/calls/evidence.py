@@ -1,9 +1,6 @@
-"""Evidence: the newest 20 calls of each tenant and ruled field, by event time, then id, without repeated ids.
+"""Evidence: the newest 20 calls of each tenant and ruled field (`monitor.core.calls.newest_calls`)."""
 
-An id repeats if it was used again after it was forgotten (contract, section 3). The newer call counts.
-"""
-
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from typing import Any
@@ -12,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.columns import CountedCalls
-from monitor.core.calls.fields import has_bit
-from monitor.core.calls.keys import U64, hashes, mix
+from monitor.core.calls.keys import U64
+from monitor.core.calls.newest_calls import NEWEST, CandidateCalls, WantedField, mark_newest
 from monitor.core.calls.string_column import StringColumn
 
-NEWEST = 20  # section 6 of the contract
 _MANY_PARTS = 16  # each is searched for each decision
 _TIME_BITS = 42  # until the year 2109
 
@@ -62,68 +58,13 @@ class EvidenceRows:
 
 def newest_of_groups(calls: CountedCalls, group: NDArray[np.int64], wanted: Sequence[tuple[int, int]]) -> EvidenceRows:
     """The newest calls of each group and wanted field, in the order of ``calls`` (by group, then event time)."""
-    mask = np.zeros(len(calls), np.uint64)
-    again = _with_an_id_twice(group, calls.call_id)
-    for k, (on, off) in enumerate(wanted):
-        chosen = has_bit(calls.word, on)
-        if off >= 0:
-            chosen &= ~has_bit(calls.word, off)
-        rows = np.flatnonzero(chosen)
-        mask[_newest(rows, group, calls.end_ms, calls.call_id, again)] |= np.uint64(1 << k)
+    fields = [WantedField(1 << k, 1 << on, 1 << off if off >= 0 else 0) for k, (on, off) in enumerate(wanted)]
+    word = calls.word.astype(np.uint64, copy=False)
+    mask = mark_newest(CandidateCalls(group, calls.end_ms, word, calls.call_id), fields)
     rows = np.flatnonzero(mask)
     return EvidenceRows(
         calls.tenant[rows], calls.end_ms[rows], mask[rows], calls.call_id[rows].compact(), calls.place[rows]
     )
-
-
-def _with_an_id_twice(group: NDArray[np.int64], call_id: StringColumn) -> set[int]:
-    """The groups with a repeated id, and possibly others, because only hashes are compared."""
-    key = hashes(call_id) ^ mix(group.astype(np.uint64))
-    ordered = np.sort(key)
-    if not (ordered[1:] == ordered[:-1]).any():
-        return set()
-    order = np.argsort(key, kind="stable")
-    twice = key[order[1:]] == key[order[:-1]]
-    return set(group[order[1:][twice]].tolist())
-
-
-def _newest(
-    rows: NDArray[np.intp],
-    group: NDArray[np.int64],
-    end_ms: NDArray[np.int64],
-    call_id: StringColumn,
-    again: Collection[int],
-) -> NDArray[np.intp]:
-    """The newest of these rows in each group; ties go to the larger ids. Rows are sorted by group and event time.
-
-    ``again`` are the groups in which an id may repeat; of such calls the newer one counts.
-    """
-    count = len(rows)
-    if not count:
-        return rows
-    group = group[rows]
-    last = np.flatnonzero(np.append(group[1:] != group[:-1], True))
-    sizes = np.diff(last, prepend=-1)
-    from_end = np.repeat(last, sizes) - np.arange(count)
-    kept = from_end < NEWEST
-    # If the cut separates calls that ended in the same millisecond, ids decide. Rows are not sorted by id.
-    cut = last[sizes > NEWEST] - NEWEST
-    for at in cut[end_ms[rows[cut]] == end_ms[rows[cut + 1]]]:
-        first, after = np.searchsorted(group, [group[at], group[at] + 1])
-        tied = first + np.flatnonzero(end_ms[rows[first:after]] == end_ms[rows[at]])
-        room = int(kept[tied].sum())
-        kept[tied] = False
-        kept[sorted(tied.tolist(), key=lambda i: call_id[rows[i]])[-room:]] = True
-    for one in again:
-        first, after = np.searchsorted(group, [one, one + 1]).tolist()
-        mine = rows[first:after]
-        times = end_ms[mine].tolist()
-        newest = dict(zip(call_id[mine].tolist(), range(first, after), strict=True))  # the last row of each id
-        kept[first:after] = False
-        kept[[at for _, _, at in nlargest(NEWEST, ((times[at - first], name, at) for name, at in newest.items()))]] = (
-            True
-        )
-    return rows[kept]
 
 
 def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> EvidenceRows:
@@ -133,12 +74,8 @@ def thin(parts: Sequence[EvidenceRows], since_ms: Mapping[int, int]) -> Evidence
     rows = EvidenceRows.joined(parts)
     wanted = np.uint64(sum(1 << k for k in since_ms))
     rows = rows.take(_by_tenant_and_time(rows, np.flatnonzero(rows.mask & wanted)))
-    mask, tenant = np.zeros(len(rows), np.uint64), rows.tenant.astype(np.int64)
-    again = _with_an_id_twice(tenant, rows.call_id)
-    for k, start_ms in since_ms.items():
-        chosen = np.flatnonzero(((rows.mask & np.uint64(1 << k)) != 0) & (rows.end_ms >= start_ms))
-        newest = _newest(chosen, tenant, rows.end_ms, rows.call_id, again)
-        mask[newest] |= np.uint64(1 << k)
+    calls = CandidateCalls(rows.tenant.astype(np.int64), rows.end_ms, rows.mask, rows.call_id)
+    mask = mark_newest(calls, [WantedField(1 << k, 1 << k, since_ms=start_ms) for k, start_ms in since_ms.items()])
     kept = np.flatnonzero(mask)
     return EvidenceRows(
         rows.tenant[kept], rows.end_ms[kept], mask[kept], rows.call_id[kept].compact(), rows.place[kept]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from monitor import reasons
-from monitor.core.calls.evidence import NEWEST
+from monitor.core.calls.newest_calls import NEWEST
 from monitor.core.decisions.consequences import STOPS, actions_of, kind_in_id
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.enforcement_events import ClosingEvent, EventFactory

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitor import reasons
-from monitor.core.calls.evidence import NEWEST
+from monitor.core.calls.newest_calls import NEWEST
 from monitor.core.owners.owner_effect import OWNER_BANNED
 from monitor.core.record_places import PlacedEvidence
 from monitor.core.tenants.ids import MEASURED, Origin

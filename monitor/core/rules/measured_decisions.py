@@ -1,7 +1,8 @@
 """Measured decisions: what a rule decides on a tenant in breach, with its reason and its evidence."""
 
 from monitor import reasons
-from monitor.core.calls.evidence import NEWEST, NewestCalls
+from monitor.core.calls.evidence import NewestCalls
+from monitor.core.calls.newest_calls import NEWEST
 from monitor.core.decisions.cooldowns import Cooldowns, keys_started_by
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.proposals import Proposals

@@ -2,6 +2,8 @@
 
 import random
 import zlib
+from collections.abc import Iterator
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -9,14 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.shard_samples import DAY, MINUTE, T0, tries
+from monitor.core.calls import native_newest
 from monitor.core.calls.columns import Calls
-from monitor.core.calls.evidence import NEWEST, EvidenceRows, NewestCalls, newest_of_groups, thin
+from monitor.core.calls.evidence import EvidenceRows, NewestCalls, newest_of_groups, thin
+from monitor.core.calls.newest_calls import NEWEST
 from monitor.core.calls.string_column import StringColumn
 
 Made = tuple[int, int, int, str]  # tenant, event time, word of fields, call id
 WANTED = ((0, -1), (1, -1), (2, 0))  # bit 0; bit 1; bit 2 without bit 0
 PANE = MINUTE
 EVER = dict.fromkeys(range(len(WANTED)), 0)
+
+
+@pytest.fixture(params=["extension", "numpy"], autouse=True, scope="module")
+def selecting(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each test of the module runs on both; hypothesis accepts no fixture of a single test."""
+    if request.param == "extension" and not native_newest.built():
+        pytest.skip("the extension is not built")
+    with patch.object(native_newest, "enabled", request.param == "extension"):
+        yield
 
 
 def is_ruled(word: int, field: int) -> bool:
