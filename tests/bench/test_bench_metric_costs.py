@@ -7,6 +7,7 @@ import pytest
 from bench.metric_costs import ALL, METRICS, main
 
 
+@pytest.mark.thorough
 def test_each_metric_is_measured_with_and_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--tenants", "15", "--calls", "500", "--rounds", "1", "--cache", str(tmp_path)])
     table = capsys.readouterr().out.splitlines()[2:]

@@ -7,6 +7,7 @@ import pytest
 from bench.metrics import CASES, main
 
 
+@pytest.mark.thorough
 def test_the_page_stays_within_its_limit_in_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--tenants", "2000", "--calls", "20000", "--cache", str(tmp_path)])
     table = capsys.readouterr().out.splitlines()[2:]

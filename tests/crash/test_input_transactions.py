@@ -12,6 +12,7 @@ from crash.memory import MemoryCluster
 from crash.scenarios import CDR, HOUR, LATE, MINUTE, NOON, complaint, count, play, three_calls, until, world_of, wrong
 from crash.traffic import Arrival
 from crash.world import World
+from helpers.thorough import thorough
 
 HIGH_WATERMARK = [Change(MemoryCluster, "ends", "self._logs[tp].last_stable", "self._logs[tp].end")]
 
@@ -59,7 +60,7 @@ def test_a_source_was_read_to_its_end_where_an_open_transaction_begins() -> None
         assert "the open transaction holds back the windows" in a_complaint_in_an_open_transaction()
 
 
-@pytest.mark.parametrize(("grace_ms", "late"), [(4 * HOUR, 0), (HOUR, 3)])
+@pytest.mark.parametrize(("grace_ms", "late"), thorough([(4 * HOUR, 0), (HOUR, 3)], 1))
 def test_calls_of_a_transaction_that_was_open_for_three_hours_are_not_late(grace_ms: int, late: int) -> None:
     """For a reader this equals a source that was away. A grace period that is too short shows that the
     test can fail.

@@ -25,6 +25,7 @@ from crash.scenarios import (
 )
 from crash.traffic import NAMES
 from crash.virtual import Process
+from helpers.thorough import thorough
 from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.journal import OutageEnded
 from streams.ops.topic_replay import TopicReplayOptions, replay_topics
@@ -45,7 +46,7 @@ def test_the_last_windows_of_a_quiet_night_are_judged_after_the_grace() -> None:
     play(world, go)
 
 
-@pytest.mark.parametrize(("grace_ms", "late"), [(4 * HOUR, 0), (HOUR, 3)])
+@pytest.mark.parametrize(("grace_ms", "late"), thorough([(4 * HOUR, 0), (HOUR, 3)], 1))
 def test_a_feed_that_was_away_for_three_hours_finds_no_call_late(grace_ms: int, late: int) -> None:
     """An alarm reports the outage meanwhile. A grace period that is too short shows that the test can fail."""
     world = world_of(speed=60.0, grace_ms=grace_ms)

@@ -8,6 +8,7 @@ import random
 import pytest
 from call_events import HOUR, MINUTE, SECOND, START, Log, Logged, adapter, call, codes, event, records, written
 
+from helpers.thorough import thorough
 from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.assembly.assembler import Assembler, AssemblyLimits
 from monitor.adapters.assembly.open_call import OpenCall
@@ -247,7 +248,7 @@ def test_an_event_that_belongs_to_no_call_is_rejected() -> None:
     assert (row.reason or "").startswith("malformed_json")
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", thorough(range(25), 8))
 def test_the_log_gives_the_same_bytes_in_any_batches_and_across_restarts(seed: int) -> None:
     shuffled = random.Random(seed)
     events: list[Logged] = []

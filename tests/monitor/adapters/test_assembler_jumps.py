@@ -5,6 +5,7 @@ import random
 import pytest
 from call_events import HOUR, MINUTE, SECOND, START, Log, Logged, call, codes, event, records, written
 
+from helpers.thorough import thorough
 from monitor.adapters.assembly.log_progress import CONFIRMED_MS, JUMP_MS, LogProgress
 
 YEAR_2098 = 4_039_000_000_000
@@ -101,7 +102,7 @@ def test_the_clock_waits_for_a_broker_whose_clock_goes_back() -> None:
     assert ticks(log, START + HOUR + 23 * SECOND) == ["leg-1", "leg-2"]
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", thorough(range(20), 8))
 def test_jumps_and_idle_times_give_the_same_bytes_across_restarts(seed: int) -> None:
     chance = random.Random(seed)
     whole, broken = Log(), Log()

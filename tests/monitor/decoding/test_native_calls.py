@@ -15,6 +15,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow() -> None:
     rng = random.Random(3)
     lines = some_lines(rng, 500)

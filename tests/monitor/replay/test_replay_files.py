@@ -16,6 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.thorough import thorough
 from monitor.policy.load import load
 from monitor.replay.files import DamagedFileError, line_chunks, open_input
 from monitor.replay.run import replay
@@ -242,7 +243,7 @@ def test_what_is_white_space_is_reported_wherever_a_block_ends(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
-@pytest.mark.parametrize("lines", [1, 5])
+@pytest.mark.parametrize("lines", thorough([5, 1], 1))
 def test_little_is_kept_of_the_lines_of_a_bomb(ending: str, lines: int, tmp_path: Path) -> None:
     """Lines that are too long, or one without an end: they are rejected, and do not exhaust the memory together."""
     path = tmp_path / f"x.jsonl{ending}"

@@ -31,6 +31,7 @@ def test_one_poll_makes_no_more_of_what_it_has_fetched_than_it_may() -> None:
         assert columns(0, 6, result.getall(None)).offsets[0] == len(first)
 
 
+@pytest.mark.thorough
 def test_bombs_take_no_more_memory_than_a_batch_may_hold() -> None:
     """The peak memory of a process that reads a megabyte of bombs of each kind, as a worker does, poll by poll."""
     script = """

@@ -9,6 +9,7 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
 from wire_log import Log, position, result_of
 
+from helpers.thorough import thorough
 from monitor.decoding.byte_rows import ByteRows
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch import native
@@ -69,7 +70,7 @@ def drained(log: Log, start: int, cuts: list[int | None], most_bytes: int) -> li
     return seen
 
 
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize("seed", thorough(range(300), 60))
 async def test_the_records_are_those_of_batches_that_are_read_alone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print("seed", seed)
     rng = random.Random(seed)

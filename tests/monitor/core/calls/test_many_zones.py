@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.shard_samples import DAY, HOUR, T0, cdr, policy_of
+from helpers.thorough import thorough
 from monitor.policy.load import loads
 from monitor.policy.model import MAX_VARIANTS
 from oracle import judge
@@ -90,12 +91,12 @@ def compare(seed: int, switched: bool) -> None:
     assert differences(expected, actual)[:10] == []
 
 
-@pytest.mark.parametrize("seed", [0, 1, 228])  # the last one is judged until shortly before the end of an hour
+@pytest.mark.parametrize("seed", thorough([228, 0, 1], 2))  # the first is judged until just before the end of an hour
 def test_many_zones_and_limits_decide_as_the_oracle_says(seed: int) -> None:
     compare(seed, switched=False)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 105])
+@pytest.mark.parametrize("seed", thorough([105, 0, 1], 2))
 def test_many_zones_and_limits_through_changes_of_policy_decide_as_the_oracle_says(seed: int) -> None:
     """Layouts of different widths follow one another, and panes of one are read by the next."""
     compare(seed, switched=True)

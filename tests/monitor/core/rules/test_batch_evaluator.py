@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from helpers.shard_samples import HOUR, MINUTE, OUTCOMES, T0, cdr, columns, policy_of
+from helpers.thorough import thorough
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.rules import native_pairs
 from monitor.core.rules.batch_evaluator import BatchEvaluator
@@ -107,7 +108,7 @@ class Complaints:
         self._entries.append(entry)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", thorough(range(60), 15))
 def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each end of a step, for any earlier evaluations; the result of one evaluation is the state of the next."""
     print(f"seed {seed}")

@@ -55,7 +55,7 @@ def ask_whatever(port: int, wanted: list[object], examples: int) -> Counter[tupl
     return answered
 
 
-@pytest.mark.parametrize(("away", "examples"), thorough([(False, 20), (True, 20), (False, 40), (True, 40)], 2))
+@pytest.mark.parametrize(("away", "examples"), thorough([(False, 8), (True, 8), (False, 40), (True, 40)], 2))
 async def test_every_request_is_answered_as_the_document_says(tmp_path: Path, away: bool, examples: int) -> None:
     topics = FakeTopics(**{TOPIC: 1})
     topics.put(TOPIC, 0, *[event(f"e{number}", tenant, "frozen") for number, tenant in enumerate(TENANTS)])

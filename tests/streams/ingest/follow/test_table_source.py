@@ -16,7 +16,7 @@ from streams.ingest.follow.tables.table_source import POSITION, SETTLED_S
 from streams.kafka.api import PermanentError
 
 
-@pytest.mark.parametrize("seed", thorough(range(40), 10))
+@pytest.mark.parametrize("seed", thorough(range(40), 5))
 def test_each_row_is_read_once_in_whatever_order_it_is_committed(seed: int, rows: RowWriter) -> None:
     print("seed", seed)
     rng = random.Random(seed)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.shard_samples import MINUTE, T0, tries
+from helpers.thorough import thorough
 from monitor.core.calls.key_placement import SECRET_BYTES, Placement
 from monitor.core.calls.keys import BLOCK_BITS, Texts, block_keys, mix, number_keys, pair_keys, salt_of, text_keys
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, WIDEST, Name
@@ -139,7 +140,7 @@ def test_neither_a_restart_nor_the_placement_of_keys_changes_a_sample(kind: str,
         assert counts.levels == {}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", thorough(range(3), 1))
 @pytest.mark.parametrize("panes", [1, 6])
 def test_the_share_in_blocks_is_estimated_without_bias(seed: int, panes: int) -> None:
     """Two fifths of the numbers stand in blocks of 30 to 100, the others in blocks of 1 to 9."""
