@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from crash.audited import STATE, audited, count, findings, play, same
 from crash.scenarios import DAY_S, day_of, operator_of
 from crash.traffic import NAMES
@@ -22,6 +24,7 @@ async def hurt(world: World) -> None:
         {"stop": worker.resume, "cut": worker.reconnect}[what]()
 
 
+@pytest.mark.thorough
 def test_nothing_is_found_while_workers_are_killed_and_at_work(tmp_path: Path) -> None:
     compared = checked_from = 0
     for seed in range(10):

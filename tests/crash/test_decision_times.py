@@ -75,6 +75,7 @@ def first_records(world: World) -> None:
     world.produce([moved(complaint(SENT_MS, "k"), 0, "u")])
 
 
+@pytest.mark.thorough
 def test_with_the_defaults_an_empty_installation_decides_when_it_says() -> None:
     speed = 8  # what is silent is silent in the loop's time, in which the clocks are checked, too
     check_ms = CHECK_MS * speed

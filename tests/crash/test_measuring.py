@@ -33,6 +33,7 @@ async def owner_of(world: World) -> PartitionOwner:
     return owners[0]
 
 
+@pytest.mark.thorough
 def test_nothing_touches_a_partition_while_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
     to_thread, decide, measuring = asyncio.to_thread, RunningPartition._decide, False

@@ -124,6 +124,7 @@ def test_the_dry_run_finds_the_complaint_file_out_of_order() -> None:
     assert [(reason.rows, reason.line) for reason in found.reasons] == [(669, 33)]
 
 
+@pytest.mark.thorough
 def test_the_beginning_of_the_file_by_day_is_accounted_for() -> None:
     with gzip.open(DAYS) as stream:
         content = b"".join(islice(stream, 100_001))
@@ -143,7 +144,7 @@ def test_the_beginning_of_the_file_by_day_is_accounted_for() -> None:
     assert accepted == sum(bool(number) for _, _, number, _ in cells)
 
 
-@pytest.mark.parametrize("doubled", thorough([[*DOUBLED[:2]], [*DOUBLED[2:]]], 1), ids=" ".join)
+@pytest.mark.parametrize("doubled", thorough([[*DOUBLED[:1]], [*DOUBLED[1:]]], 1), ids=" ".join)
 def test_doubled_days_double_no_complainant(doubled: Sequence[str]) -> None:
     days: dict[str, list[bytes]] = {day: [] for day in doubled}
     with gzip.open(DAYS) as stream:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import zstandard
 
+from helpers.thorough import thorough
 from monitor.adapters.shipped import open_adapter
 from monitor.policy.load import load
 from monitor.replay.files import DamagedFileError
@@ -53,7 +54,8 @@ def content(outcome: Outcome) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "names", [["records.jsonl.gz"], ["records.jsonl.zst", "part-0.jsonl"], ["part-0.jsonl", "part-1.jsonl"]]
+    "names",
+    thorough([["records.jsonl.zst", "part-0.jsonl"], ["records.jsonl.gz"], ["part-0.jsonl", "part-1.jsonl"]], 1),
 )
 def test_files_are_read_as_in_one_process(names: list[str], folder: Path) -> None:
     paths: list[Path | str] = [folder / name for name in names]

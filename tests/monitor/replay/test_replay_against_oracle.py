@@ -75,13 +75,13 @@ def compare(made: Scenario) -> None:
     assert found[:20] == []
 
 
-@pytest.mark.parametrize("seed", thorough(FAST, 6))
+@pytest.mark.parametrize("seed", thorough(FAST, 4))
 def test_replay_does_not_decide_otherwise_than_the_contract(seed: int) -> None:
     compare(scenario(seed, size=120))
 
 
 @pytest.mark.parametrize(
-    "seed", [*thorough(HISTORY, 4), *(pytest.param(seed, marks=pytest.mark.soak) for seed in HISTORIES)]
+    "seed", [*thorough(HISTORY, 3), *(pytest.param(seed, marks=pytest.mark.soak) for seed in HISTORIES)]
 )
 def test_records_before_enforcement_are_known_and_decide_nothing(seed: int) -> None:
     made = scenario(seed, size=120)

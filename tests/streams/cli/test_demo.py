@@ -103,6 +103,7 @@ def test_the_table_has_every_tenant_once(printed: tuple[Path, str]) -> None:
     assert [label for label in labels if not label.honest and label.tenant_id not in listed] == []
 
 
+@pytest.mark.thorough
 def test_it_serves_the_console_until_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streams.cli", "demo", "--console", "--tenants", "1", "--days", "1"]
     with subprocess.Popen([*command, "--out", str(tmp_path / "out")], stdout=subprocess.PIPE, text=True) as running:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.patience import PATIENCE_S
+from helpers.thorough import thorough
 from streams.dev.kafka_node import free_ports
 from streams.runtime.child_process import ChildProcess
 
@@ -19,7 +20,7 @@ MAIN = "from streams.cli.app import main; main()"
 WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", thorough([*COMMANDS], 1))
 def test_a_consumer_without_its_database_is_healthy_and_ends_on_term(name: str, tmp_path: Path) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # never listens: each connection is refused

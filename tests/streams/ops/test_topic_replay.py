@@ -161,7 +161,7 @@ def seen(outcome: Outcome) -> list[tuple[str, str, float, str, int]]:
 @pytest.mark.parametrize(
     ("seed", "flavour"),
     [
-        *thorough([(seed, None) for seed in range(36)], 5),
+        *thorough([(seed, None) for seed in range(36)], 3),
         *thorough([(seed, "owners") for seed in range(60_000, 60_008)], 2),
     ],
 )

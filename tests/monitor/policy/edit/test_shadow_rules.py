@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from helpers.thorough import thorough
 from monitor.policy.edit.shadow import NothingToTry, with_shadows
 from monitor.policy.file.errors import PolicyError
 from monitor.policy.load import load, loads
@@ -32,7 +33,7 @@ def test_new_rules_and_copies_of_changed_ones_are_tried_in_shadow() -> None:
     assert edited.text.startswith(text.replace('"1"', "2-shadow").replace("2-shadow", '"2-shadow"'))
 
 
-@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("wide", thorough([False, True], 1))
 def test_a_file_with_a_list_of_its_own_gets_them_there(wide: bool) -> None:
     policy = load(None)
     text = (dump_yaml if wide else dump_json)(written_out(policy))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from helpers.patience import PATIENCE_S
+from helpers.thorough import thorough
 from monitor.policy.load import loads
 from monitor.policy.serialize import canonical, to_plain
 from streams.console.previews.process import PreviewLimits, failure_of, launch
@@ -189,13 +190,16 @@ async def test_a_file_of_another_format_is_judged_and_names_the_lines_that_are_r
 
 @pytest.mark.parametrize(
     ("format_", "constants", "why", "says"),
-    [
-        ("", {}, "no_records", "1: malformed_json"),
-        ("asterisk-csv", {"zon": "UTC"}, "format", "has no field `zon`"),
-        ("asterisk-csv", {"zone": "Moon"}, "format", "Moon"),
-        ("twilio", {}, "no_records", "1: "),
-        ("ftc-dnc", {}, "format", "the header"),
-    ],
+    thorough(
+        [
+            ("", {}, "no_records", "1: malformed_json"),
+            ("ftc-dnc", {}, "format", "the header"),
+            ("asterisk-csv", {"zon": "UTC"}, "format", "has no field `zon`"),
+            ("asterisk-csv", {"zone": "Moon"}, "format", "Moon"),
+            ("twilio", {}, "no_records", "1: "),
+        ],
+        2,
+    ),
 )
 async def test_a_format_that_does_not_fit_is_named_with_the_first_lines(
     rows: int, format_: str, constants: dict[str, str], why: str, says: str
@@ -218,7 +222,7 @@ async def test_one_that_needs_more_memory_than_it_may_have(tmp_path: Path) -> No
     assert failed == Failed("memory", failed.detail if isinstance(failed, Failed) else "")
 
 
-@pytest.mark.parametrize("memory", [90 << 20, 150 << 20])
+@pytest.mark.parametrize("memory", thorough([90 << 20, 150 << 20], 1))
 async def test_one_that_cannot_even_begin(records: int, memory: int) -> None:
     (failed,) = await run(task(records), PreviewLimits(memory, PATIENCE_S, 0))
     assert isinstance(failed, Failed)
