@@ -2,110 +2,131 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
+from monitor.policy.diff_wording import diff_text
 from monitor.policy.model import Policy
 from monitor.policy.serialize import written_out
+from monitor.text.bilingual import Bilingual
 
 _LISTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("rules", "rule", ("id",)),
     ("escalations", "escalation", ("id",)),
     ("overrides", "override", ("tenant", "rule")),
-    ("prohibited_businesses", "prohibited business", ("key",)),
+    ("prohibited_businesses", "prohibited_business", ("key",)),
 )
-_ABSENT = "(none)"
+_HEADS: Final = ("id", "version", "admissions")
+
+
+Change = Literal["added", "removed", "changed"]
 
 
 class ChangedItem(Struct):
-    """One item that differs; ``fields`` are the lines about those of its fields that changed."""
+    """One item that differs; ``fields`` are the lines about those of its fields that changed.
 
-    change: Literal["added", "removed", "changed"]
-    what: str
-    fields: list[str] = field(default_factory=list)
+    ``key`` is the key of one that is a value by itself, such as the version, else empty.
+    """
+
+    change: Change
+    what: Bilingual
+    fields: list[Bilingual] = field(default_factory=list)
+    key: str = ""
+
+
+_SIGNS: Final[dict[Change, str]] = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def diff(a: Policy, b: Policy) -> list[str]:
-    """The lines that lead from ``a`` to ``b``; none if both decide alike under the same names.
+    """The English lines that lead from ``a`` to ``b``; none if both decide alike under the same names.
 
     An item begins with ``+``, ``-`` or ``~`` (changed); its changed fields follow, indented.
     """
-    old, new = written_out(a), written_out(b)
-    heads = ("id", "version", "admissions")
-    lines = [f"~ {key}: {_shown(old[key])} -> {_shown(new[key])}" for key in heads if old[key] != new[key]]
-    lines += _thing("defaults", old["defaults"], new["defaults"])
-    for section, word in (("tiers", "tier"), ("behaviours", "behaviour")):
-        for key in old[section]:
-            lines += _thing(f"{word} {key}", old[section][key], new[section][key])
-    for section, word, keys in _LISTS:
-        lines += _list(word, _keyed(old[section], keys), _keyed(new[section], keys))
-    lines += _exemptions(old["exemptions"], new["exemptions"])
-    lines += _list("profile", old["profiles"], new["profiles"], ordered=False)
+    lines = []
+    for item in changes(a, b):
+        lines.append(f"{_SIGNS[item.change]} {item.what.en}")
+        lines += [f"    {each.en}" for each in item.fields]
     return lines
 
 
-_CHANGES: dict[str, Literal["added", "removed", "changed"]] = {"+": "added", "-": "removed", "~": "changed"}
-
-
-def changed_items(lines: Sequence[str]) -> list[ChangedItem]:
-    """The lines of `diff` as values."""
-    found: list[ChangedItem] = []
-    for line in lines:
-        if line.startswith(" "):
-            found[-1].fields.append(line.strip())
-        else:
-            found.append(ChangedItem(_CHANGES[line[0]], line[2:]))
-    return found
+def changes(a: Policy, b: Policy) -> list[ChangedItem]:
+    """What leads from ``a`` to ``b``; nothing if both decide alike under the same names."""
+    old, new = written_out(a), written_out(b)
+    items = [
+        ChangedItem("changed", _change(key, old[key], new[key]), key=key) for key in _HEADS if old[key] != new[key]
+    ]
+    items += _thing(diff_text("defaults"), old["defaults"], new["defaults"])
+    for section, noun in (("tiers", "tier"), ("behaviours", "behaviour")):
+        for key in old[section]:
+            items += _thing(_one(noun, key), old[section][key], new[section][key])
+    for section, noun, keys in _LISTS:
+        items += _list(noun, _keyed(old[section], keys), _keyed(new[section], keys))
+    items += _exemptions(old["exemptions"], new["exemptions"])
+    items += _list("profile", old["profiles"], new["profiles"], ordered=False)
+    return items
 
 
 def _keyed(items: Sequence[Mapping[str, Any]], keys: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
     return {" ".join(str(item[key]) for key in keys): item for item in items}
 
 
-def _list(word: str, old: Mapping[str, Any], new: Mapping[str, Any], ordered: bool = True) -> Iterator[str]:
+def _one(noun: str, key: str) -> Bilingual:
+    return diff_text("one", noun=diff_text(noun), key=key)
+
+
+def _described(noun: str, key: str, item: Mapping[str, Any]) -> Bilingual:
+    return diff_text("with_summary", what=_one(noun, key), summary=_summary(item))
+
+
+def _list(noun: str, old: Mapping[str, Any], new: Mapping[str, Any], ordered: bool = True) -> Iterator[ChangedItem]:
     for key, item in old.items():
         if key not in new:
-            yield f"- {word} {key}: {_summary(item)}"
+            yield ChangedItem("removed", _described(noun, key, item))
     for key, item in new.items():
         if key not in old:
-            yield f"+ {word} {key}: {_summary(item)}"
+            yield ChangedItem("added", _described(noun, key, item))
         else:
-            yield from _thing(f"{word} {key}", old[key], item)
+            yield from _thing(_one(noun, key), old[key], item)
     kept = [key for key in old if key in new]
     moved = [key for key in new if key in old]
     if ordered and kept != moved:
         # Rules decide in file order, and the first row of the catalogue that matches is the one named.
-        yield f"~ order: {word} {', '.join(kept)} -> {', '.join(moved)}"
+        before, after = ", ".join(kept), ", ".join(moved)
+        yield ChangedItem("changed", diff_text("order", noun=diff_text(noun), before=before, after=after))
 
 
-def _thing(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    changes = []
+def _thing(name: Bilingual, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[ChangedItem]:
+    absent = diff_text("absent")
+    changed: list[Bilingual] = []
     for key in dict.fromkeys((*old, *new)):
-        before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
+        before, after = old.get(key, absent), new.get(key, absent)
         if before == after:
             continue
         if key in ("terms", "unless", "tenants", "exempt") and isinstance(before, list) and isinstance(after, list):
-            changes += [f"    {key}: - {_shown(term)}" for term in before if term not in after]
-            changes += [f"    {key}: + {_shown(term)}" for term in after if term not in before]
+            changed += [diff_text("item_removed", field=key, item=_shown(each)) for each in before if each not in after]
+            changed += [diff_text("item_added", field=key, item=_shown(each)) for each in after if each not in before]
             if sorted(before) == sorted(after):
-                changes.append(f"    {key}: order changed")
+                changed.append(diff_text("items_moved", field=key))
         elif isinstance(before, Mapping) and isinstance(after, Mapping):
-            changes += [
-                f"    {key}.{field}: {_shown(before[field])} -> {_shown(after[field])}"
-                for field in before
-                if before[field] != after[field]
+            changed += [
+                _change(f"{key}.{each}", before[each], after[each]) for each in before if before[each] != after[each]
             ]
         else:
-            changes.append(f"    {key}: {_shown(before)} -> {_shown(after)}")
-    return [f"~ {name}", *changes] if changes else []
+            changed.append(_change(key, before, after))
+    return [ChangedItem("changed", name, changed)] if changed else []
 
 
-def _exemptions(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[str]:
-    for sign, here, there in (("-", old, new), ("+", new, old)):
+def _exemptions(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[ChangedItem]:
+    sides: tuple[tuple[Change, Any, Any], ...] = (("removed", old, new), ("added", new, old))
+    for change, here, there in sides:
         for item in here:
             if item not in there:
-                yield f"{sign} exemption {item['tenant']}: {_summary(item)}"
+                yield ChangedItem(change, _described("exemption", item["tenant"], item))
+
+
+def _change(key: str, before: Any, after: Any) -> Bilingual:
+    return diff_text("changed", field=key, before=_shown(before), after=_shown(after))
 
 
 _SUMMARIES: dict[str, Callable[[Any], str]] = {
@@ -138,12 +159,22 @@ _TOLD = (
 
 
 def _summary(item: Mapping[str, Any]) -> str:
+    # In no language: the keys and values of the file.
     return ", ".join(
-        f"{key} {_SUMMARIES.get(key, _shown)(item[key])}" for key in _TOLD if item.get(key) not in (None, False)
+        f"{key} {_SUMMARIES.get(key, _plain)(item[key])}" for key in _TOLD if item.get(key) not in (None, False)
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> Bilingual:
+    if isinstance(value, Bilingual):
+        return value
+    if value is None:
+        return diff_text("nothing")
+    text = _plain(value)
+    return Bilingual(text, text)
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, (list, dict, bool)):
         return json.dumps(value, ensure_ascii=False)
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from monitor.policy.diff import changed_items, diff
+from monitor.policy.diff import changes
 from monitor.policy.edit.exceptions import EditedPolicy
 from monitor.policy.edit.nodes import NotEditable
 from monitor.policy.edit.text import PolicyText
@@ -36,8 +36,8 @@ def with_shadows(text: str, name: str, wanted: Policy) -> EditedPolicy:
         edited.append("rules" if own_list else "add", _fields(rule))
     edited.set((), "version", f"{wanted.version}-shadow")
     after = loads(edited.text, name)
-    changes = [each for each in changed_items(diff(before, after)) if not each.what.startswith("version:")]
-    if len(changes) != len(tried) or after.rules != (*before.rules, *tried):
+    made = [each for each in changes(before, after) if each.key != "version"]
+    if len(made) != len(tried) or after.rules != (*before.rules, *tried):
         raise NotEditable("the edit would change something else")
     return EditedPolicy(before, after, edited.text)
 

@@ -14,6 +14,7 @@ from streams.cli.policy.policy_attack import attack
 from streams.cli.policy.policy_preflight import preflight
 
 if TYPE_CHECKING:
+    from monitor.policy.diff import ChangedItem
     from monitor.policy.model import Policy
 
 app = typer.Typer(no_args_is_help=True)
@@ -95,16 +96,15 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Show what changes from policy A to policy B, with the inherited values of both."""
-    from monitor.policy.diff import changed_items
+    from monitor.policy.diff import changes
     from monitor.policy.diff import diff as differences
 
     old, new = (policy_for(None if name == "access-rules" and not Path(name).exists() else name) for name in (a, b))
-    lines = differences(old, new)
     if as_json:
-        print_json(
-            {"same": not lines, "a": _reference(old), "b": _reference(new), "changes": _plain(changed_items(lines))}
-        )
+        items = _plain(changes(old, new))
+        print_json({"same": not items, "a": _reference(old), "b": _reference(new), "changes": items})
         return
+    lines = differences(old, new)
     if not lines:
         typer.echo(f"the same policy, sha256 {old.sha256}")
     for line in lines:
@@ -205,8 +205,10 @@ def _reference(policy: "Policy") -> dict[str, str]:
     return {"id": policy.id, "version": policy.version, "sha256": policy.sha256}
 
 
-def _plain(items: list[Any]) -> list[dict[str, Any]]:
-    return [{"change": each.change, "what": each.what, "fields": each.fields} for each in items]
+def _plain(items: "list[ChangedItem]") -> list[dict[str, Any]]:
+    return [
+        {"change": each.change, "what": each.what.en, "fields": [line.en for line in each.fields]} for each in items
+    ]
 
 
 def _summary(policy: "Policy") -> str:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from monitor.core.windows.policy_history import FieldAvailability, judged_later
-from monitor.policy.diff import ChangedItem, changed_items, diff
+from monitor.policy.diff import ChangedItem, changes
 from monitor.policy.load import PolicyError, from_plain, load, loads, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion
@@ -83,7 +83,7 @@ def check(request: CheckRequest) -> CheckReport:
     return CheckReport(
         policy=PolicySummary(policy.id, policy.version, policy.sha256, _counts(policy), plain),
         notes=list(notes(policy, request.now_ms))[:MOST_NOTES],
-        changes=changed_items(diff(base, policy)),
+        changes=changes(base, policy),
         later=_later(base, policy, request.from_ms),
     )
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from monitor.policy.diff import changed_items, diff
+from monitor.policy.diff import changes
 from monitor.policy.timeline import next_change_ms
 from streams.console import four_eyes
 from streams.console.four_eyes import ProposalKind, ProposalStep
@@ -108,7 +108,7 @@ async def proposal_page(proposal_id: str, request: Request, user: PolicyViewer, 
         pending = proposal.state is four_eyes.ProposalState.PENDING and now_ms < proposal.expires_ms
         # A decided one keeps showing what was decided on.
         shown = base if pending else policies.of(connection, change.base_sha256)
-        compared = [] if policy is None or shown is None else changed_items(diff(shown, policy))
+        compared = [] if policy is None or shown is None else changes(shown, policy)
         return {
             "proposal": proposal,
             "change": change,

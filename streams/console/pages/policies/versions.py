@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from monitor.policy.diff import changed_items, diff
+from monitor.policy.diff import changes
 from streams.console.pages.policies.forms import Context, PolicyViewer
 from streams.console.pages.render import render
 from streams.console.policies import reports
@@ -31,7 +31,7 @@ async def version_page(sha256: str, request: Request, user: PolicyViewer, contex
             "policy": policy,
             "text": policies.text_of(connection, policy),
             "other": other,
-            "changes": [] if other is None else changed_items(diff(other, policy)),
+            "changes": [] if other is None else changes(other, policy),
             "versions": [name for name in names.values() if name.sha256 != sha256],
             "standing": [
                 one for one in reports.standing_changes(connection, policies, now_ms) if one.policy.sha256 == sha256

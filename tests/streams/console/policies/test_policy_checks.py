@@ -5,6 +5,7 @@ import pytest
 from helpers.console_policies import file_of
 from helpers.patience import PATIENCE_S
 from monitor.policy.load import loads, to_plain
+from monitor.text.bilingual import Bilingual
 from streams.console.policies.check_process import CheckGivenUp, CheckProcess
 from streams.console.policies.checker import MOST_FAULTS, CheckRequest, check
 
@@ -35,9 +36,9 @@ def test_a_valid_file_says_what_it_changes_what_is_odd_and_what_is_judged_later(
     assert (report.policy.id, report.policy.version) == ("house", "2")
     assert report.policy.counts["exemptions"] == 1
     assert [one for one in report.notes if "expired" in one.en]
-    changed = {one.what: one for one in report.changes}
+    changed = {one.what.en: one for one in report.changes}
     assert changed["version: 1 -> 2"].change == "changed"
-    assert changed["rule short-calls"].fields == ["above: 0.3 -> 0.35"]
+    assert changed["rule short-calls"].fields == [Bilingual("above：0.3 → 0.35", "above: 0.3 -> 0.35")]
     assert [one.change for what, one in changed.items() if what.startswith("rule rings")] == ["added"]
     assert "rings" in report.later
 

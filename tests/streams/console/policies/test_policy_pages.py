@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import HOSTILE, pages_of
@@ -17,6 +18,7 @@ from streams.console.policies.tables import POLICY_DRAFTS
 
 T = 1_800_000_000_000
 OWNER = Role.POLICY_OWNER
+FILES = (("1", 0.3), ("2", 0.35))
 MISTAKES = sorted((Path(__file__).parents[3] / "monitor/policy/mistakes").glob("*.yaml"))
 
 
@@ -88,6 +90,21 @@ async def test_a_chinese_reader_meets_no_english_sentence_in_a_check(tmp_path: P
         assert english_on(shown) == []
         draft = await begun(pages, base="empty")
         assert english_on((await pages.get(draft)).text) == []
+
+
+@pytest.mark.parametrize(("language", "said"), [("zh", "规则 short-calls"), ("en", "rule short-calls")])
+async def test_what_a_policy_changes_is_named_in_the_language_of_the_reader(
+    tmp_path: Path, language: str, said: str
+) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        old, new = (started(loads(file_of(version, above), "f"), T + n) for n, (version, above) in enumerate(FILES))
+        await recorded(console, old)
+        await recorded(console, new)
+        pages.cookies.set("lang", language)
+        version = (await pages.get(f"/policy/versions/{new.sha256}?against={old.sha256}")).text
+        checked = (await pages.post("/policy/check", data={"text": file_of("3", 0.45)})).text
+        for shown in (version, checked):
+            assert f"<bdi>{said}</bdi>" in shown.partition('class="changes"')[2]
 
 
 async def test_a_file_that_is_too_long_is_not_checked_or_saved(tmp_path: Path) -> None:
