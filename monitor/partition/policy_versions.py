@@ -11,6 +11,7 @@ from monitor.core.windows.policy_history import FieldAvailability, judged_later
 from monitor.core.windows.window import HOUR_MS
 from monitor.decoding.late_line import LateLine
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
+from monitor.partition.refusal_wording import refusal_text
 from monitor.policy.load import PolicyError, from_plain, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion, next_change_ms, version_at
@@ -92,11 +93,11 @@ class PolicyVersions:
         the policy version, or an error message.
         """
         if self.newest.policy.sha256 == sha256:
-            return f"the policy {sha256[:12]} already applies, or will apply from {self.newest.from_ms} on"
+            return refusal_text("already", sha256=sha256[:12], from_ms=self.newest.from_ms)
         try:
             policy = from_plain(plain, sha256)
         except PolicyError as error:
-            return f"this release cannot read the policy: {error}"
+            return refusal_text("unreadable", error=error)
         # Calls below a source's late line were found late by the previous policy, even if not decided yet.
         after_ms = max(judged_ms, late_ms) if self._touches_late(policy, self.newest.policy) else judged_ms
         version = PolicyVersion(next_change_ms(max(from_ms, after_ms + 1, self.newest.from_ms + 1)), policy)
@@ -117,15 +118,13 @@ class PolicyVersions:
                 gone.append(self.versions.pop(place))
         self.lateness = LateLine.of(self.versions)
         begun = [
-            f"{version.policy.sha256[:12]} from {version.from_ms} on"
+            refusal_text("begun", sha256=version.policy.sha256[:12], from_ms=version.from_ms)
             for version in self.versions
             if version.policy.sha256 in sha256s
         ]
         if begun and not gone:
-            return (
-                f"records were already judged or found late under it: {', '.join(begun)}; apply another policy instead"
-            )
-        return gone[::-1] or "no such policy is scheduled"
+            return refusal_text("judged", begun=", ".join(begun))
+        return gone[::-1] or refusal_text("not_scheduled")
 
     @staticmethod
     def _touches_late(after: Policy, before: Policy) -> bool:

@@ -13,7 +13,7 @@ from streams.runtime.monotonic import steady_s
 _WITHIN: Final = aiohttp.ClientTimeout(total=4.0)
 _FRESH_S: Final = 3.0
 _MOST_BYTES: Final = 4_000_000
-_LONGEST_REASON: Final = 500
+_LONGEST_REASON: Final = 8_000
 _PREFIX: Final = "callwarden_"
 
 

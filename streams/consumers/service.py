@@ -20,6 +20,7 @@ from streams.runtime.http_server import USUAL, HttpServer, ServerOptions, listen
 from streams.runtime.monotonic import steady_s
 from streams.runtime.retry import Backoff, retry
 from streams.runtime.shutdown import stop_requested
+from streams.wording.consumer_wording import consumer_text
 
 log = structlog.get_logger("callwarden")
 
@@ -110,15 +111,15 @@ def lag_reason(follower: Follower, stale_s: float = _STALE_S) -> str | None:
     """Why a consumer is not ready: what it has not handled yet. None if it is ready."""
     progress = follower.progress()
     if not progress.behind:
-        return "has not reached the topics yet: see the log"
+        return consumer_text("not_begun")
     if progress.as_of_s is None:
-        return f"has not read the topics to their ends yet: {sum(progress.behind.values())} records left"
+        return consumer_text("not_caught_up", records=sum(progress.behind.values()))
     now_s = steady_s()
     if (overdue := progress.overdue(now_s)) is not None and overdue.in_transaction:
         return overdue.reason(now_s)
     late_s = now_s - progress.as_of_s
     if overdue is not None or late_s > stale_s:
-        return f"is {late_s:.0f} s behind; {sum(progress.behind.values())} records left"
+        return consumer_text("behind", seconds=f"{late_s:.0f}", records=sum(progress.behind.values()))
     return None
 
 

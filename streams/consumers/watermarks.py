@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams.kafka.api import TP
+from streams.wording.consumer_wording import consumer_text
 
 PATIENCE_S: Final = 5.0
 """How long a position may stay below a high watermark; an open transaction is committed or aborted by then."""
@@ -32,12 +33,8 @@ class LaggingPartition:
     def reason(self, now_s: float) -> str:
         """Why nothing newer is known, as text."""
         log, for_s = f"{self.tp.topic}-{self.tp.partition}", now_s - self.since_s
-        if self.in_transaction:
-            return (
-                f"a transaction of {log} has been open at offset {self.offset} for {for_s:.0f} s: records committed "
-                "after it cannot be read until it is committed or aborted"
-            )
-        return f"{log} is handled up to offset {self.offset}; the records after it were written {for_s:.0f} s ago"
+        code = "open_transaction" if self.in_transaction else "overdue"
+        return consumer_text(code, log=log, offset=self.offset, seconds=f"{for_s:.0f}")
 
 
 @dataclass(slots=True)

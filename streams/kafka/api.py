@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from monitor.partition.record_batch import RecordBatch, UnreadableRecord
 from schemas.review_signature import Signatures
+from streams.wording.topic_wording import topic_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +55,9 @@ class CorruptLog(TransientError):
     """
 
     def __init__(self, tp: TP, offset: int, why: str, last: int | None = None, raw: bytes = b"") -> None:
-        upto = "" if last is None or last <= offset else f" to {last}"
-        super().__init__(f"{tp.topic}-{tp.partition}: what is stored at offset {offset}{upto} cannot be read: {why}")
+        values = {"log": f"{tp.topic}-{tp.partition}", "offset": offset, "why": why}
+        one = last is None or last <= offset
+        super().__init__(topic_text("damaged", **values) if one else topic_text("damaged_range", last=last, **values))
         self.tp = tp
         self.offset = offset
         self.last = offset if last is None else max(last, offset)

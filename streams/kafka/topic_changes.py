@@ -5,6 +5,7 @@ from typing import Final
 
 from streams.kafka.api import TopicInfo
 from streams.kafka.topic_names import TopicNames
+from streams.wording.topic_wording import topic_text
 
 GROWN_PAGE: Final = "docs/guides/runbook.md#a-topic-has-more-partitions"
 _REREAD: Final = ("control", "state")  # besides the inputs, the topics in which owners have a position
@@ -48,31 +49,30 @@ class TopicChanges:
         faults = {}
         for topic in self._names.all:
             if topic not in found:
-                faults[topic] = f"{topic} does not exist: it was deleted. {self._restored(topic)}"
+                faults[topic] = topic_text("deleted", topic=topic, restored=self._restored(topic))
             elif found[topic].partitions < self._partitions and topic != self._names.owners.topic:
-                faults[topic] = (
-                    f"{topic} has {found[topic].partitions} partitions, the others have {self._partitions}: it was "
-                    f"created again with fewer. kafka-topics.sh --alter --topic {topic} --partitions {self._partitions}"
-                )
+                count, most = found[topic].partitions, self._partitions
+                command = f"kafka-topics.sh --alter --topic {topic} --partitions {most}"
+                values = {"topic": topic, "found": count, "expected": most, "command": command}
+                faults[topic] = topic_text("fewer_partitions", **values)
         return faults
 
     def _restored(self, topic: str) -> str:
-        create = "`callwarden topics create` creates it"
         if topic in self._names.inputs:
-            return f"{create}, empty; then run for each partition the command that its error message names"
-        if topic == self._names.output("state"):
-            return (
-                f"{create}, empty; then `callwarden state import FILE` with the workers stopped, or without an export "
-                "`callwarden accept lost-state` for each partition, as its error message says"
-            )
-        return f"{create}, empty"
+            return topic_text("create_input")
+        return topic_text("create_state" if topic == self._names.output("state") else "create")
 
     def _unread(self, found: Mapping[str, TopicInfo]) -> dict[str, str]:
         count = self._partitions
         return {
-            topic: f"{topic} has {found[topic].partitions} partitions, the state was made with {count}: records in "
-            f"partitions {count} and above are not read, and tenants whose partition changed are rejected "
-            f"(wrong_partition). See {GROWN_PAGE}"
+            topic: topic_text(
+                "more_partitions",
+                topic=topic,
+                found=found[topic].partitions,
+                expected=count,
+                first=count,
+                page=GROWN_PAGE,
+            )
             for topic in (*self._names.inputs, self._names.output("control"))
             if topic in found and found[topic].partitions > count
         }

@@ -19,6 +19,7 @@ from monitor.partition.journal import (
     RefusedCommand,
     SkippedRecord,
 )
+from monitor.partition.refusal_wording import refusal_text
 from schemas.inputs import END_MS
 from streams.kafka.topic_names import TopicNames
 
@@ -134,7 +135,7 @@ def apply_command(
         case PolicyCommand():
             size = len(msgspec.json.encode(command.policy))
             if size > MAX_POLICY_BYTES:
-                return f"the policy has {size:,} bytes, resolved; expected at most {MAX_POLICY_BYTES:,}"
+                return refusal_text("too_large", size=size, most=MAX_POLICY_BYTES)
             signed = command.reason, command.by, command.at_ms
             return partition.policy_changes.apply(command.policy, command.sha256, command.from_ms, *signed)
         case WithdrawCommand():

@@ -7,6 +7,7 @@ from monitor.partition.checkpoint_fields import InputTopic
 from streams.kafka.api import Cluster, PermanentError
 from streams.kafka.topic_names import TopicNames, require_topics
 from streams.topics.state_entries import newest_head
+from streams.wording.worker_wording import worker_text
 
 
 async def current_inputs(cluster: Cluster, names: TopicNames) -> list[InputTopic]:
@@ -38,9 +39,5 @@ def other_inputs(stored: Sequence[InputTopic], names: TopicNames) -> str | None:
     if not stored or [one.name for one in stored] == names.inputs:
         return None
     expected = stored[0].name.removesuffix(INPUTS[0])
-    return (
-        f"the state in {names.output('state')} was made from the inputs {expected}*, and the settings name "
-        f"{names.input_prefix}*. Expected the same inputs: CALLWARDEN_INPUT_PREFIX={expected} is right for this output "
-        "prefix. To judge other inputs, use another CALLWARDEN_OUTPUT_PREFIX; to bring the state to other inputs, "
-        "`callwarden state move`"
-    )
+    state, given = names.output("state"), names.input_prefix
+    return worker_text("other_inputs", state=state, expected=expected, given=given, prefix=expected)

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from streams.kafka.application_id import USUAL
 from streams.metrics.factory import about_process, http_refusals
 from streams.runtime.http_server import HttpServer, listen
+from streams.wording.worker_wording import worker_text
 from streams.worker.agents import InputAgents
 from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.context import WorkerContext
@@ -141,7 +142,7 @@ def make_worker(
 
     async def readyz(request: Request) -> Response:
         consumer_loop = service.consumer_loop
-        why = consumer_loop.not_ready if consumer_loop is not None else ["the broker is away"]
+        why = consumer_loop.not_ready if consumer_loop is not None else [worker_text("broker_away")]
         notices = consumer_loop.notices if consumer_loop is not None else []
         status = 503 if why else 200
         if "application/json" in request.headers.get("accept", ""):

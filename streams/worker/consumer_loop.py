@@ -13,6 +13,7 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.waiting.decision_times import DecisionForecast
 from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch, Listener, OffsetOutOfRange, TransientError
 from streams.runtime.retry import Backoff
+from streams.wording.worker_wording import worker_text
 from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.idle_clocks import IdleClocks
 from streams.worker.partition_owner import PartitionOwner
@@ -130,25 +131,23 @@ class ConsumerLoop:
     def partitions_not_running(self) -> dict[int, str]:
         """The assigned partitions that are not running, each with its phase and reason."""
         owned = ((number, self.owners[number]) for number in sorted(self._assigned))
-        return {
-            n: ": ".join(filter(None, (o.phase.value, o.why))) for n, o in owned if o.phase is not OwnedPhase.RUNNING
-        }
+        return {n: _why_not_running(one) for n, one in owned if one.phase is not OwnedPhase.RUNNING}
 
     @property
     def not_ready(self) -> list[str]:
         """Why the worker is not ready, one line per reason: the broker, the group, its partitions, or its lag."""
         if self._away or not self._joined:
-            return ["the broker is away"]
+            return [worker_text("broker_away")]
         if self._unanswered_s > _UNANSWERED_S:
-            return [f"the broker has not answered for {self._unanswered_s:.0f} s"]
+            return [worker_text("unanswered", seconds=f"{self._unanswered_s:.0f}")]
         if not self._shared_out:
-            return ["the consumer group is rebalancing"]
+            return [worker_text("rebalancing")]
         still = self._topics.watch.faults
         if not self._topics.watch.halting:
-            still += [f"partition {n}: {why}" for n, why in self.partitions_not_running.items()]
+            still += [worker_text("partition", number=n, why=why) for n, why in self.partitions_not_running.items()]
         still += [self._bans.fault] if self._bans.fault else []
         if still or self._clocks.behind is None:
-            return still or ["the lag is not known yet"]
+            return still or [worker_text("lag_unknown")]
         behind = {tp: records for tp, records in self._clocks.behind.items() if tp.partition in self._assigned}
         return _lagging(behind, self._context.ready_lag)
 
@@ -336,10 +335,16 @@ def _running(owners: Iterable[PartitionOwner]) -> list[RunningPartition]:
     return [one.running for one in owners if one.phase is OwnedPhase.RUNNING and one.running is not None]
 
 
+def _why_not_running(owner: PartitionOwner) -> str:
+    """The phase of a partition that does not run, and why."""
+    phase = owner.phase.value
+    return worker_text(f"{phase}_because", why=owner.why) if owner.why else worker_text(phase)
+
+
 def _lagging(behind: Mapping[TP, int], most: int) -> list[str]:
     """The logs with more than ``most`` unread records, a sentence each."""
     return [
-        f"{tp.topic}-{tp.partition}: {records} records behind; expected at most {most}"
+        worker_text("lagging", log=f"{tp.topic}-{tp.partition}", records=records, most=most)
         for tp, records in behind.items()
         if records > most
     ]

@@ -23,6 +23,7 @@ from streams.kafka.api import (
     Writer,
 )
 from streams.runtime.retry import Backoff
+from streams.wording.worker_wording import worker_text
 from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.recovery import RecoveryRefused, delete_left, has_grown, open_partition
 from streams.worker.running.owned_partition import OwnedPartition
@@ -198,10 +199,8 @@ class PartitionOwner(OwnedPartition):
         if tp not in self.wanted:
             return None  # it is not read any more
         if tp == self.input.control:
-            self.refuse(  # no command can be read
-                f"{torn}. To continue without the commands up to there: run kafka-delete-records.sh with offset "
-                f"{torn.last + 1} of partition {tp.partition} of {tp.topic}, then restart the worker"
-            )
+            values = {"damage": torn, "offset": torn.last + 1, "number": tp.partition, "topic": tp.topic}
+            self.refuse(worker_text("control_damaged", **values))  # no command can be read
             return None
         if self.running is None:
             return None
@@ -209,7 +208,7 @@ class PartitionOwner(OwnedPartition):
             return self.input.read_around(torn, self.running.task)
         except CorruptLog:
             at = f"--topic {tp.topic} --partition {tp.partition} --offset {torn.offset}"
-            why = f"{torn}. To read around it: callwarden skip {at} --reason WHY"
+            why = worker_text("input_damaged", damage=torn, command=f"callwarden skip {at} --reason WHY")
             log.error("partition stopped: its log is damaged", partition=self.number, why=why)
             self._halt(OwnedPhase.STOPPED, why)
             return None

@@ -30,6 +30,7 @@ from streams.topics.state_entries import newest_entries, read_entries
 from streams.topics.state_inputs import current_inputs, other_inputs
 from streams.topics.state_topic import part_of
 from streams.topics.transaction_records import is_tick
+from streams.wording.worker_wording import worker_text
 
 Commands = list[tuple[int, Command | str]]
 JournalEntries = dict[int | None, list[JournalEntry]]
@@ -130,7 +131,7 @@ async def open_partition(cluster: Cluster, names: TopicNames, number: int, parti
             _check_source(partition, source, tp, logs[tp], recreated[source], accepted)
         partition.inputs = found
     except RecoveryRefused as refused:
-        refused.args = (f"partition {number}: {refused}",)
+        refused.args = (worker_text("partition", number=number, why=refused),)
         refused.control_end = logs[control].end
         raise
     return RecoveredPartition(partition, logs[state].end, logs[control].end, commands, accepted.used)
@@ -169,10 +170,8 @@ def _check_moved(stored: Mapping[str, bytes]) -> None:
     """Raise RecoveryRefused if the state was moved: a second owner would decide the same records twice."""
     moved = marker_of(stored)
     if moved is not None:
-        raise RecoveryRefused(
-            f"its state was moved to {moved.output_prefix}*, with {moved.partitions} partitions; expected workers with "
-            "those settings. If no worker has continued there: callwarden state move --undo"
-        )
+        values = {"prefix": moved.output_prefix, "partitions": moved.partitions}
+        raise RecoveryRefused(worker_text("moved", **values, command="callwarden state move --undo"))
 
 
 def _restore(partition: StreamTask, stored: Mapping[str, bytes]) -> str | None:
@@ -181,11 +180,11 @@ def _restore(partition: StreamTask, stored: Mapping[str, bytes]) -> str | None:
     Raises RecoveryRefused if the state has another format or belongs to another partition.
     """
     if f"{HEAD}/0" not in stored:
-        return "has no state"
+        return worker_text("no_state")
     try:
         partition.restore(stored)
     except MissingChunkError as error:
-        return f"has an incomplete state ({error})"
+        return worker_text("incomplete_state", why=error)
     except (StateFormatError, MismatchError) as error:
         raise RecoveryRefused(str(error)) from None
     return None
@@ -230,14 +229,8 @@ async def _begin(
     offset = decided[enforcement]
     accept = accepted.covering("lost_state", offset)
     if accept is None:
-        raise RecoveryRefused(
-            f"its state is lost: {names.output('state')} {lost}, but decisions were made. "
-            "Restore the state, or rebuild it from the records that the input topics still have, with the logged "
-            "clocks. A rebuild repeats no decision that is in the enforcement topic. It forgets what deleted records "
-            "caused: violations, terminations and bans in force, open windows. Late and rejected records may be "
-            "written again. To accept that: "
-            f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
-        )
+        command = f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
+        raise RecoveryRefused(worker_text("lost_state", topic=names.output("state"), lost=lost, command=command))
     partition.journal.add(LostState(offset, accept.reason, accept.by, accept.at_ms))
     entries: JournalEntries = {None: []}
     async for _, of, entry in clocklog.journal_entries(
@@ -248,7 +241,7 @@ async def _begin(
         for of, recorded in entries.items():
             partition.recall(of, recorded, None if of is None else logs[inputs[of]].end)
     except PolicyError as error:
-        raise RecoveryRefused(f"{clock.topic} has a policy that this release cannot read: {error}") from None
+        raise RecoveryRefused(worker_text("unreadable_policy", topic=clock.topic, error=error)) from None
     partition.published.suppress(await published_output(cluster, names, number))
     return entries
 
@@ -274,11 +267,7 @@ async def _check_count(cluster: Cluster, first: TP, partitions: int) -> None:
     """Raise RecoveryRefused if the state of partition 0 has another number of partitions: tenants would move."""
     place = place_of(await newest_entries(cluster, first))
     if place is not None and place.partitions != partitions:
-        raise RecoveryRefused(
-            f"it has no state, and that of partition 0 was written for {place.partitions} partitions; the topics have "
-            f"{partitions}; expected the same number, because another number assigns tenants to partitions that do not "
-            "know them"
-        )
+        raise RecoveryRefused(worker_text("other_count", stored=place.partitions, partitions=partitions))
 
 
 async def objection_to_loss(cluster: Cluster, names: TopicNames, number: int, command: AcceptCommand) -> str | None:
@@ -341,22 +330,14 @@ def _check_source(
         return
     is_new_log = recreated or start <= resume
     if not is_new_log:
-        what = f"expected the records of {tp.topic} from offset {resume} on, but it begins at {start}"
-        loss = f"the records at the {start - resume} offsets between are in no window and decide nothing"
+        what = worker_text("deleted_records", topic=tp.topic, resume=resume, start=start)
+        loss = worker_text("loss_between", count=start - resume)
     else:
-        what = (
-            f"{tp.topic} was deleted and created again (it has another topic id), after records up to {done} were read"
-            if recreated
-            else f"{tp.topic} ends at offset {end}, but records up to {done} were read: it was cut off or recreated"
-        )
-        loss = (
-            f"it is read from its beginning, offset {start}, as on the first start, and the open windows lack the "
-            f"records at the offsets from {resume} to {done}"
-        )
+        what = worker_text("recreated" if recreated else "cut_off", topic=tp.topic, end=end, done=done)
+        loss = worker_text("loss_reread", start=start, resume=resume, done=done)
     accept = accepted.covering("lost_input", start, tp.topic)
     if accept is None:
-        raise RecoveryRefused(
-            f"{what}. If you accept that, {loss}. To accept it: "
-            f"callwarden accept lost-input --topic {tp.topic} --partition {tp.partition} --offset {start} --reason WHY"
-        )
+        at = f"--topic {tp.topic} --partition {tp.partition} --offset {start}"
+        command = f"callwarden accept lost-input {at} --reason WHY"
+        raise RecoveryRefused(worker_text("lost_input", what=what, loss=loss, command=command))
     partition.sources.lose(source, LostInput(start, resume, is_new_log, accept.reason, accept.by, accept.at_ms))

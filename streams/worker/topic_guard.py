@@ -6,6 +6,7 @@ import structlog
 
 from streams.kafka.api import TP
 from streams.kafka.topic_changes import TopicChanges
+from streams.wording.worker_wording import worker_text
 from streams.worker.context import WorkerContext
 from streams.worker.partition_owner import PartitionOwner
 
@@ -25,7 +26,7 @@ class TopicGuard:
         missing = [f"{tp.topic}-{tp.partition}" for tp in self._context.names.of(owner.number) if tp not in assigned]
         if self.watch.halting or missing:
             self._halted.add(owner.number)
-            owner.refuse("; ".join(self.watch.halting.values()) or f"there is no {', '.join(missing)}")
+            owner.refuse("; ".join(self.watch.halting.values()) or worker_text("no_topics", topics=", ".join(missing)))
         else:
             self._halted.discard(owner.number)
             owner.begin()

@@ -6,6 +6,7 @@ from enum import Enum
 
 from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.waiting.decision_times import DecisionForecast, WaitCause
+from monitor.partition.waiting.wait_wording import wait_text
 from monitor.text.durations import format_duration
 from monitor.text.timestamps import rfc3339
 
@@ -57,19 +58,9 @@ def held_by(sources: Sequence[SourceState], now_ms: int, idle_after_ms: int) -> 
 
 def sentence(hold: WatermarkHold, topic: str, number: int, since_ms: int) -> str:
     """The message for an operator. ``topic`` is the full name of the source, which holds back since ``since_ms``."""
-    clock = rfc3339(hold.clock_ms) if hold.clock_ms > NO_CLOCK_MS else "the beginning"
-    match hold.reason:
-        case HoldReason.OLD_RECORDS:
-            return (
-                f"partition {number}: {topic} holds decisions back: its clock is at {clock}, and has been behind since "
-                f"{rfc3339(since_ms)}, because its records are old; let its producer catch up, or stop it: decisions "
-                "do not wait for a silent source"
-            )
-        case HoldReason.UNREAD:
-            return (
-                f"partition {number}: {topic} is not read to its end, and decisions after {clock} wait for it; "
-                "start more workers if callwarden_lag_records grows"
-            )
+    clock = rfc3339(hold.clock_ms) if hold.clock_ms > NO_CLOCK_MS else wait_text("beginning").en
+    values = {"number": number, "topic": topic, "clock": clock, "since": rfc3339(since_ms)}
+    return wait_text(hold.reason.value, **values).en
 
 
 def outage_grace(waiting: DecisionForecast, number: int) -> str | None:
@@ -77,28 +68,36 @@ def outage_grace(waiting: DecisionForecast, number: int) -> str | None:
     times = [one for one in (waiting.record, *waiting.windows.values()) if one is not None]
     if not any(one.cause is WaitCause.OUTAGE_GRACE for one in times):
         return None
-    decided = []
-    if waiting.record is not None and waiting.record.at_ms is not None:
-        until = rfc3339(waiting.record.until_ms)
-        decided.append(f"complaints and other records up to {until} are decided at {rfc3339(waiting.record.at_ms)}")
+    return wait_text("outage_grace", number=number, decided=_decided(waiting), command=END_OUTAGE).en
+
+
+def _decided(waiting: DecisionForecast) -> str:
+    """When records and windows are decided; empty if that is not known of either."""
+    windows = _windows(waiting)
+    if waiting.record is None or waiting.record.at_ms is None:
+        return windows
+    times = {"until": rfc3339(waiting.record.until_ms), "at": rfc3339(waiting.record.at_ms)}
+    if not windows:
+        return wait_text("records_decided", **times).en
+    return wait_text("records_and_windows", **times, windows=windows).en
+
+
+def _windows(waiting: DecisionForecast) -> str:
     windows = [(step_ms, one.at_ms) for step_ms, one in waiting.windows.items() if one.at_ms is not None]
-    if windows:
-        (first_ms, from_ms), (last_ms, to_ms) = windows[0], windows[-1]
-        at = f"at {rfc3339(from_ms)}"
-        if first_ms != last_ms:
-            steps = format_duration(first_ms), format_duration(last_ms)
-            at = f"from {rfc3339(from_ms)} (rules with a step of {steps[0]}) to {rfc3339(to_ms)} ({steps[1]})"
-        decided.append(f"windows with the newest calls are evaluated {at}")
-    return (
-        f"partition {number}: no calls arrive in any partition, and decisions wait for calls that may be missing: "
-        f"{', '.join(decided)}, if no more calls come; if no calls are missing: {END_OUTAGE}"
-    )
+    if not windows:
+        return ""
+    (first_ms, from_ms), (last_ms, to_ms) = windows[0], windows[-1]
+    if first_ms == last_ms:
+        return wait_text("windows_evaluated", at=rfc3339(from_ms)).en
+    steps = {"first": format_duration(first_ms), "last": format_duration(last_ms)}
+    return wait_text("windows_evaluated_by_step", from_at=rfc3339(from_ms), to_at=rfc3339(to_ms), **steps).en
 
 
 def open_transaction(topic: str, number: int, offset: int, since_ms: int) -> str:
     """The message for an input in which a producer's transaction is open since ``since_ms``."""
-    return (
-        f"partition {number}: a producer's transaction in {topic} has been open since {rfc3339(since_ms)}, and no "
-        f"record from offset {offset} on can be read; if its producer has ended: kafka-transactions.sh "
-        f"--bootstrap-server SERVER abort --topic {topic} --partition {number} --start-offset {offset}"
+    command = (
+        f"kafka-transactions.sh --bootstrap-server SERVER abort --topic {topic} --partition {number} "
+        f"--start-offset {offset}"
     )
+    values = {"number": number, "topic": topic, "since": rfc3339(since_ms), "offset": offset, "command": command}
+    return wait_text("open_transaction", **values).en

@@ -15,6 +15,7 @@ from monitor.text.display import Display, party
 from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import Precision, date_time, in_zone, rfc3339
 from schemas.outputs import Alert, Enforcement, Reason
+from streams.console.pages.program_sentences import PROGRAM_SENTENCES
 from streams.console.pages.texts import Language, catalogue, text
 
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+\-/]{1,64}")
@@ -84,6 +85,10 @@ class Formats:
         """What the code word means that begins a reason of a rejection; empty if it is not known."""
         key = "rejection.code." + reason.partition(":")[0]
         return text(self.language, key) if key in catalogue() else ""
+
+    def of_program(self, sentence: str) -> str:
+        """A sentence that a program wrote in English, in Chinese; empty if it is not known or not wanted."""
+        return PROGRAM_SENTENCES.in_chinese(sentence) or "" if self.language == "zh" else ""
 
     def event_reason(self, event: Enforcement | Alert) -> str:
         """The reason of this decision or alert in the reader's language and zone; the ids of its record are shown."""

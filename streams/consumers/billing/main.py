@@ -24,6 +24,7 @@ from streams.kafka.api import TP, PermanentError, TransientError
 from streams.runtime.http_timing import timed
 from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings, variable
+from streams.wording.consumer_wording import consumer_text
 
 log = structlog.get_logger("callwarden")
 
@@ -85,10 +86,7 @@ class Billing:
     def _not_ready(self) -> str | None:
         why = lag_reason(self.follower, self._settings.billing_stale_after_ms / 1000)
         if why is None and self._telemetry.unread_of_any_tenant:
-            return (
-                "records that may concern any tenant cannot be read: no tenant is answered until they are accepted; "
-                "`callwarden billing --unread` lists them"
-            )
+            return consumer_text("any_tenant_unread")
         return why
 
     async def _work(self, accepted: Sequence[Accepted]) -> None:

@@ -14,6 +14,7 @@ from monitor.text.timestamps import rfc3339
 from schemas.owners import OwnerBan
 from streams.kafka.api import CorruptLog, OffsetOutOfRange, PermanentError, TransientError
 from streams.topics.owners_topic import owner_bans_in
+from streams.wording.worker_wording import worker_text
 from streams.worker.context import WorkerContext
 from streams.worker.running.running_partition import RunningPartition
 
@@ -44,10 +45,7 @@ class OwnerBanFeed:
         """Why the topic cannot be read, once it could not be read for a while; else None."""
         if self._failed_s is None or asyncio.get_running_loop().time() - self._failed_s < _UNREAD_S:
             return None
-        return (
-            f"{self._tp.topic} cannot be read since {rfc3339(self._failed_ms)} ({self._why}): bans of owners by other "
-            "partitions take no effect"
-        )
+        return worker_text("owners_unread", topic=self._tp.topic, since=rfc3339(self._failed_ms), why=self._why)
 
     def start_due(self) -> None:
         """Start a check of the topic if one is due. Raises an unexpected error of the last one."""

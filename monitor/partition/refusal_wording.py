@@ -1,0 +1,29 @@
+"""Why a partition refuses a change of its policy, in Chinese and English: one table. Workers write the English ones."""
+
+from typing import Final
+
+from monitor.text.bilingual import Bilingual
+
+REFUSAL_WORDING: Final = {
+    "too_large": Bilingual(
+        "策略解析后有 {size:,} 字节；至多 {most:,} 字节",
+        "the policy has {size:,} bytes, resolved; expected at most {most:,}",
+    ),
+    "already": Bilingual(
+        "策略 {sha256} 已经生效，或已安排自 {from_ms} 起生效",
+        "the policy {sha256} already applies, or will apply from {from_ms} on",
+    ),
+    "unreadable": Bilingual("此版本无法读取该策略：{error}", "this release cannot read the policy: {error}"),
+    "judged": Bilingual(
+        "已有记录按该策略判定，或被它判为迟到：{begun}；请改为采用另一策略",
+        "records were already judged or found late under it: {begun}; apply another policy instead",
+    ),
+    "begun": Bilingual("{sha256}（自 {from_ms} 起）", "{sha256} from {from_ms} on"),
+    "not_scheduled": Bilingual("没有安排这样的策略", "no such policy is scheduled"),
+}
+"""Every sentence and part of one by its code."""
+
+
+def refusal_text(code: str, **values: object) -> str:
+    """A sentence in English, with its values."""
+    return REFUSAL_WORDING[code].fill(**values).en
