@@ -12,10 +12,12 @@ from monitor.adapters.base import InputRow
 from monitor.adapters.errors import MappingError, Reject, RowErrorCode, quoted_value
 from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapping.spec import Dialect
+from monitor.adapters.mapping_wording import listed, mapping_text
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import pseudonym
 from monitor.adapters.values.times import to_ms, zone
 from monitor.policy.file.errors import PolicyFault
+from monitor.text.bilingual import Bilingual
 from monitor.text.masking import mask_text
 from schemas.codec import InvalidRecordError, convert
 from schemas.error_codes import ErrorCode as Word
@@ -64,11 +66,11 @@ class BankAdapter:
         """The rows in file order."""
         source = CsvRows(lines, _DIALECT, "ascii")
         if source.unread:
-            raise _none_of_it(f"the file's header cannot be read: {source.unread}")
+            raise _none_of_it(mapping_text("unread_header", why=source.unread))
         absent = [column for column in COLUMNS if column not in source.names] if source.names else []
         if absent:
             header = quoted_value(mask_text(",".join(source.names)))
-            raise _none_of_it(f"the file has no column {', '.join(absent)}; its header is {header}")
+            raise _none_of_it(mapping_text("no_such_columns", columns=listed(absent), header=header))
         index = [source.names.index(column) for column in COLUMNS] if source.names else []
         for line, raw in source.records():
             try:
@@ -139,8 +141,8 @@ class _Call(NamedTuple):
     server: str
 
 
-def _none_of_it(message: str) -> MappingError:
-    return MappingError([PolicyFault(NAME, 1, 1, message)])
+def _none_of_it(message: Bilingual) -> MappingError:
+    return MappingError([PolicyFault.worded(NAME, 1, 1, message)])
 
 
 def _event_ms(row: InputRow) -> int:

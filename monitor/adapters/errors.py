@@ -63,8 +63,12 @@ class MappingError(ValueError):
 
     def __init__(self, faults: Iterable[PolicyFault]) -> None:
         # A wrong column may be a telephone number if a file has no header, or the mapping a wrong delimiter.
-        self.faults = tuple(sorted({replace(fault, message=mask_text(fault.message)) for fault in faults}))
+        self.faults = tuple(sorted(set(map(_masked, faults))))
         super().__init__("\n".join(map(str, self.faults)))
+
+
+def _masked(fault: PolicyFault) -> PolicyFault:
+    return replace(fault, message=mask_text(fault.message), message_zh=mask_text(fault.message_zh))
 
 
 class Reject(ValueError):

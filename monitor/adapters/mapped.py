@@ -16,10 +16,12 @@ from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapping.cells import Cells, Extractor, url_decoded
 from monitor.adapters.mapping.compile_fields import CompiledFields
 from monitor.adapters.mapping.spec import ROW, Form, Mapping
+from monitor.adapters.mapping_wording import NO_HINT, mapping_text
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.rows.form_rows import FormRows, unwrapped
 from monitor.adapters.rows.json_rows import JsonRows, ObjectRows
-from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, near_miss
+from monitor.text.bilingual import Bilingual
 from schemas.codec import MAX_BYTES, InvalidRecordError, convert, convert_encoded
 from schemas.error_codes import ErrorCode
 from schemas.inputs import Record
@@ -195,8 +197,8 @@ def _source(mapping: Mapping, lines: Iterable[bytes]) -> CsvRows | JsonRows | Fo
         return JsonRows(lines, _columns(mapping), mapping.form == "json", mapping.rows, mapping.field)
     source = CsvRows(lines, mapping.dialect, mapping.encoding)
     if source.unread:
-        message = f"the file's header cannot be read: {source.unread}"
-        raise MappingError([PolicyFault(mapping.name, 1, 1, message)])
+        message = mapping_text("unread_header", why=source.unread)
+        raise MappingError([PolicyFault.worded(mapping.name, 1, 1, message)])
     return source
 
 
@@ -236,18 +238,12 @@ def _complain(mapping: Mapping, columns: tuple[str, ...], names: tuple[str, ...]
         return  # an empty file has no rows, so nothing can be missing from them
     absent = [column for column in columns if column not in names and column not in mapping.optional]
     if absent:
-        raise MappingError(
-            mapping.column_fault(
-                column, f"the file has no column `{column}`{did_you_mean(column, names)}{_hint(mapping, column)}"
-            )
-            for column in absent
-        )
+        raise MappingError(mapping.column_fault(column, _no_column(mapping, column, names)) for column in absent)
 
 
-def _hint(mapping: Mapping, column: str) -> str:
-    if column not in mapping.tenant_columns:
-        return ""
-    return "; if all records are of one tenant: `--set tenant_id=ID`"
+def _no_column(mapping: Mapping, column: str, names: tuple[str, ...]) -> Bilingual:
+    tenant = mapping_text("all_of_one_tenant") if column in mapping.tenant_columns else NO_HINT
+    return mapping_text("no_such_column", column=column, hint=near_miss(column, names), tenant=tenant)
 
 
 class MappedRows:

@@ -17,11 +17,13 @@ from monitor.adapters.mapped import MappedAdapter, must_not_have_more
 from monitor.adapters.mapping.read import RECORDS, read_mapping, record_fields
 from monitor.adapters.mapping.settings import setting_names
 from monitor.adapters.mapping.spec import ROW, Mapping
+from monitor.adapters.mapping_wording import NO_HINT, mapping_text
 from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import key_from
 from monitor.adapters.versioned import VersionedAdapter
-from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, near_miss
 from monitor.policy.file.yaml_source import parse
+from monitor.text.bilingual import Bilingual
 from monitor.text.masking import mask_text
 from schemas.inputs import Cdr
 
@@ -53,12 +55,12 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MappingError([PolicyFault(name, 1, 1, f"a mapping is UTF-8; byte {error.start + 1} is not")]) from None
+        message = mapping_text("not_utf_8", place=error.start + 1)
+        raise MappingError([PolicyFault.worded(name, 1, 1, message)]) from None
     except OSError as error:
-        near = did_you_mean(name, NAMES) if path.suffix not in (".yaml", ".yml", ".json") else ""
-        wanted = f"expected one, or a name that `callwarden map list` shows{near}"
-        message = f"no mapping file: {error.strerror or error}; {wanted}"
-        raise MappingError([PolicyFault(name, 1, 1, message)]) from None
+        near = near_miss(name, NAMES) if path.suffix not in (".yaml", ".yml", ".json") else NO_HINT
+        message = mapping_text("no_file", why=error.strerror or error, hint=near)
+        raise MappingError([PolicyFault.worded(name, 1, 1, message)]) from None
     return _adapter_of(read_mapping(text, name, constants), key)
 
 
@@ -140,16 +142,19 @@ class ByHeader:
         for adapter in self._adapters:
             if not names or all(column in names or column == ROW for column in adapter.mapping.columns):
                 return adapter, chain(head, stream)
-        forms = " or ".join(",".join(c for c in mapping.columns if c != ROW) for mapping in self.mappings)
+        forms = [",".join(c for c in mapping.columns if c != ROW) for mapping in self.mappings]
         name = self.mappings[0].name
         header = quoted_value(mask_text(",".join(names)))
-        raise MappingError([PolicyFault(name, 1, 1, f"the header {header} is none of its own: {forms}")])
+        message = mapping_text("other_header", header=header, forms=Bilingual(" 或 ".join(forms), " or ".join(forms)))
+        raise MappingError([PolicyFault.worded(name, 1, 1, message)])
 
 
 def _checked(constants: dict[str, str]) -> dict[str, str]:
     fields = record_fields(Cdr)
     faults = [
-        PolicyFault(f"{bank.NAME} --set", 1, 1, f"a cdr has no field `{name}`{did_you_mean(name, fields)}")
+        PolicyFault.worded(
+            f"{bank.NAME} --set", 1, 1, mapping_text("no_field", record="cdr", name=name, hint=near_miss(name, fields))
+        )
         for name in constants
         if name not in fields
     ]

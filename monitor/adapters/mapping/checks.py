@@ -5,9 +5,11 @@ from typing import Any, TypeVar, cast
 
 from monitor.adapters.mapping.paths import PathError, parse_path
 from monitor.adapters.mapping.spec import ENDED, FIRST_MS, KIND, LAST_MS, ROW, SWAPPED, Mark, Pick
+from monitor.adapters.mapping_wording import listed, mapping_text
 from monitor.adapters.values.patterns import LinearPattern, PatternError
-from monitor.policy.file.errors import PolicyFault, did_you_mean
+from monitor.policy.file.errors import PolicyFault, near_miss
 from monitor.policy.file.yaml_source import YamlPath
+from monitor.text.bilingual import Bilingual
 
 T = TypeVar("T")
 
@@ -28,31 +30,36 @@ class Checker:
         self.kinds: tuple[str, ...] = ()
         self.picks: dict[str, Pick] | None = None
 
-    def wrong(self, place: YamlPath, message: str) -> None:
-        self.faults.append(place.fault(message))
+    def wrong(self, place: YamlPath, code: str, **values: object) -> None:
+        """Record the fault ``code`` of the table at a value."""
+        self.faults.append(place.fault(mapping_text(code, **values)))
+
+    def wrong_key(self, place: YamlPath, code: str, **values: object) -> None:
+        """Record the fault ``code`` of the table at a key."""
+        self.faults.append(place.key_fault(mapping_text(code, **values)))
 
     def known(self, data: dict[str, Any], place: YamlPath, keys: Iterable[str]) -> None:
         keys = tuple(keys)
         for key in data:
             if key not in keys:
-                self.faults.append(place.child(key).key_fault(f"`{key}` means nothing here{did_you_mean(key, keys)}"))
+                self.wrong_key(place.child(key), "unknown_key", key=key, hint=near_miss(key, keys))
 
     def word(
         self, data: dict[str, Any], place: YamlPath, key: str, words: tuple[str, ...], default: str | None
     ) -> str | None:
         value = data.get(key, default)
         if value is None:
-            self.wrong(place.child(key), f"`{key}` is missing: one of {', '.join(words)}")
+            self.wrong(place.child(key), "missing", key=key, words=listed(words))
         elif value not in words:
-            self.wrong(place.child(key), not_a_word(str(value), words))
+            self.wrong(place.child(key), "problem", problem=not_a_word(str(value), words))
             return default
         return value
 
     def text(self, data: dict[str, Any], place: YamlPath, key: str, default: str) -> str:
-        return self.typed(data, place, key, default, lambda value: isinstance(value, str), "text: write it in quotes")
+        return self.typed(data, place, key, default, lambda value: isinstance(value, str), "a_text")
 
     def flag(
-        self, data: dict[str, Any], place: YamlPath, key: str, default: bool, right: str = "true or false"
+        self, data: dict[str, Any], place: YamlPath, key: str, default: bool, right: str = "true_or_false"
     ) -> bool:
         return self.typed(data, place, key, default, lambda value: isinstance(value, bool), right)
 
@@ -62,7 +69,7 @@ class Checker:
         value = data.get(key, default)
         if good(value):
             return cast(T, value)
-        self.wrong(place.child(key), f"`{key}` is {right}")
+        self.wrong(place.child(key), "wrong_kind", key=key, right=mapping_text(right))
         return default
 
     def texts(self, data: dict[str, Any], place: YamlPath, key: str) -> list[str]:
@@ -72,20 +79,20 @@ class Checker:
             if isinstance(item, str):
                 found.append(item)
             else:
-                self.wrong(place.child(key, n), f"`{key}` is a list of texts: write each in quotes")
+                self.wrong(place.child(key, n), "no_texts", key=key)
         return found
 
     def items(self, data: dict[str, Any], top: YamlPath, key: str, right: str) -> list[tuple[YamlPath, dict[str, Any]]]:
         value = data.get(key, [])
         if not isinstance(value, list):
-            self.wrong(top.child(key), f"`{key}` is a list of {right}")
+            self.wrong(top.child(key), "no_list", key=key, right=mapping_text(right))
             return []
         found = []
         for n, item in enumerate(value):
             if isinstance(item, dict):
                 found.append((top.child(key, n), item))
             else:
-                self.wrong(top.child(key, n), f"`{key}` is a list of {right}")
+                self.wrong(top.child(key, n), "no_list", key=key, right=mapping_text(right))
         return found
 
     def pattern(self, data: dict[str, Any], place: YamlPath, key: str) -> LinearPattern | None:
@@ -94,13 +101,13 @@ class Checker:
         try:
             return LinearPattern(self.text(data, place, key, ""))
         except PatternError as error:
-            self.wrong(place.child(key), str(error))
+            self.wrong(place.child(key), "problem", problem=error.message)
             return None
 
     def column(self, name: Any, place: YamlPath, kinds: tuple[str, ...] = ()) -> str:
         """The name of a column; of a call it is that of its events of ``kinds``, or of all of its events."""
         if not isinstance(name, str) or not name:
-            self.wrong(place, "the name of a column is wanted; write it in quotes if it is a number")
+            self.wrong(place, "no_column_name")
             return ""
         if name in self.derived:
             return name
@@ -110,9 +117,9 @@ class Checker:
             kinds = ()
         elif name in (KIND, SWAPPED):
             if not kinds:
-                self.wrong(place, f"`{name}` is of one event: add `of: KIND`")
+                self.wrong(place, "of_one_event", name=name)
         elif name == ROW:
-            self.wrong(place, f"`{ROW}` is of a row, and a call has several")
+            self.wrong(place, "row_of_call", name=ROW)
             return ""
         elif not self.column_of_file(name, place):
             return ""
@@ -125,19 +132,18 @@ class Checker:
         if "of" not in data:
             return ()
         if self.picks is None:
-            self.faults.append(place.child("of").key_fault("`of` is for the fields of a mapping with `events`"))
+            self.wrong_key(place.child("of"), "of_without_events")
             return ()
         kinds = tuple(self.texts(data, place, "of"))
         for kind in kinds:
             if kind not in self.kinds:
-                hint = did_you_mean(kind, self.kinds)
-                self.wrong(place.child("of"), f"expected a kind of `events`, got `{kind}`{hint}")
+                self.wrong(place.child("of"), "no_kind", kind=kind, hint=near_miss(kind, self.kinds))
         return kinds
 
     def column_of_file(self, name: str, place: YamlPath) -> str:
         if name.startswith("$") and name != ROW:
-            known = ", ".join(f"`{each}`" for each in (ROW, *sorted(self.derived)))
-            self.wrong(place, f"`{name}` is no column, no setting and no group of an `extract`; expected {known}")
+            known = listed(f"`{each}`" for each in (ROW, *sorted(self.derived)))
+            self.wrong(place, "unknown_dollar", name=name, known=known)
             return ""
         if self.paths and name != ROW and not self.path(name, place):
             return ""
@@ -151,19 +157,19 @@ class Checker:
         try:
             parse_path(text)
         except PathError as error:
-            self.wrong(place, f"`{text}`: {error}")
+            self.wrong(place, "path", path=text, problem=error.message)
             return False
         return True
 
     def columns(self, value: dict[str, Any], place: YamlPath, key: str) -> tuple[str, ...]:
         given = value[key]
         if not isinstance(given, list) or not given:
-            self.wrong(place.child(key), f"`{key}` is a list of columns: [a, b]")
+            self.wrong(place.child(key), "no_columns", key=key)
             return ()
         kinds = self.of_kinds(value, place)
         return tuple(self.column(name, place.child(key, n), kinds) for n, name in enumerate(given))
 
 
-def not_a_word(value: str, words: Iterable[str]) -> str:
+def not_a_word(value: str, words: Iterable[str]) -> Bilingual:
     """The fault message for a value that is not one of ``words``."""
-    return f"`{value}` is not allowed here{did_you_mean(value, words)}"
+    return mapping_text("not_allowed", value=value, hint=near_miss(value, words))

@@ -10,8 +10,11 @@ selection  = keys "=" value { "|" value }, or "!=": the elements for which it ho
 from dataclasses import dataclass
 from typing import Any
 
+from monitor.adapters.mapping_wording import mapping_text
+from monitor.text.bilingual import BilingualError
 
-class PathError(ValueError):
+
+class PathError(BilingualError):
     """A text that is not a path."""
 
 
@@ -43,7 +46,7 @@ def parse_path(text: str) -> tuple[PathStep, ...]:
             step, at = _bracket(text, at + 1)
         else:
             if steps and text[at] != ".":
-                raise PathError(f"expected `.` or `[` at character {at + 1} of the path, got `{text[at]}`")
+                raise PathError(mapping_text("path_step", at=at + 1, got=text[at]))
             step, at = _key(text, at + 1 if steps else at, ".[")
         steps.append(step)
     return tuple(steps)
@@ -56,14 +59,14 @@ def _key(text: str, at: int, ends: str) -> tuple[str, int]:
     while at < len(text) and text[at] not in ends:
         at += 1
     if at == start:
-        raise PathError(f"expected a key at character {start + 1} of the path")
+        raise PathError(mapping_text("path_key", at=start + 1))
     return text[start:at], at
 
 
 def _quoted(text: str, at: int) -> tuple[str, int]:
     end = text.find('"', at + 1)
     if end < 0:
-        raise PathError(f"expected a closing quote for the one at character {at + 1} of the path")
+        raise PathError(mapping_text("path_quote", at=at + 1))
     return text[at + 1 : end], end + 1
 
 
@@ -76,7 +79,7 @@ def _bracket(text: str, at: int) -> tuple[PathStep, int]:
         return inside[1:-1], end + 1
     where, equals, given = inside.partition("=")
     if not equals:
-        raise PathError(f'expected [0], [-1], ["key"] or [key=value] in the path, got `[{inside}]`')
+        raise PathError(mapping_text("path_brackets", inside=inside))
     negated = where.endswith("!")
     where = where.removesuffix("!").strip()
     keys: list[str] = []
@@ -96,7 +99,7 @@ def _end(text: str, at: int) -> int:
             quoted = not quoted
         elif text[n] == "]" and not quoted:
             return n
-    raise PathError(f"expected `]` for the `[` at character {at} of the path")
+    raise PathError(mapping_text("path_bracket", at=at))
 
 
 def find(value: Any, steps: tuple[PathStep, ...]) -> Any:

@@ -23,8 +23,10 @@ from monitor.adapters.mapping.spec import (
     Value,
     needs_fields,
 )
-from monitor.policy.file.errors import PolicyError, PolicyFault, did_you_mean
+from monitor.adapters.mapping_wording import NO_HINT, listed, mapping_text
+from monitor.policy.file.errors import PolicyError, PolicyFault, near_miss
 from monitor.policy.file.yaml_source import YamlPath, parse
+from monitor.text.bilingual import BilingualError
 from monitor.text.durations import parse_duration
 from schemas import inputs
 
@@ -50,11 +52,11 @@ def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) 
     ``constants`` (field to text) replace the mapping's entries for these fields.
     """
     if not text.strip():
-        raise MappingError([PolicyFault(name, 1, 1, "the file is empty; a mapping needs format, record and fields")])
+        raise MappingError([PolicyFault.worded(name, 1, 1, mapping_text("empty"))])
     try:
         source = parse(text, name)
     except PolicyError as error:
-        raise MappingError(replace(f, message=_of_a_mapping(f.message), message_zh="") for f in error.faults) from None
+        raise MappingError(map(_of_a_mapping, error.faults)) from None
     reader = _Reader(YamlPath(source), constants or {})
     mapping = reader.mapping()
     if reader.faults or mapping is None:
@@ -62,9 +64,10 @@ def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) 
     return mapping
 
 
-def _of_a_mapping(message: str) -> str:
+def _of_a_mapping(fault: PolicyFault) -> PolicyFault:
     # The parser is the policy's, and so is its wording.
-    return message.replace("a policy", "a mapping").replace("no policy", "no mapping")
+    message = fault.message.replace("a policy", "a mapping").replace("no policy", "no mapping")
+    return replace(fault, message=message, message_zh=fault.message_zh.replace("策略", "映射"))
 
 
 def record_fields(record_type: type[Any]) -> dict[str, Any]:
@@ -94,7 +97,7 @@ class _Reader(VersionsReader):
     def mapping(self) -> Mapping | None:
         data, top = self.top.source.data, self.top
         if not isinstance(data, dict):
-            self.wrong(top, "a mapping is keys with values: format, record, fields")
+            self.wrong(top, "no_mapping")
             return None
         self.known(data, top, _KEYS)
         settings = MappingSettings(self, data, top, self.constants)
@@ -112,24 +115,21 @@ class _Reader(VersionsReader):
             return None
         record_type = RECORDS[record]
         for name in self.set_.keys() & record_fields(record_type).keys():
-            fault = top.child("settings", name).key_fault(f"expected another name: `{name}` is a field of the record")
-            self.faults.append(fault)
+            self.wrong_key(top.child("settings", name), "setting_is_field", name=name)
         events = self.events(data, top, record)
         extracts = self.extracts(data, top)
         fields = self.fields(data, top, record, record_type)
         event = "end_ms" if record == "cdr" else "updated_ms"
         if events is None and event in fields and needs_fields(fields[event]):
-            self.wrong(top.child("fields", event), "the event time decides the order, so it cannot wait for a field")
+            self.wrong(top.child("fields", event), "event_time_waits")
         if events is not None and "tenant_id" in fields and needs_fields(fields["tenant_id"]):
-            self.wrong(
-                top.child("fields", "tenant_id"), "open calls are counted by tenant, so it cannot wait for a field"
-            )
+            self.wrong(top.child("fields", "tenant_id"), "tenant_waits")
         arrival, rejections = self.arrival(data, top), self.rejections(data, top)
         versions = self.versions(data, top, record)
         optional = frozenset(self.texts(data, top, "optional"))
         named = dialect.header if isinstance(dialect.header, tuple) else ()
         for column in optional - {*self.marks, *named}:
-            self.wrong(top.child("optional"), f"no field reads `{column}`{did_you_mean(column, self.marks)}")
+            self.wrong(top.child("optional"), "optional_unread", column=column, hint=near_miss(column, self.marks))
         if isinstance(dialect.header, tuple):
             least = max((n + 1 for n, name in enumerate(dialect.header) if name not in optional), default=0)
             dialect = replace(dialect, least=least)
@@ -166,7 +166,7 @@ class _Reader(VersionsReader):
         """The paths of the rows in a document, and the form field that holds the document."""
         for key in _DOCUMENT:
             if key in data and form != "json" and not (key == "form_field" and form == "jsonl"):
-                self.wrong(top.child(key), f"`{key}` is of a JSON document; write `format: json`, not {form}")
+                self.wrong(top.child(key), "of_json", key=key, form=form)
         paths = self.texts(data, top, "rows")
         rows = tuple(parse_path(path) for path in paths if self.path(path, top.child("rows")))
         return rows, self.text(data, top, "form_field", "")
@@ -176,19 +176,19 @@ class _Reader(VersionsReader):
             return 0
         try:
             ms = parse_duration(self.text(data, top, "precision", ""))
-        except ValueError as error:
-            self.wrong(top.child("precision"), str(error))
+        except BilingualError as error:
+            self.wrong(top.child("precision"), "problem", problem=error.message)
             return 0
         if not 0 < ms <= 60_000 or record != "cdr":
-            self.wrong(top.child("precision"), "expected how exact the times of a call are, 1s to 60s")
+            self.wrong(top.child("precision"), "no_precision")
         return ms
 
     def extracts(self, data: dict[str, Any], top: YamlPath) -> tuple[Extract, ...]:
         found = []
-        for place, value in self.items(data, top, "extract", "{column: NAME, pattern: PATTERN}"):
+        for place, value in self.items(data, top, "extract", "an_extract"):
             self.known(value, place, ("column", "first", "of", "pattern"))
             if ("column" in value) == ("first" in value):
-                self.wrong(place, "expected a `column`, or the `first` of several, one of the two")
+                self.wrong(place, "column_or_first")
                 continue
             if "first" in value:
                 columns = self.columns(value, place, "first")
@@ -196,12 +196,12 @@ class _Reader(VersionsReader):
                 columns = (self.column(value["column"], place.child("column"), self.of_kinds(value, place)),)
             pattern = self.pattern(value, place, "pattern")
             if pattern is None or not pattern.groups:
-                self.wrong(place.child("pattern"), "expected a `pattern` with named groups: (?P<cause>[0-9]+)")
+                self.wrong(place.child("pattern"), "pattern_without_groups")
                 continue
             found.append(Extract(columns, pattern))
             for group in pattern.groups:
                 if group in self.set_ or f"${group}" == ROW:
-                    self.wrong(place.child("pattern"), f"expected another name for the group `{group}`: it is taken")
+                    self.wrong(place.child("pattern"), "group_taken", group=group)
         # Behind the loop, so that no extract reads another one.
         self.derived |= {f"${group}" for extract in found for group in extract.pattern.groups}
         return tuple(found)
@@ -211,43 +211,38 @@ class _Reader(VersionsReader):
         try:
             transparent = "\n\r\t,;|\"'0a".encode(codecs.lookup(name).name) == b"\n\r\t,;|\"'0a"
         except (LookupError, ValueError, TypeError):
-            self.wrong(top.child("encoding"), f"`{name}` is no encoding; write utf-8, gb18030, big5, cp1252 ...")
+            self.wrong(top.child("encoding"), "no_encoding", name=name)
             return "utf-8"
         if not transparent:
-            self.wrong(top.child("encoding"), f"rows cannot be separated in {name}; convert the file to utf-8 first")
+            self.wrong(top.child("encoding"), "no_rows_in_encoding", name=name)
         if form != "csv" and codecs.lookup(name).name != "utf-8":
-            self.wrong(
-                top.child("encoding"),
-                "JSON and forms are UTF-8: take `encoding` out, or convert the file to utf-8 first",
-            )
+            self.wrong(top.child("encoding"), "json_is_utf_8")
         return codecs.lookup(name).name
 
     def dialect(self, data: dict[str, Any], top: YamlPath, form: str | None) -> Dialect:
         if form != "csv":
             for key in _DIALECT:
                 if key in data:
-                    self.faults.append(
-                        top.child(key).key_fault(f"`{key}` is for `format: csv`, not for {form}: take it out")
-                    )
+                    self.wrong_key(top.child(key), "of_csv", key=key, form=form)
             return Dialect()
         delimiter = self.text(data, top, "delimiter", ",")
         delimiter = "\t" if delimiter == "tab" else delimiter
         if len(delimiter) != 1 or delimiter in "\r\n\"'" or ord(delimiter) > 126:
-            self.wrong(top.child("delimiter"), 'a delimiter is one ASCII character, such as "," ";" "|" or tab')
+            self.wrong(top.child("delimiter"), "no_delimiter")
             delimiter = ","
         quote = self.text(data, top, "quote", '"')
         quote = "" if quote == "none" else quote
         if len(quote) > 1 or (quote and (quote in "\r\n" or ord(quote) > 126 or quote == delimiter)):
-            self.wrong(top.child("quote"), "a quote is one ASCII character other than the delimiter, or `none`")
+            self.wrong(top.child("quote"), "no_quote")
             quote = ""
         header: bool | tuple[str, ...] = True
         if isinstance(data.get("header"), list):
             header = tuple(self.texts(data, top, "header"))
             for n, name in enumerate(header):
                 if name in header[:n]:
-                    self.wrong(top.child("header", n), f"a second column `{name}`: give each column its own name")
+                    self.wrong(top.child("header", n), "column_twice", name=name)
         else:
-            header = self.flag(data, top, "header", True, "true, false, or the list of the columns' names")
+            header = self.flag(data, top, "header", True, "header_kind")
         return Dialect(delimiter, quote, header)
 
     def arrival(self, data: dict[str, Any], top: YamlPath) -> Arrival | None:
@@ -255,7 +250,7 @@ class _Reader(VersionsReader):
             return None
         place, value = top.child("arrival"), data["arrival"]
         if not isinstance(value, dict):
-            self.wrong(place, "`arrival` is {column: NAME, descending: true|false}")
+            self.wrong(place, "no_arrival")
             return None
         self.known(value, place, ("column", "descending"))
         column = self.column(value.get("column"), place.child("column"))
@@ -263,15 +258,15 @@ class _Reader(VersionsReader):
 
     def rejections(self, data: dict[str, Any], top: YamlPath) -> tuple[RejectRule, ...]:
         found = []
-        for place, value in self.items(data, top, "reject", "{when: CONDITION, reason: TEXT}"):
+        for place, value in self.items(data, top, "reject", "a_reject"):
             self.known(value, place, ("when", "reason", "code"))
             code = self.word(value, place, "code", _CODES, _CODES[0])
             reason = self.text(value, place, "reason", "")
             if not reason:
-                self.wrong(place, "a `reject` needs a `reason`, which stands beside each such row")
+                self.wrong(place, "reject_without_reason")
             when = self.conditions(value, place, made=())
             if not when:
-                self.wrong(place, "a `reject` needs `when`, or it would reject every row")
+                self.wrong(place, "reject_without_when")
             found.append(RejectRule(when, reason, code or _CODES[0]))
         return tuple(found)
 
@@ -279,13 +274,12 @@ class _Reader(VersionsReader):
         place, given = top.child("fields"), data.get("fields")
         types = record_fields(record_type)
         if not isinstance(given, dict):
-            self.wrong(place if "fields" in data else top, "`fields` is missing; it gives each field of the record")
+            self.wrong(place if "fields" in data else top, "no_fields")
             given = {}
         fields: dict[str, Value] = {}
         for name, value in given.items():
             if name not in types:
-                message = f"a {record} has no field `{name}`{did_you_mean(name, types)}"
-                self.faults.append(place.child(name).key_fault(message))
+                self.wrong_key(place.child(name), "no_field", record=record, name=name, hint=near_miss(name, types))
             elif name not in self.constants:
                 made = self.field(name, value, place.child(name), types[name], tuple(given))
                 if made is not None:
@@ -294,30 +288,27 @@ class _Reader(VersionsReader):
                     self.tenant(value, place.child(name))
         for name, text in self.constants.items():
             if name not in types:
-                self.faults.append(
-                    PolicyFault(
-                        f"{top.source.name} --set", 1, 1, f"a {record} has no field `{name}`{did_you_mean(name, types)}"
-                    )
-                )
+                message = mapping_text("no_field", record=record, name=name, hint=near_miss(name, types))
+                self.faults.append(PolicyFault.worded(f"{top.source.name} --set", 1, 1, message))
                 continue
             problem = const_problem(name, text, types[name])
             if problem:
-                self.faults.append(PolicyFault(f"{top.source.name} --set", 1, 1, f"{name}={text}: {problem}"))
+                message = mapping_text("constant", name=name, text=text, problem=problem)
+                self.faults.append(PolicyFault.worded(f"{top.source.name} --set", 1, 1, message))
             time = ("epoch_ms",) if is_time(name) else ()
             fields[name] = Value("const", const=text, time=time, integer=None if time else limits_of(types[name]))
         missing = required_fields(record_type) - set(given) - set(self.constants)
         if missing:
-            names = ", ".join(f"`{name}`" for name in sorted(missing))
-            hint = "; a file of one tenant: --set tenant_id=NAME" if "tenant_id" in missing else ""
-            self.faults.append(place.key_fault(f"a {record} cannot be without {names}: say where it comes from{hint}"))
+            names = listed(f"`{name}`" for name in sorted(missing))
+            hint = mapping_text("one_tenant") if "tenant_id" in missing else NO_HINT
+            self.wrong_key(place, "fields_missing", record=record, names=names, hint=hint)
         return fields
 
     def tenant(self, value: Any, place: YamlPath) -> None:
         """A tenant that the file does not name would collect the calls of others."""
-        right = "expected the tenant of each record, from a column; for a file of one tenant give --set tenant_id=NAME"
         if isinstance(value, dict):
             for key in ("const", "default"):
                 if key in value:
-                    self.wrong(place.child(key), f"{right}, got the constant `{value[key]}`")
+                    self.wrong(place.child(key), "constant_tenant", value=value[key])
             for n, case in enumerate(value["cases"] if isinstance(value.get("cases"), list) else ()):
                 self.tenant(case, place.child("cases", n))

@@ -5,7 +5,7 @@ from typing import Any
 
 from monitor.adapters.mapping.checks import Checker
 from monitor.adapters.mapping.spec import ColumnTest, Condition, GroupTest
-from monitor.policy.file.errors import did_you_mean
+from monitor.policy.file.errors import near_miss
 from monitor.policy.file.yaml_source import YamlPath
 
 _TESTED = ("column", "field", "setting")
@@ -30,7 +30,7 @@ class ConditionReader(Checker):
         for n, one in enumerate(given if isinstance(given, list) else [given] if given is not None else []):
             at = place.child(key, n) if many else place.child(key)
             if not isinstance(one, dict):
-                self.wrong(at, "a condition is {column: NAME, equals: TEXT}, or with in, not_in, empty, matches")
+                self.wrong(at, "condition_kind")
                 continue
             condition = self.condition(one, at, made)
             if condition is not None:
@@ -42,32 +42,30 @@ class ConditionReader(Checker):
         groups = [key for key in _GROUPS if key in one]
         if groups:
             if len(one) > 1:
-                self.wrong(at, f"expected `{groups[0]}` alone: conditions in a list must all hold")
+                self.wrong(at, "group_alone", group=groups[0])
             tests = self.conditions(one, at, made, groups[0])
             if not tests:
-                self.wrong(at.child(groups[0]), f"expected a list of conditions in `{groups[0]}`")
+                self.wrong(at.child(groups[0]), "group_empty", group=groups[0])
             return GroupTest(tests, groups[0] == "none")
         column, field, fixed = None, None, ""
         if sum(key in one for key in _TESTED) != 1:
-            self.wrong(
-                at, "a condition has a `column` of the file, a `field` of the record, or a `setting`: one of them"
-            )
+            self.wrong(at, "one_tested")
             return None
         if "column" in one:
             column = self.column(one["column"], at.child("column"), self.of_kinds(one, at))
         elif "field" in one:
             field = self.text(one, at, "field", "")
             if field not in made:
-                self.wrong(at.child("field"), f"no field `{field}` is made here{did_you_mean(field, made)}")
+                self.wrong(at.child("field"), "field_not_made", field=field, hint=near_miss(field, made))
         else:
             name = self.text(one, at, "setting", "")
             if name not in self.set_:
-                self.wrong(at.child("setting"), f"expected a name of `settings`, got `{name}`")
+                self.wrong(at.child("setting"), "no_setting", name=name)
             fixed = self.set_.get(name, "")
         if not any(key in one for key in _RIGHT):
-            self.wrong(at, "a condition needs equals, in, not_in, empty, matches or same_as")
+            self.wrong(at, "no_comparison")
         if sum(key in one for key in ("equals", "in", "not_in")) > 1:
-            self.wrong(at, "a condition has one of equals, in, not_in")
+            self.wrong(at, "one_comparison")
         values: frozenset[str] | None = None
         if "equals" in one:
             values = frozenset((self.text(one, at, "equals", ""),))
@@ -78,7 +76,7 @@ class ConditionReader(Checker):
         if "same_as" in one:
             same_as = self.column(one["same_as"], at.child("same_as"), self.of_kinds(one, at))
             if column is None:
-                self.wrong(at.child("same_as"), "expected `same_as` beside a `column`: two columns are compared")
+                self.wrong(at.child("same_as"), "same_as_of_columns")
         pattern = self.pattern(one, at, "matches")
         return ColumnTest(column, field, fixed, values, "not_in" in one, empty, pattern, same_as)
 

@@ -4,7 +4,9 @@ from typing import Any, Final
 
 from monitor.adapters.mapping.read_field import ValueReader
 from monitor.adapters.mapping.spec import EventKind, Events, Value
+from monitor.adapters.mapping_wording import listed
 from monitor.policy.file.yaml_source import YamlPath
+from monitor.text.bilingual import BilingualError
 from monitor.text.durations import parse_duration
 
 EVENT_KEYS: Final = ("call", "ends", "time", "sequence", "ring_timeout", "max_call", "settle", "kinds")
@@ -23,24 +25,24 @@ class EventsReader(ValueReader):
             return None
         place, given, before = top.child("events"), data["events"], len(self.faults)
         if not isinstance(given, dict):
-            self.wrong(place, "expected `events` to be {call, time, kinds}, got something else")
+            self.wrong(place, "events_kind")
             return None
         if record != "cdr":
-            self.wrong(place, f"expected `record: cdr` with `events`: they make calls, not a {record}")
+            self.wrong(place, "events_of_calls", record=record)
         for key in ("sort", "arrival"):
             if key in data:
-                self.faults.append(top.child(key).key_fault(f"`{key}` does not go with `events`: take it out"))
+                self.wrong_key(top.child(key), "not_with_events", key=key)
         self.known(given, place, EVENT_KEYS)
         call = self.part("call", given, place, str)
         time = self.part("event_ms", given, place, int)
         ends = self.columns(given, place, "ends") if "ends" in given else ()
         if "ends" in given and len(ends) != 2:
-            self.wrong(place.child("ends"), "expected the two columns of a call's ends: [from_tag, to_tag]")
+            self.wrong(place.child("ends"), "two_ends")
         sequence = self.column(given["sequence"], place.child("sequence")) if "sequence" in given else ""
         kinds = tuple(self.kind(name, each, place.child("kinds", name)) for name, each in self.kinds_in(given, place))
         for role, has in (("open", any(kind.opens for kind in kinds)), ("close", any(kind.closes for kind in kinds))):
             if kinds and not has:
-                self.wrong(place.child("kinds"), f"expected a kind with `{role}` in its `roles`")
+                self.wrong(place.child("kinds"), "no_role", role=role)
         limits = {name: self.limit(name, given, place) for name in _LIMITS}
         self.kinds = tuple(kind.name for kind in kinds)
         self.picks = {}
@@ -62,14 +64,14 @@ class EventsReader(ValueReader):
         """One of the sources that every event has."""
         key = "time" if name == "event_ms" else name
         if key not in given:
-            self.wrong(place, f"`{key}` is missing in `events`")
+            self.wrong(place, "missing_in_events", key=key)
             return None
         return self.field(name, given[key], place.child(key), kind, ())
 
     def kinds_in(self, given: dict[str, Any], place: YamlPath) -> list[tuple[str, dict[str, Any]]]:
         kinds = given.get("kinds")
         if not isinstance(kinds, dict) or not kinds or not all(isinstance(each, dict) for each in kinds.values()):
-            self.wrong(place.child("kinds"), "expected `kinds` to be names, each with {when: CONDITION, roles: [...]}")
+            self.wrong(place.child("kinds"), "kinds_kind")
             return []
         return list(kinds.items())
 
@@ -78,10 +80,10 @@ class EventsReader(ValueReader):
         roles = self.texts(value, place, "roles") if "roles" in value else []
         for role in roles:
             if role not in ROLES:
-                self.wrong(place.child("roles"), f"expected roles of {', '.join(ROLES)}, got `{role}`")
+                self.wrong(place.child("roles"), "unknown_role", roles=listed(ROLES), role=role)
         when = self.conditions(value, place, made=())
         if not when:
-            self.wrong(place, "expected `when`: it tells the events of this kind from others")
+            self.wrong(place, "kind_without_when")
         take = self.word(value, place, "take", ("first", "last"), "first")
         opens, answers, closes, fails = (role in roles for role in ROLES)
         return EventKind(str(name), when, opens, answers, closes, fails, take == "last")
@@ -90,9 +92,9 @@ class EventsReader(ValueReader):
         default, most = _LIMITS[name]
         try:
             ms = parse_duration(self.text(given, place, name, default))
-        except ValueError as error:
-            self.wrong(place.child(name), str(error))
+        except BilingualError as error:
+            self.wrong(place.child(name), "problem", problem=error.message)
             return 0
         if not 0 < ms <= parse_duration(most) and not (name == "settle" and ms == 0):
-            self.wrong(place.child(name), f"expected at most {most}, got {given.get(name)}")
+            self.wrong(place.child(name), "limit", most=most, value=given.get(name))
         return ms

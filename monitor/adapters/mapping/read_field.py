@@ -11,11 +11,13 @@ from monitor.adapters.mapping.checks import not_a_word
 from monitor.adapters.mapping.outcomes import TABLES
 from monitor.adapters.mapping.read_condition import ConditionReader, fields_of
 from monitor.adapters.mapping.spec import Shift, Table, Value
+from monitor.adapters.mapping_wording import NO_HINT, listed, mapping_text
 from monitor.adapters.values.durations import UNITS
 from monitor.adapters.values.numbers import is_region
 from monitor.adapters.values.patterns import LinearPattern
 from monitor.adapters.values.times import EPOCHS, ISO, format_fault, zone
 from monitor.policy.file.yaml_source import YamlPath
+from monitor.text.bilingual import Bilingual, BilingualError
 
 SOURCES = ("column", "first", "join", "hmac", "const", "cases")
 _CHANGES = ("table", "time", "number", "split")
@@ -70,15 +72,15 @@ class ValueReader(ConditionReader):
     def field(self, name: str, value: Any, place: YamlPath, kind: Any, made: tuple[str, ...]) -> Value | None:
         before = len(self.faults)
         if isinstance(value, str):
-            self.wrong(place, f"write `{{column: {value}}}`, or `{{const: {value}}}` for a fixed text")
+            self.wrong(place, "text_as_field", value=value)
             return None
         if not isinstance(value, dict):
-            self.wrong(place, "a field is {column: NAME ...}, {join: [...]}, {hmac: [...]} or {const: TEXT}")
+            self.wrong(place, "field_kind")
             return None
         self.known(value, place, _KEYS)
         given = [source for source in SOURCES if source in value]
         if len(given) != 1:
-            self.wrong(place, f"a field has exactly one of {', '.join(SOURCES)}; here are {len(given)}")
+            self.wrong(place, "one_source", sources=listed(SOURCES), count=len(given))
             return None
         how = given[0]
         if how == "cases":
@@ -88,14 +90,14 @@ class ValueReader(ConditionReader):
             const = self.text(value, place, "const", "")
             problem = const_problem(name, const, kind)
             if problem:
-                self.wrong(place.child("const"), problem)
+                self.wrong(place.child("const"), "problem", problem=problem)
         elif how == "column":
             column = self.column(value["column"], place.child("column"), self.of_kinds(value, place))
             columns = (column,) if column else ()
         else:
             columns = self.columns(value, place, how)
         if "with" in value and how != "join":
-            self.faults.append(place.child("with").key_fault("`with` stands between the columns of a `join` only"))
+            self.wrong_key(place.child("with"), "with_of_join")
         result = Value(
             how=cast(Literal["column", "first", "join", "hmac", "const"], how),
             decode=self.decode(value, place),
@@ -115,11 +117,11 @@ class ValueReader(ConditionReader):
         )
         transforms = [key for key in _CHANGES if key in value]
         if len(transforms) > 1:
-            self.wrong(place, f"a field takes one of table, time, number, split; here are {', '.join(transforms)}")
+            self.wrong(place, "one_change", given=listed(transforms))
         if name in fields_of(result.when):
-            self.wrong(place.child("when"), f"`{name}` cannot wait for itself")
+            self.wrong(place.child("when"), "waits_for_itself", name=name)
         if result.default and words_of(kind) and result.default not in words_of(kind):
-            self.wrong(place.child("default"), not_a_word(result.default, words_of(kind)))
+            self.wrong(place.child("default"), "problem", problem=not_a_word(result.default, words_of(kind)))
         return result if len(self.faults) == before else None
 
     def cases(
@@ -129,18 +131,18 @@ class ValueReader(ConditionReader):
         before = len(self.faults)
         for key in value:
             if key not in ("cases", "when", *_INHERITED):
-                self.faults.append(place.child(key).key_fault(f"expected `{key}` inside of each of the `cases`"))
+                self.wrong_key(place.child(key), "inside_cases", key=key)
         inherited = {key: value[key] for key in _INHERITED if key in value}
         changed = [key for key in _CHANGES if key in inherited]
         found = []
-        for at, case in self.items(value, place, "cases", "fields, such as {when: CONDITION, column: NAME}"):
+        for at, case in self.items(value, place, "cases", "a_case"):
             own = any(key in case for key in _CHANGES) or "const" in case
             taken = {key: inherited[key] for key in inherited if key not in (*changed, "otherwise", "zone") or not own}
             made_of = self.field(name, {**taken, **case}, at, kind, made)
             if made_of is not None:
                 found.append(made_of)
         if not value["cases"]:
-            self.wrong(place.child("cases"), "expected at least one field in `cases`, got none")
+            self.wrong(place.child("cases"), "no_cases")
         when = self.conditions(value, place, made) if "when" in value else ()
         columns = dict.fromkeys(column for case in found for column in case.columns)
         if len(self.faults) > before:
@@ -151,54 +153,52 @@ class ValueReader(ConditionReader):
         if "decode" not in value:
             return False
         if value["decode"] != "url":
-            self.wrong(place.child("decode"), f"expected `url`, got `{value['decode']}`")
+            self.wrong(place.child("decode"), "not_url", value=value["decode"])
         return True
 
     def time(self, name: str, value: dict[str, Any], place: YamlPath, how: str) -> tuple[str, ...]:
         if "time" not in value:
             if is_time(name) and how != "const":
-                self.wrong(
-                    place, f"a time needs `time`: {', '.join(EPOCHS)}, iso8601 or a format like %Y-%m-%d %H:%M:%S"
-                )
+                self.wrong(place, "no_time", epochs=listed(EPOCHS))
             if "zone" in value:
-                self.faults.append(place.child("zone").key_fault("`zone` goes with `time`, which is missing here"))
+                self.wrong_key(place.child("zone"), "zone_without_time")
             return ("epoch_ms",) if is_time(name) else ()
         if not is_time(name):
-            self.faults.append(place.child("time").key_fault(f"`{name}` is no time: take `time` out"))
+            self.wrong_key(place.child("time"), "time_of_no_time", name=name)
             return ()
         given = value["time"]
         forms = given if isinstance(given, list) else [given]
         for n, form in enumerate(forms):
             at = place.child("time", n) if isinstance(given, list) else place.child("time")
             if not isinstance(form, str):
-                self.wrong(at, "expected a time format such as %Y-%m-%d %H:%M:%S, epoch_s or iso8601, as text")
+                self.wrong(at, "time_kind")
                 return ()
             problem = format_fault(form)
             if problem:
-                self.wrong(at, problem)
+                self.wrong(at, "problem", problem=problem)
             elif self.zone is None and "zone" not in value and _needs_zone(form):
-                self.wrong(at, f"`{form}` says no zone; add `zone: Asia/Shanghai` here or for the whole mapping")
+                self.wrong(at, "form_without_zone", form=form)
         return tuple(forms)
 
     def table(self, value: dict[str, Any], place: YamlPath, kind: Any) -> Table | None:
         if "table" not in value:
             if "otherwise" in value:
-                self.faults.append(place.child("otherwise").key_fault("`otherwise` goes with `table`, missing here"))
+                self.wrong_key(place.child("otherwise"), "otherwise_without_table")
             return None
         at, given, words = place.child("table"), value["table"], words_of(kind)
         if isinstance(given, str) and given in TABLES and "answered" in words:
             given = TABLES[given]
         if not isinstance(given, dict) or not given:
-            named = f", or for an outcome {', '.join(TABLES)}" if "answered" in words else ""
-            self.wrong(at, f'a table is {{"value in the file": value of the field, ...}}{named}')
+            named = mapping_text("tables_of_outcomes", names=listed(TABLES)) if "answered" in words else NO_HINT
+            self.wrong(at, "no_table", named=named)
             return None
         for key, text in given.items():
             if text is None:
                 continue
             if not isinstance(text, str):
-                self.wrong(at.child(key), f"a table gives text: write it in quotes, {str(text)!r}")
+                self.wrong(at.child(key), "table_gives_text", value=repr(str(text)))
             elif words and text not in words:
-                self.wrong(at.child(key), not_a_word(text, words))
+                self.wrong(at.child(key), "problem", problem=not_a_word(text, words))
         entries = tuple(
             (key.strip(), text or "") for key, text in given.items() if text is None or isinstance(text, str)
         )
@@ -207,10 +207,10 @@ class ValueReader(ConditionReader):
             self.known(otherwise, place.child("otherwise"), ("const",))
             const = self.text(otherwise, place.child("otherwise"), "const", "")
             if words and const not in words:
-                self.wrong(place.child("otherwise"), not_a_word(const, words))
+                self.wrong(place.child("otherwise"), "problem", problem=not_a_word(const, words))
             return Table(entries, "value", const)
         if otherwise not in ("reject", "keep", "empty"):
-            self.wrong(place.child("otherwise"), "`otherwise` is reject, keep, empty or {const: TEXT}")
+            self.wrong(place.child("otherwise"), "otherwise_kind")
             return None
         return Table(entries, cast(Literal["reject", "keep", "empty"], otherwise))
 
@@ -224,17 +224,17 @@ class ValueReader(ConditionReader):
             only = self.pattern(given, at, "only")
             at, given = at.child("region"), given.get("region")
         if not isinstance(given, str) or not is_region(given):
-            self.wrong(at, "`number` is the region of numbers without a country's prefix: CN, US, IL ...; or +")
+            self.wrong(at, "no_region")
             return None
         return given, only
 
     def split(self, value: dict[str, Any], place: YamlPath, kind: Any) -> str:
         if "split" not in value:
             if is_list(kind):
-                self.wrong(place, 'this field is a list: add `split: ";"`, or what stands between its items')
+                self.wrong(place, "list_without_split")
             return ""
         if not is_list(kind):
-            self.faults.append(place.child("split").key_fault("this field is no list: take `split` out"))
+            self.wrong_key(place.child("split"), "split_of_no_list")
             return ""
         return self.text(value, place, "split", ";") or ";"
 
@@ -246,7 +246,7 @@ class ValueReader(ConditionReader):
             for n, one in enumerate(given if many else [given]):
                 at = place.child(key, n) if many else place.child(key)
                 if not is_time(name) or not isinstance(one, dict):
-                    self.wrong(at, f"`{key}` is {{column: NAME, unit: s}} beside a `time`: a duration on top of a time")
+                    self.wrong(at, "shift_kind", key=key)
                     continue
                 self.known(one, at, ("column", "of", "unit"))
                 column = self.column(one.get("column"), at.child("column"), self.of_kinds(one, at))
@@ -259,8 +259,8 @@ class ValueReader(ConditionReader):
         name = self.text(data, place, "zone", "")
         try:
             return zone(name) if name else None
-        except ValueError as error:
-            self.wrong(place.child("zone"), str(error))
+        except BilingualError as error:
+            self.wrong(place.child("zone"), "problem", problem=error.message)
             return None
 
 
@@ -268,14 +268,14 @@ def _needs_zone(form: str) -> bool:
     return "%z" not in form and form not in EPOCHS and form != ISO
 
 
-def const_problem(name: str, text: str, kind: Any) -> str | None:
+def const_problem(name: str, text: str, kind: Any) -> Bilingual | None:
     """What is wrong with ``text`` as the constant value of a field; None if it is valid."""
     words = words_of(kind)
     if words and text not in words:
         return not_a_word(text, words)
     if is_time(name) and not re.fullmatch("[0-9]{1,15}", text):
-        return "a constant time is a whole number of epoch milliseconds"
+        return mapping_text("constant_time")
     limits = None if is_time(name) else limits_of(kind)
     if limits and not (re.fullmatch("[0-9]{1,15}", text) and limits[0] <= int(text) <= limits[1]):
-        return f"expected a whole number of {limits[0]} to {limits[1]}"
+        return mapping_text("constant_number", least=limits[0], most=limits[1])
     return None

@@ -4,8 +4,10 @@ from typing import Any, Final
 
 from monitor.adapters.mapping.read_events import EventsReader
 from monitor.adapters.mapping.spec import ROW, Value, Versions
+from monitor.adapters.mapping_wording import mapping_text
 from monitor.policy.file.errors import PolicyFault
 from monitor.policy.file.yaml_source import YamlPath
+from monitor.text.bilingual import BilingualError
 from monitor.text.durations import parse_duration
 
 VERSION_KEYS: Final = ("version", "settle")
@@ -19,13 +21,13 @@ class VersionsReader(EventsReader):
         """What the two keys say; None if the mapping names no version, or a faulty one."""
         if "version" not in data:
             if "settle" in data:
-                self.faults.append(top.child("settle").key_fault("expected `version` beside `settle`: it is missing"))
+                self.wrong_key(top.child("settle"), "settle_without_version")
             return None
         place, before = top.child("version"), len(self.faults)
         if record != "cdr":
-            self.wrong(place, f"expected `record: cdr` with `version`: a {record} comes again with a later time")
+            self.wrong(place, "version_of_calls", record=record)
         if "events" in data:
-            self.faults.append(place.key_fault("`version` does not go with `events`: take it out"))
+            self.wrong_key(place, "not_with_events", key="version")
             return None
         version, settle_ms = self.version(data["version"], place), self.settle(data, top)
         if settle_ms:
@@ -40,20 +42,20 @@ class VersionsReader(EventsReader):
     def settle(self, data: dict[str, Any], top: YamlPath) -> int:
         try:
             ms = parse_duration(self.text(data, top, "settle", "0s"))
-        except ValueError as error:
-            self.wrong(top.child("settle"), str(error))
+        except BilingualError as error:
+            self.wrong(top.child("settle"), "problem", problem=error.message)
             return 0
         if ms > parse_duration(_LONGEST):
-            self.wrong(top.child("settle"), f"expected at most {_LONGEST}, and less than the policy's lateness")
+            self.wrong(top.child("settle"), "settle_limit", most=_LONGEST)
         return ms
 
     def must_be_kept(self, data: dict[str, Any], top: YamlPath) -> None:
         """A row that is held is read alone, and in the order of the versions."""
         if data.get("sort") is False:
-            self.wrong(top.child("sort"), "expected `sort: true` with `settle`: the rows are read in the order of time")
+            self.wrong(top.child("sort"), "settle_sorts")
         if ROW in self.marks:
-            message = f"expected no `{ROW}` with `settle`: a row that is held has no number"
-            self.faults.append(PolicyFault(top.source.name, *self.marks[ROW], message))
+            message = mapping_text("settle_without_row", row=ROW)
+            self.faults.append(PolicyFault.worded(top.source.name, *self.marks[ROW], message))
 
 
 def _cases(value: dict[str, Any]) -> list[dict[str, Any]]:

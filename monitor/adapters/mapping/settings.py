@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from monitor.adapters.mapping.checks import Checker
 from monitor.adapters.mapping.spec import ROW
+from monitor.adapters.mapping_wording import mapping_text
 from monitor.policy.file.errors import PolicyFault
 from monitor.policy.file.yaml_source import YamlPath
 
@@ -19,19 +20,19 @@ class MappingSettings:
         self.values: dict[str, str] = {}
         declared, place = data.get("settings", {}), top.child("settings")
         if not isinstance(declared, dict):
-            checker.wrong(place, f"expected `settings` to be names with their default texts, got {declared!r}")
+            checker.wrong(place, "settings_kind", value=repr(declared))
             return
         for name, default in declared.items():
             at = place.child(name)
             if not isinstance(default, str | None):
-                checker.wrong(at, f"expected the default text of `{name}` in quotes, or nothing, got {default!r}")
+                checker.wrong(at, "setting_default", name=name, value=repr(default))
             elif not str(name).isidentifier() or f"${name}" == ROW:
-                checker.faults.append(at.key_fault(f"expected a name of letters, digits and `_`, got `{name}`"))
+                checker.wrong_key(at, "setting_name", name=name)
             elif name in given:
                 self.values[name] = given[name]
             elif default is None:
-                message = f"expected --set {name}=TEXT: this mapping has no default for it"
-                checker.faults.append(PolicyFault(f"{top.source.name} --set", 1, 1, message))
+                message = mapping_text("setting_without_default", name=name)
+                checker.faults.append(PolicyFault.worded(f"{top.source.name} --set", 1, 1, message))
                 self.values[name] = ""
             else:
                 self.values[name] = default

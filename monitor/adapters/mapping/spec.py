@@ -7,6 +7,7 @@ from typing import Any, Literal
 from monitor.adapters.mapping.paths import PathStep
 from monitor.adapters.values.patterns import LinearPattern
 from monitor.policy.file.errors import PolicyFault
+from monitor.text.bilingual import Bilingual
 
 Mark = tuple[int, int]
 Form = Literal["csv", "json", "jsonl", "form"]
@@ -233,9 +234,9 @@ class Mapping:
         """Every column that the mapping reads, in the order of first use."""
         return tuple(self.marks)
 
-    def column_fault(self, column: str, message: str) -> PolicyFault:
+    def column_fault(self, column: str, message: Bilingual) -> PolicyFault:
         """A fault at the first position of ``column``."""
-        return PolicyFault(self.file, *self.marks[column], message)
+        return PolicyFault.worded(self.file, *self.marks[column], message)
 
 
 def depends_on_fields(conditions: tuple[Condition, ...]) -> bool:

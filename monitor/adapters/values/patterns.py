@@ -8,13 +8,16 @@ from typing import Final
 
 import re2
 
+from monitor.adapters.mapping_wording import mapping_text
+from monitor.text.bilingual import BilingualError
+
 MAX_TEXT: Final = 1_024
 """Of a longer text, `LinearPattern.search` reads the beginning; `LinearPattern.fullmatch` does not match it."""
 
 _MAX_PROGRAM_BYTES: Final = 1 << 20
 
 
-class PatternError(ValueError):
+class PatternError(BilingualError):
     """Not a regular expression of RE2, or one that is too large."""
 
 
@@ -30,7 +33,7 @@ class LinearPattern:
             self._compiled = re2.compile(text, options)
         except (re2.error, UnicodeEncodeError) as error:
             reason = error.args[0].decode(errors="replace") if isinstance(error, re2.error) else str(error)
-            raise PatternError(f"expected a regular expression in the syntax of RE2: {reason}") from None
+            raise PatternError(mapping_text("no_pattern", why=reason)) from None
         self.groups = tuple(self._compiled.groupindex)
 
     def __eq__(self, other: object) -> bool:

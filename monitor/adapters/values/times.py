@@ -6,6 +6,8 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
+from monitor.adapters.mapping_wording import listed, mapping_text
+from monitor.text.bilingual import Bilingual, BilingualError
 
 EPOCH_S: Final = "epoch_s"
 EPOCH_MS: Final = "epoch_ms"
@@ -26,29 +28,31 @@ _REMEMBERED: Final = 65_536
 
 
 def zone(name: str) -> tzinfo:
-    """The IANA zone ``name``. Raises ValueError if there is none of that name."""
+    """The IANA zone ``name``. Raises BilingualError if there is none of that name."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{quoted_value(name)} is no time zone; write an IANA name such as Asia/Shanghai") from None
+        raise BilingualError(mapping_text("no_zone", name=quoted_value(name))) from None
 
 
-def format_fault(form: str) -> str | None:
+def format_fault(form: str) -> Bilingual | None:
     """What is wrong with a time format, and what is expected; None if it is valid."""
     if form in EPOCHS or form == ISO:
         return None
-    right = f"expected {', '.join(EPOCHS)}, iso8601 or a format such as %Y-%m-%d %H:%M:%S"
+    right = mapping_text("time_forms", epochs=listed(EPOCHS))
     if "%" not in form:
-        return f"{quoted_value(form)} is no time format; {right}"
+        return mapping_text("no_time_form", form=quoted_value(form), right=right)
     try:
         datetime.strptime("", form)
     except ValueError as error:
         if "bad directive" in str(error) or "stray %" in str(error):
-            return f"{quoted_value(form)}: {error}; {right}"
+            return mapping_text(
+                "wrong_time_form", form=quoted_value(form), why=mapping_text("bad_directive", why=error), right=right
+            )
     except re.error:
-        return f"{quoted_value(form)} names a part twice; {right}"
+        return mapping_text("part_twice", form=quoted_value(form), right=right)
     if not _YEAR.search(form):
-        return f"{quoted_value(form)} has no year; join the column that has it, and name it with %Y or %y"
+        return mapping_text("no_year", form=quoted_value(form))
     return None
 
 

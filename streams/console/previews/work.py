@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from monitor.adapters.errors import MappingError
 from monitor.adapters.shipped import open_adapter
-from monitor.policy.file.errors import PolicyError
+from monitor.policy.file.errors import PolicyError, PolicyFault
 from monitor.policy.load import from_plain, load_bytes
 from monitor.policy.model import Policy
 from monitor.replay.files import line_chunks, open_input
@@ -34,8 +34,7 @@ def run(task: PreviewTask, report: ReportProgress) -> Report:
     try:
         base, policy = from_plain(json.loads(task.base), task.base_sha256), load_bytes(task.policy, "policy")
     except PolicyError as error:
-        first = error.faults[0]
-        return Failed("policy", str(first), str(replace(first, message=first.both.zh)))
+        return _faulty("policy", error.faults[:1])
     progress = _ProgressReporter(report)
     try:
         if task.source == "file":
@@ -47,6 +46,12 @@ def run(task: PreviewTask, report: ReportProgress) -> Report:
         return Failed("kafka", mask_text(str(error)))
     except (PermanentError, OffsetOutOfRange) as error:
         return Failed("topics", mask_text(str(error)))
+
+
+def _faulty(why: str, faults: Sequence[PolicyFault]) -> Failed:
+    """The faults of a file, each with its place, in both languages."""
+    in_chinese = (replace(fault, message=fault.both.zh) for fault in faults)
+    return Failed(why, "\n".join(map(str, faults)), "\n".join(map(str, in_chinese)))
 
 
 class _ProgressReporter:
@@ -86,7 +91,7 @@ def _of_file(task: PreviewTask, base: Policy, policy: Policy, progress: _Progres
     except OSError as error:
         return Failed("file", mask_text(str(error.strerror or error).replace(path, "file")))
     except MappingError as error:
-        return Failed("format", "\n".join(map(str, error.faults[:_MOST_FAULTS])))
+        return _faulty("format", error.faults[:_MOST_FAULTS])
     if not after.records.accepted:
         first = after.records.first_rejected[:_MOST_FAULTS]
         return Failed("no_records", "\n".join(f"{each.line}: {each.reason}" for each in first))

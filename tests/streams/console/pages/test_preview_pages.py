@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_identity import recorded
 from helpers.console_pages import HOSTILE, HOSTILE_ID, NUMBER, pages_of
+from helpers.english_sentences import english_on
 from streams.console.identity.users import Role, User
 from streams.console.policies import drafts
 from streams.console.previews.process import PreviewLimits
@@ -226,6 +227,27 @@ async def test_what_is_refused_is_said_in_the_form_and_on_the_page(
             fragment = await owner.post("/policy/previews", data=data, files=files, headers={"HX-Request": "true"})
             assert (fragment.status_code, says in fragment.text, "<html" in fragment.text) == (200, True, False)
     assert launcher.tasks == []
+
+
+@pytest.mark.parametrize(
+    ("failed", "zh", "en"),
+    [
+        (Failed("format", "m --set:1:1: has no field `x`", "m --set:1:1: 没有字段 `x`"), "没有字段", "has no field"),
+        (Failed("no_records", "7: malformed_row: expected 5 cells, got 4"), "7:</span> 行", "expected 5 cells, got 4"),
+        (Failed("kafka", "asking broker: no answer in time"), "无法连接 Kafka", "asking broker: no answer in time"),
+    ],
+    ids=lambda value: value.why if isinstance(value, Failed) else "",
+)
+async def test_why_a_preview_failed_is_said_in_the_language_of_the_reader(
+    console: ConsoleHarness, owner: httpx.AsyncClient, launcher: Launcher, failed: Failed, zh: str, en: str
+) -> None:
+    launcher.reports = [failed]
+    path = await started(console, owner)
+    assert en in (await owner.get(path)).text
+    owner.cookies.set("lang", "zh")
+    shown = (await owner.get(path)).text
+    assert zh in shown
+    assert set(english_on(shown)) == {"img src"}, "the title of the draft"
 
 
 async def test_progress_is_followed_and_cancelled(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.english_sentences import english_in
 from helpers.patience import PATIENCE_S
 from helpers.thorough import thorough
 from monitor.policy.load import loads
@@ -208,7 +209,10 @@ async def test_a_format_that_does_not_fit_is_named_with_the_first_lines(
     assert isinstance(failed, Failed)
     assert (failed.why, says in failed.detail) == (why, True), failed.detail
     assert len(failed.detail.splitlines()) <= 5
-    assert "12345678" not in failed.detail
+    assert "12345678" not in failed.detail + failed.detail_zh
+    # What stands beside a rejected row is its recorded reason, whose code the page words.
+    assert english_in(failed.detail_zh) == []
+    assert bool(re.search("[\u4e00-\u9fff]", failed.detail_zh)) == (why == "format")
 
 
 async def test_one_that_needs_more_memory_than_it_may_have(tmp_path: Path) -> None:
