@@ -1,20 +1,28 @@
 """The log of actions: filters, pages, export, and nothing in it that acts on a page."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, get_args
 
 import httpx
 import msgspec
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import insert
 
 from helpers.console_identity import NOON_MS, Clock, recorded
+from monitor.policy.model import OpenKind
 from oracle.ledger import action
 from schemas.actions import Action, ActionName
 from streams.console.app import make
+from streams.console.cases.reason_texts import VERDICTS_OF_TEXTS
 from streams.console.context import ConsoleContext
+from streams.console.four_eyes import ProposalKind
+from streams.console.identity.links import sign_in_links
+from streams.console.identity.oidc import sign_in as oidc_sign_in
 from streams.console.identity.users import Role, User
+from streams.console.previews.task import Source
 from streams.console.tables import ACTIONS
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
@@ -123,3 +131,46 @@ async def test_nothing_in_an_action_acts_on_the_page(browser: httpx.AsyncClient,
     page = (await browser.get("/admin/actions", params={"who": hostile, "after": hostile})).text
     assert "<img" not in page
     assert "<img" not in (await browser.get("/admin/actions")).text
+
+
+VALUES = {
+    "method": {"password", oidc_sign_in._METHOD, sign_in_links._METHOD},
+    "kind": {*ProposalKind, *get_args(OpenKind)},
+    "answer": {"agrees", "would_overturn"},
+    "verdict": set(VERDICTS_OF_TEXTS),
+    "change": {"added", "changed", "removed"},
+    "step": {"started", "cancelled", "exported"},
+    "source": set(get_args(Source)),
+    "preview": {"none"},
+}
+
+
+@pytest.mark.parametrize(("language", "said"), [("zh", "撤销"), ("en", "overturn")])
+async def test_the_code_words_of_details_are_in_the_language_of_the_reader(
+    browser: httpx.AsyncClient, database: Database, language: str, said: str
+) -> None:
+    details = [{name: value} for name, values in VALUES.items() for value in sorted(values)]
+    details += [{"action": name} for name in sorted(get_args(ActionName))]
+    await _store(database, *(replace(action(f"cwc-{n:03}"), details=one) for n, one in enumerate(details)))
+    browser.cookies.set("lang", language)
+    page, cursor = "", "/admin/actions"
+    while cursor:
+        page += (part := (await browser.get(cursor)).text)
+        cursor = part.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+    shown = re.findall("</span> <bdi>([^<]*)</bdi>", page)
+    assert len(shown) == len(details)
+    assert said in shown
+    english = [
+        text
+        for text in shown
+        if re.search("[A-Za-z]", text) and text not in ("Kafka 主题", "生成 API 令牌", "撤销 API 令牌")
+    ]
+    assert (english == []) == (language == "zh"), english
+
+
+async def test_a_value_of_another_release_is_shown_as_it_is(browser: httpx.AsyncClient, database: Database) -> None:
+    await _store(database, replace(action("cwc-1"), details={"method": "retina", "action": "teleported"}))
+    browser.cookies.set("lang", "zh")
+    page = (await browser.get("/admin/actions")).text
+    assert "<bdi>retina</bdi>" in page
+    assert "<bdi>teleported</bdi>" in page
