@@ -1,4 +1,4 @@
-"""The labels of codes in Chinese and English: tiers, kinds, statuses, metrics, actions, rejection reasons."""
+"""The labels of codes in Chinese and English: tiers, kinds, statuses, metrics, actions."""
 
 from monitor.policy.metric_wording import METRIC_WORDING
 from monitor.text.bilingual import Bilingual

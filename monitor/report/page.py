@@ -19,6 +19,7 @@ from monitor.report.charts import Charts, collect
 from monitor.report.data import chart_json, script_safe
 from monitor.report.labels import label
 from monitor.report.read import Replay, read_replay
+from monitor.report.rejection_wording import rejection_of
 from monitor.report.standing import TenantStanding, TenantSummaries
 from monitor.report.timeline import Axis, strip
 from monitor.report.views import Clock, DisplayNames, Viewer, number
@@ -205,6 +206,7 @@ def _tenant(tenant: TenantStanding, viewer: Viewer, axis: Axis, charted: Iterabl
 def _rejected(group: Any, total: int, display: Display) -> dict[str, Any]:
     return {
         "code": display.text(group.code, limit=120),
+        "meaning": rejection_of(group.code),
         "count": group.count,
         "share": 100 * group.count / max(total, 1),
         "samples": [_sample(line, display) for line in group.samples],

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, available_timezones
 
 from monitor.report.labels import label
+from monitor.report.rejection_wording import rejection_of
 from monitor.report.views import duration
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import Display, party
@@ -16,7 +17,7 @@ from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import Precision, date_time, in_zone, rfc3339
 from schemas.outputs import Alert, Enforcement, Reason
 from streams.console.pages.program_sentences import PROGRAM_SENTENCES
-from streams.console.pages.texts import Language, catalogue, text
+from streams.console.pages.texts import Language, text
 
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+\-/]{1,64}")
 DEFAULT_ZONE: Final = "UTC"
@@ -83,8 +84,8 @@ class Formats:
 
     def rejected(self, reason: str) -> str:
         """What the code word means that begins a reason of a rejection; empty if it is not known."""
-        key = "rejection.code." + reason.partition(":")[0]
-        return text(self.language, key) if key in catalogue() else ""
+        meaning = rejection_of(reason)
+        return "" if meaning is None else text(self.language, meaning)
 
     def of_program(self, sentence: str) -> str:
         """A sentence that a program wrote in English, in Chinese; empty if it is not known or not wanted."""

@@ -104,6 +104,7 @@ def test_every_section_and_count_is_on_the_page(life: Path) -> None:
         "保留追究法律责任的权利",
         "6 天 13 小时 6 d 13 h",
         "not_json 2",
+        "future_event 事件时间过于超前 event time is too far ahead 1",
         "14 tenants and 6,664 windows were judged; 14 tenants are drawn",
         "alert records (alerts.jsonl)",  # an alert has several
         "仍在预警 Alerts still firing",

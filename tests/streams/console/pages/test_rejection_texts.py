@@ -13,8 +13,10 @@ import streams.reviews.validation
 from helpers.console_harness import console_at
 from helpers.console_pages import decided, pages_of
 from helpers.english_sentences import english_in, english_on
+from helpers.wording_tables import one_sided
 from monitor.adapters.errors import RowErrorCode
 from monitor.core.decisions.review_rejection import ReviewRejection
+from monitor.report.rejection_wording import REJECTIONS
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import DEFAULT
 from schemas.error_codes import ErrorCode
@@ -36,6 +38,10 @@ def test_every_code_of_a_rejection_is_there_in_chinese(code: str) -> None:
     said = Formats("zh", "UTC", DEFAULT, 0).rejected(f"{code}: `x`: expected y")
     assert re.search("[\u4e00-\u9fff]", said)
     assert english_in(said) == []
+
+
+def test_every_code_is_there_in_both_languages() -> None:
+    assert one_sided(REJECTIONS.values()) == []
 
 
 def test_a_code_of_another_release_is_not_known() -> None:
