@@ -6,25 +6,25 @@ from collections.abc import Collection, Mapping
 from streams.consumers.offsets import LastRecord, hash_of
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, OffsetOutOfRange, PermanentError
+from streams.wording.consumer_wording import consumer_sentence
 
 
 class RecordsLost(PermanentError):
     """Records were deleted from the topic before they were handled, so their effects are unknown.
 
     ``start``: where the log resumes. It is before ``offset`` if the topic was recreated or, ``rewritten``, truncated
-    and written again.
+    and written again. ``message`` is the text in both languages.
     """
 
     def __init__(self, tp: TP, offset: int, start: int, rewritten: bool = False) -> None:
-        why = f"but all records before {start} were deleted"
+        log = f"{tp.topic}-{tp.partition}"
         if rewritten:
-            why = (
-                "but the last handled record has changed: the topic was recreated or truncated and rewritten, or this "
-                "database belongs to another cluster"
+            self.message = consumer_sentence("lost_rewritten", log=log, offset=offset)
+        else:
+            self.message = consumer_sentence(
+                "lost_end" if offset >= start else "lost", log=log, offset=offset, start=start
             )
-        elif offset >= start:
-            why = f"but the topic ends at {start}: it was recreated, or this database belongs to another cluster"
-        super().__init__(f"{tp.topic}-{tp.partition}: the next record to handle is {offset}, {why}")
+        super().__init__(self.message.en)
         self.tp, self.offset, self.start = tp, offset, start
 
 

@@ -24,10 +24,30 @@ CONSUMER_WORDING: Final = {
         "records that may concern any tenant cannot be read: no tenant is answered until they are accepted; "
         "`callwarden billing --unread` lists them",
     ),
+    "lost": Bilingual(
+        "{log}：下一条要处理的记录是 {offset}，但 {start} 之前的记录都已被删除",
+        "{log}: the next record to handle is {offset}, but all records before {start} were deleted",
+    ),
+    "lost_end": Bilingual(
+        "{log}：下一条要处理的记录是 {offset}，但主题止于 {start}：它被重新创建，或者此数据库属于另一个集群",
+        "{log}: the next record to handle is {offset}, but the topic ends at {start}: it was recreated, or this "
+        "database belongs to another cluster",
+    ),
+    "lost_rewritten": Bilingual(
+        "{log}：下一条要处理的记录是 {offset}，但最后处理的记录已变：主题被重新创建，或被截断后重写，"
+        "或者此数据库属于另一个集群",
+        "{log}: the next record to handle is {offset}, but the last handled record has changed: the topic was "
+        "recreated or truncated and rewritten, or this database belongs to another cluster",
+    ),
 }
 """Every sentence by its code."""
 
 
 def consumer_text(code: str, **values: object) -> str:
     """A sentence in English, with its values."""
-    return CONSUMER_WORDING[code].fill(**values).en
+    return consumer_sentence(code, **values).en
+
+
+def consumer_sentence(code: str, **values: object) -> Bilingual:
+    """A sentence in both languages, with its values."""
+    return CONSUMER_WORDING[code].fill(**values)

@@ -8,7 +8,7 @@ from streams.consumers.notify.messages.message import Message
 
 def records_lost(lost: RecordsLost, of_alerts: bool, now_ms: int) -> Message:
     """``of_alerts``: earlier alerts are considered over; otherwise tenant states may be incomplete."""
-    what = mask_text(str(lost))
+    zh, en = map(mask_text, lost.message)
     next_ = Reason("后续：租户现状可能不全，请查看台账", "Next: tenant states may be incomplete, check the ledger")
     if of_alerts:
         next_ = Reason("后续：此前的预警一律视为已结束", "Next: all earlier alerts are considered resolved")
@@ -18,5 +18,5 @@ def records_lost(lost: RecordsLost, of_alerts: bool, now_ms: int) -> Message:
         severity="critical",
         at_ms=now_ms,
         title=Reason("有关租户的记录在通知之前已被删除", "Records were deleted before anybody was notified"),
-        lines=(Reason(f"缺失：{what}", f"Missing: {what}"), next_),
+        lines=(Reason(f"缺失：{zh}", f"Missing: {en}"), next_),
     )

@@ -221,6 +221,7 @@ async def test_deleted_records_are_reported(database: Database) -> None:
     assert (
         "alerts-3: the next record to handle is 5, but all records before 9 were deleted" in fake.heard[0].lines[0].en
     )
+    assert "缺失：alerts-3：下一条要处理的记录是 5，但 9 之前的记录都已被删除" in fake.heard[0].lines[0].zh
     assert notifier.metric("callwarden_notify_lost_total") == 1
 
 
