@@ -18,7 +18,8 @@ def one_sided(texts: Iterable[Bilingual]) -> list[Bilingual]:
 def _is_complete(both: Bilingual) -> bool:
     letters = "".join(literal for literal, *_ in Formatter().parse(re.sub("`[^`]*`", "", both.zh)))
     has_zh = _HAN.search(both.zh) is not None or not re.search("[A-Za-z]", letters)
-    return bool(both.en) and has_zh and english_in(_filled(both.zh)) == [] and _names(both.zh) == _names(both.en)
+    has_same_values = _names(both.zh) == _names(both.en)
+    return bool(both.zh and both.en) and has_zh and has_same_values and english_in(_filled(both.zh)) == []
 
 
 def _filled(template: str) -> str:
