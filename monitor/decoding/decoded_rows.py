@@ -10,6 +10,7 @@ from monitor.core.calls.columns import Calls
 from monitor.core.decisions.pending_record import Other
 from monitor.decoding import native
 from monitor.decoding.byte_rows import ByteRows
+from monitor.text.timestamps import any_time
 
 
 @dataclass(slots=True)
@@ -61,5 +62,8 @@ def reject_later(decoded: DecodedRows, not_after_ms: NDArray[np.int64] | np.int6
     ahead = np.flatnonzero(decoded.event_ms > not_after_ms)
     if len(ahead):
         limit = np.broadcast_to(not_after_ms, decoded.event_ms.shape)
-        reason = "future_event: expected an event time of at most {}, got {}"
-        decoded.reject({row: reason.format(limit[row], decoded.event_ms[row]) for row in ahead.tolist()})
+        decoded.reject({row: _ahead(int(limit[row]), int(decoded.event_ms[row])) for row in ahead.tolist()})
+
+
+def _ahead(limit_ms: int, event_ms: int) -> str:
+    return f"future_event: expected an event time of at most {any_time(limit_ms)}, got {any_time(event_ms)}"

@@ -11,7 +11,7 @@ from monitor.core.windows.policy_history import FieldAvailability, judged_later
 from monitor.core.windows.window import HOUR_MS
 from monitor.decoding.late_line import LateLine
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
-from monitor.partition.refusal_wording import refusal_text
+from monitor.partition.refusal_wording import refusal_text, start_text
 from monitor.policy.load import PolicyError, from_plain, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion, next_change_ms, version_at
@@ -93,7 +93,7 @@ class PolicyVersions:
         the policy version, or an error message.
         """
         if self.newest.policy.sha256 == sha256:
-            return refusal_text("already", sha256=sha256[:12], from_ms=self.newest.from_ms)
+            return refusal_text("already", sha256=sha256[:12], start=start_text(self.newest.from_ms))
         try:
             policy = from_plain(plain, sha256)
         except PolicyError as error:
@@ -118,7 +118,7 @@ class PolicyVersions:
                 gone.append(self.versions.pop(place))
         self.lateness = LateLine.of(self.versions)
         begun = [
-            refusal_text("begun", sha256=version.policy.sha256[:12], from_ms=version.from_ms)
+            refusal_text("begun", sha256=version.policy.sha256[:12], start=start_text(version.from_ms))
             for version in self.versions
             if version.policy.sha256 in sha256s
         ]

@@ -3,6 +3,7 @@
 from typing import Final
 
 from monitor.text.bilingual import Bilingual
+from monitor.text.timestamps import any_time
 
 REFUSAL_WORDING: Final = {
     "too_large": Bilingual(
@@ -10,15 +11,16 @@ REFUSAL_WORDING: Final = {
         "the policy has {size:,} bytes, resolved; expected at most {most:,}",
     ),
     "already": Bilingual(
-        "策略 {sha256} 已经生效，或已安排自 {from_ms} 起生效",
-        "the policy {sha256} already applies, or will apply from {from_ms} on",
+        "策略 {sha256} 已经生效，或已安排自 {start} 起生效",
+        "the policy {sha256} already applies, or will apply from {start} on",
     ),
     "unreadable": Bilingual("此版本无法读取该策略：{error}", "this release cannot read the policy: {error}"),
     "judged": Bilingual(
         "已有记录按该策略判定，或被它判为迟到：{begun}；请改为采用另一策略",
         "records were already judged or found late under it: {begun}; apply another policy instead",
     ),
-    "begun": Bilingual("{sha256}（自 {from_ms} 起）", "{sha256} from {from_ms} on"),
+    "begun": Bilingual("{sha256}（自 {start} 起）", "{sha256} from {start} on"),
+    "beginning": Bilingual("起点", "the beginning"),
     "not_scheduled": Bilingual("没有安排这样的策略", "no such policy is scheduled"),
 }
 """Every sentence and part of one by its code."""
@@ -27,3 +29,8 @@ REFUSAL_WORDING: Final = {
 def refusal_text(code: str, **values: object) -> str:
     """A sentence in English, with its values."""
     return REFUSAL_WORDING[code].fill(**values).en
+
+
+def start_text(from_ms: int) -> str:
+    """The event time from which a version of the policy applies, in a sentence."""
+    return any_time(from_ms) if from_ms else refusal_text("beginning")

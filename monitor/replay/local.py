@@ -12,6 +12,7 @@ from monitor.decoding.merge import LateCall, RejectedRow
 from monitor.replay.files import line_chunks
 from monitor.replay.reader import SourcesReader
 from monitor.replay.sharding import LocalShards
+from monitor.text.timestamps import any_time
 
 if TYPE_CHECKING:  # files of records need no adapters and their dependencies
     from monitor.adapters.base import Adapter
@@ -66,7 +67,9 @@ def judge(reader: SourcesReader, shards: LocalShards, until_ms: int | None) -> I
     last_ms = reader.last_ms
     if last_ms is not None:
         if until_ms is not None and until_ms < last_ms:
-            raise UntilTooEarlyError(f"--until {until_ms} is before the largest event time {last_ms}")
+            raise UntilTooEarlyError(
+                f"--until {any_time(until_ms)} is before the largest event time {any_time(last_ms)}"
+            )
         shards.finish(last_ms, until_ms)
     part.last_ms, part.outputs = last_ms, shards.collect()
     yield part

@@ -18,6 +18,8 @@ _TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII
 )
 
+_FIRST_MS: Final = -62_135_596_800_000  # of the years 1 to 9999, those of `datetime`
+_AFTER_MS: Final = 253_402_300_800_000
 _INSTANT: Final = re.compile(r"(?<![0-9])(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC(?![A-Za-z0-9+-])", re.ASCII)
 
 _NO_SUCH_TIME: Final = Bilingual(
@@ -41,7 +43,14 @@ _TOO_FAR: Final = Bilingual(
 
 def rfc3339(at_ms: int, precision: Precision = "milliseconds") -> str:
     """Epoch ms as RFC 3339 in UTC: ``2026-03-02T08:00:00.000Z``. For machines, and for people who compare with them."""
+    if precision == "milliseconds":  # a third of the time of formats: thousands of rejected rows may come at once
+        return f"{_at(at_ms).isoformat()[:19]}.{at_ms % 1000:03d}Z"
     return f"{_at(at_ms):%Y-%m-%dT}{_clock(at_ms, UTC, precision)}Z"
+
+
+def any_time(at_ms: int) -> str:
+    """`rfc3339`, or the number itself if it is no time of the calendar: for times that producers choose."""
+    return rfc3339(at_ms) if _FIRST_MS <= at_ms < _AFTER_MS else str(at_ms)
 
 
 def instant(at_ms: int) -> str:

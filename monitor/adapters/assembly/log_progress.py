@@ -7,6 +7,7 @@ import msgspec
 from monitor.adapters.assembly.stored_call import StateEntry
 from monitor.adapters.errors import RowErrorCode
 from monitor.text.durations import HOUR, SECOND, format_duration
+from monitor.text.timestamps import any_time
 
 JUMP_MS: Final = HOUR
 """A timestamp that is further ahead of all before it is a jump: it counts once later timestamps confirm it."""
@@ -68,7 +69,7 @@ class LogProgress:
         if timestamp_ms is None or at_ms <= timestamp_ms + self._max_ahead_ms:
             return None
         ahead = format_duration(self._max_ahead_ms)
-        message = f"expected at most {ahead} after its timestamp {timestamp_ms}, got {at_ms}"
+        message = f"expected at most {ahead} after its timestamp {any_time(timestamp_ms)}, got {any_time(at_ms)}"
         return f"{RowErrorCode.FUTURE_EVENT}: {name}: {message}"
 
     def move(self, at_ms: int, timestamp_ms: int | None) -> None:

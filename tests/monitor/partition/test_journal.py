@@ -24,6 +24,7 @@ from monitor.partition.journal import (
 from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
+from monitor.text.timestamps import rfc3339
 
 
 def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
@@ -136,7 +137,14 @@ def test_a_clock_goes_no_further_than_the_records_timestamp() -> None:
     assert partition.sources.clocks_ms[0] == event_ms - 500
     partition.feed(0, RecordBatch(1, 2, np.array([1]), np.array([event_ms - 1_001]), [call]))
     (rejected,) = partition.take().rejected
-    assert rejected.reason == f"future_event: expected an event time of at most {event_ms - 1}, got {event_ms}"
+    most, found = rfc3339(event_ms - 1), rfc3339(event_ms)
+    assert rejected.reason == f"future_event: expected an event time of at most {most}, got {found}"
+    # A producer chooses the timestamp: one that is no time of the calendar rejects its record alone.
+    stamps = np.array([-(1 << 62), event_ms])
+    partition.feed(0, RecordBatch(2, 4, np.array([2, 3]), stamps, [call, call]))
+    (rejected,) = partition.take().rejected
+    most_ms = 1_000 - (1 << 62)
+    assert rejected.reason == f"future_event: expected an event time of at most {most_ms}, got {found}"
 
 
 @pytest.mark.parametrize(

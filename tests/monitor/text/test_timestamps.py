@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from monitor.text.timestamps import (
+    any_time,
     date_time,
     day,
     file_stamp,
@@ -72,6 +73,14 @@ def test_milliseconds_are_shown_as_the_place_needs_them() -> None:
     assert rfc3339(MARCH_2 + 7) == rfc3339(MARCH_2 + 7, "shortest") == "2026-03-02T00:00:00.007Z"
     assert (rfc3339(MARCH_2), rfc3339(MARCH_2, "shortest")) == ("2026-03-02T00:00:00.000Z", "2026-03-02T00:00:00Z")
     assert rfc3339(MARCH_2 + 999, "seconds") == "2026-03-02T00:00:00Z"
+
+
+def test_a_time_that_a_producer_chose_is_shown_whatever_it_is() -> None:
+    first, last = -62_135_596_800_000, 253_402_300_799_999
+    assert (any_time(first), any_time(last)) == ("0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z")
+    assert (any_time(-1), any_time(MARCH_2)) == ("1969-12-31T23:59:59.999Z", rfc3339(MARCH_2))
+    for beyond in (first - 1, last + 1, -(1 << 63), (1 << 63) - 1):
+        assert any_time(beyond) == str(beyond)
 
 
 def test_people_see_the_zone_that_they_asked_for() -> None:
