@@ -56,6 +56,11 @@ class DeadLetter:
         )
 
     @property
+    def came_from_topic(self) -> bool:
+        """Whether it names a topic that it came from; what the ingest service rejects never was in one."""
+        return bool(self.origin.topic)
+
+    @property
     def id(self) -> str:
         """The id that operators use: partition and offset."""
         return f"{self.number}-{self.offset}"

@@ -106,7 +106,7 @@ def retry(
         fail(f"{', '.join(missing)}: no such dead letter, or the filters exclude it")
     lost = unreturnable_letters(letters, names, count)
     for letter in lost:
-        typer.echo(f"{letter.id}: skipped: {_place(letter)} is not in an input topic", err=True)
+        typer.echo(f"{letter.id}: skipped: expected an origin in an input topic, got {_place(letter)}", err=True)
     parts = [letter for letter in letters if letter.incomplete and letter not in lost]
     for letter in parts:
         typer.echo(f"{letter.id}: cannot be retried: {_printable(letter.incomplete or '')}", err=True)
@@ -165,6 +165,8 @@ def _fits(letter: "DeadLetter", topic: str | None, error: str | None, partition:
 
 
 def _place(letter: "DeadLetter") -> str:
+    if not letter.came_from_topic:
+        return "no topic (rejected when it was received)"
     # The topic is a header's, and anybody's.
     return f"{_printable(letter.origin.topic)}-{letter.origin.partition}-{letter.origin_offset}"
 

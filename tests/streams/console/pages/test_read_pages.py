@@ -215,7 +215,7 @@ async def test_health_shows_what_could_not_be_read(console: ConsoleHarness) -> N
 
 
 class Reports:
-    """Stands for Kafka: one complete dead letter, one that was retried."""
+    """Stands for Kafka: one complete dead letter, one that was retried, and one that the ingest service rejected."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -229,6 +229,7 @@ class Reports:
             DeadLetter(0, int(letter[2:]), T0, b"k", b"v", reason, TP("callwarden.calls", 0), 9)
             for letter, reason in places
         ]
+        letters.append(DeadLetter(0, 3, T0, b"k", b"v", "not_json", TP("", -1), -1))
         return ClusterReport(ReportedWaits(T0, {3: ["no calls of source a since 10:00"]}), letters, {"0-4"})
 
     async def retry(self, letter_id: str) -> bool:
@@ -244,6 +245,8 @@ async def test_health_shows_waits_and_dead_letters_and_retries_one(console: Cons
         text = await page(client, "/health/cluster")
         assert "no calls of source a" in text
         assert text.count("/health/dead-letters/") == 1
+        assert text.count("no topic (rejected when it was received)") == 1
+        assert text.count("its sender must send it again") == 1
         assert "12345678" not in text
         assert "<img" not in text
         answer = await client.post("/health/dead-letters/0-5/retry")
