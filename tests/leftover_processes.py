@@ -12,6 +12,7 @@ from pathlib import Path
 MARK = "PYTEST_RUN_ID"  # settings refuse unknown names that begin with CALLWARDEN_
 _PROC = Path("/proc")
 _GRACE_S = 5.0  # a killed process takes a moment to disappear
+_ENDED_S = 60.0  # then something is wrong with the machine
 _ENDS_WITH_US = b"multiprocessing.resource_tracker"
 
 
@@ -41,10 +42,13 @@ def leftovers(grace_s: float = _GRACE_S) -> list[Leftover]:
 
 
 def kill(found: list[Leftover]) -> None:
-    """Kill them."""
+    """Kill them, and wait until they have ended, which takes a moment on a busy machine."""
     for process in found:
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
+    killed, until = {process.pid for process in found}, time.monotonic() + _ENDED_S
+    while killed & {process.pid for process in _marked()} and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def _marked() -> Iterator[Leftover]:
