@@ -31,7 +31,15 @@ COMMANDS_DOC = (REFERENCE / "commands.md").read_text("utf-8")
 EVENT_DOC = (REFERENCE / "enforcement-event.md").read_text("utf-8")
 PERSONAL_DATA_DOC = (REFERENCE / "personal-data.md").read_text("utf-8")
 POLICY_DOC = (REFERENCE / "policy.md").read_text("utf-8")
+ZH_POLICY_DOC = (ROOT / "docs" / "zh" / "policy.md").read_text("utf-8")
 RECORDS_DOC = (REFERENCE / "records.md").read_text("utf-8")
+METRIC_GROUPS = [
+    {metric.name for metric in METRICS.values() if metric.unit == "count"},
+    {metric.name for metric in METRICS.values() if metric.proportion},
+    {metric.name for metric in METRICS.values() if metric.unit == "ratio" and not metric.proportion},
+    {metric.name for metric in METRICS.values() if metric.unit == "quotient"},
+    {metric.name for metric in METRICS.values() if metric.unit == "seconds"},
+]
 EXAMPLE = "A rule and the event that it produces"
 SOURCES = {".py", ".c", ".j2", ".yaml", ".yml"}
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
@@ -355,15 +363,13 @@ def test_no_rule_is_named_in_the_documents_that_is_not_built_in_or_their_own_exa
 def test_no_metric_is_missing_from_the_policy_document_nor_in_the_wrong_group() -> None:
     listed = section(POLICY_DOC, "A rule").partition("**Metrics.**")[2].partition("[monitor/policy/metrics.py]")[0]
     groups = re.split(r"Proportions|Other ratios|Quotients|Seconds", listed)
-    output = [set(re.findall(r"`(\w+)`", group)) - {"confidence"} for group in groups]
-    kinds = [
-        {m.name for m in METRICS.values() if m.unit == "count"},
-        {m.name for m in METRICS.values() if m.proportion},
-        {m.name for m in METRICS.values() if m.unit == "ratio" and not m.proportion},
-        {m.name for m in METRICS.values() if m.unit == "quotient"},
-        {m.name for m in METRICS.values() if m.unit == "seconds"},
-    ]
-    assert output == kinds
+    assert [set(re.findall(r"`(\w+)`", group)) - {"confidence"} for group in groups] == METRIC_GROUPS
+
+
+def test_no_metric_is_missing_from_the_chinese_policy_document_nor_in_the_wrong_group() -> None:
+    listed = ZH_POLICY_DOC.partition("**指标。**")[2].partition("[monitor/policy/metrics.py]")[0]
+    groups = re.split(r"^比例|^其他比率|^商值|^秒数", listed, flags=re.MULTILINE)
+    assert [set(re.findall(r"`(\w+)`", group)) - {"confidence"} for group in groups] == METRIC_GROUPS
 
 
 def test_every_policy_that_a_document_shows_is_good() -> None:

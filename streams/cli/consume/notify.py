@@ -86,7 +86,11 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
             raise PermanentError(NOBODY)
         async for answer in send_samples(channels, policy, epoch_ms()):
             failed += not answer.ok
-            typer.echo(f"{answer.channel:<16}{answer.what:<20}{'accepted' if answer.ok else 'FAILED'}: {answer.said}")
+            told = f"{answer.channel:<16}{answer.what:<20}{'accepted' if answer.ok else 'FAILED'}: {answer.said}"
+            try:
+                typer.echo(told)
+            except BrokenPipeError:  # of `| head`: no unexpected error, which the log would report
+                raise typer.Exit(1) from None
     if failed:
         fail(f"not accepted: {failed}", 3)
 

@@ -191,7 +191,8 @@ def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_pa
 
 @pytest.mark.parametrize("seeds", thorough([range(104, 106), range(100, 118)], 1), ids=str)
 def test_a_policy_withdrawn_before_its_time_has_no_effect(seeds: range, tmp_path: Path) -> None:
-    assert sum(run_of(seed, tmp_path).withdrawn for seed in seeds) >= len(seeds) / 6
+    withdrawn = sum(run_of(seed, tmp_path).withdrawn for seed in seeds)
+    assert withdrawn >= len(seeds) / 6, "choose other seeds: a new metric or field of records changes all scenarios"
 
 
 T = 1_772_452_800_000  # 2026-03-02T12:00:00Z

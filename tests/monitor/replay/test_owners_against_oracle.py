@@ -88,7 +88,8 @@ def test_processes_exchange_bans_before_they_take_effect(seed: int) -> None:
     files = resolved(made)
     one = replayed(made, files)
     print(f"seed {seed}")
-    assert any(event["behaviour"] == "owner_banned" for event in one["enforcement"])
+    bans = [event for event in one["enforcement"] if event["behaviour"] == "owner_banned"]
+    assert bans, "choose another seed: a new metric or field of records changes all scenarios"
     rng = random.Random(seed)
     for jobs in (2, 3):
         several = replayed(made, files, jobs=jobs, piece_lines=rng.choice((3, 40, 5_000)))

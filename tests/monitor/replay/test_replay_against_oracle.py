@@ -18,7 +18,7 @@ from monitor.policy.load import load, to_plain
 from monitor.policy.metrics import METRICS
 from monitor.simulate.run import simulate
 from monitor.simulate.settings import SimulationSettings
-from oracle import judge
+from oracle import judge, measures
 from oracle.compare import as_output, differences
 from oracle.line_generator import spoilt
 from oracle.policy_generator import DAY, HOUR
@@ -73,6 +73,10 @@ def compare(made: Scenario) -> None:
     found = differences(solve(made), by_replay(made))
     print(f"seed {made.seed} flavour {made.flavour}: {len(found)} differences")
     assert found[:20] == []
+
+
+def test_the_oracle_has_every_metric() -> None:
+    assert set(measures.ALL) == set(METRICS)
 
 
 @pytest.mark.parametrize("seed", thorough(FAST, 4))

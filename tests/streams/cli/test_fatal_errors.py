@@ -70,3 +70,23 @@ def test_a_path_that_cannot_be_written_is_one_too(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
         assert done.returncode == 1, done.stderr
         assert done.stderr.startswith("{") is wanted
+
+
+def test_a_service_command_whose_output_nobody_reads_ends_quietly() -> None:
+    """As with `| head`: that is no unexpected error."""
+    read, write = os.pipe()
+    os.close(read)
+    # Nothing listens there: answers come at once.
+    receiver = {"CALLWARDEN_NOTIFY_WEBHOOK_URL": "http://127.0.0.1:1/", "CALLWARDEN_NOTIFY_WEBHOOK_SECRET": "s" * 32}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "streams.cli", "notify", "--test"],
+            env={**os.environ, **receiver},
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -17,7 +17,7 @@ _DOT: Final = re.compile(r"(?<=[\w-])[.．。｡](?=[^\W\d_])|(?<=\d)\.(?=\d{1,3
 
 
 def plain(text: str) -> str:
-    """``text`` without active markup of any bot, and without links or mentions.
+    """``text`` without active markup of DingTalk, Feishu and WeCom, and without links or mentions.
 
     Dots and colons that would make a link are put in brackets, as is usual for hostile addresses.
     """
