@@ -56,6 +56,8 @@ def read_ledger(command: str, settings: "Settings", look: "Callable[[Connection]
 
 def currency_of(settings: "Settings", progress: LedgerProgress) -> Currency:
     """How far that state is behind the topics. A broker that does not answer is not waited for."""
+    if progress.is_of_files:
+        return Currency(progress, None, "the ledger is of files")
     topics = topics_of(TopicNames.from_settings(settings))
 
     async def count(cluster: "KafkaCluster") -> int:
@@ -72,6 +74,10 @@ def currency_of(settings: "Settings", progress: LedgerProgress) -> Currency:
 
 def report(currency: Currency, *, line: bool = True) -> None:
     """Print how current the output is, unless ``line`` is False; warn on standard error if it is outdated."""
+    if currency.progress.is_of_files:
+        if line:
+            typer.echo("as of the files that were judged")
+        return
     now_ms = epoch_ms()
     as_of_ms, service_ms = currency.progress.as_of_ms, currency.progress.service_ms
     if line:

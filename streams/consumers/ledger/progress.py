@@ -27,6 +27,11 @@ class LedgerProgress:
     positions: Mapping[TP, int]
     clusters: frozenset[str]
 
+    @property
+    def is_of_files(self) -> bool:
+        """Whether the database was filled from files (`streams.consumers.offline`), and has never seen a broker."""
+        return bool(self.positions) and not self.clusters and self.as_of_ms is None and self.service_ms is None
+
 
 def progress_of(connection: Connection) -> LedgerProgress:
     """The progress in the state that this connection sees."""

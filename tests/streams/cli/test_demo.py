@@ -63,6 +63,17 @@ def test_it_shows_the_ledger_verified_and_its_head(printed: tuple[Path, str]) ->
     assert f"verified: {count} 条 entries, 链尾哈希 head {head}" in text
 
 
+def test_its_ledger_says_why_a_decision_was_made_and_misses_no_broker(printed: tuple[Path, str]) -> None:
+    """As the README shows: the database holds all that there is, so nothing warns of what may be missing."""
+    out, _ = printed
+    event = json.loads((out / "enforcement.jsonl").read_bytes().splitlines()[0])
+    shown = ["reviews", "show", event["id"], "--database", f"sqlite:///{out / 'ledger.db'}"]
+    done = CliRunner().invoke(build("reviews"), shown)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith("as of the files that were judged\n")
+    assert event["data"]["reason"]["en"] in done.stdout
+
+
 def test_it_shows_billings_answer_for_a_banned_tenant(printed: tuple[Path, str]) -> None:
     out, text = printed
     asked, _, rest = text.partition("GET /v1/refunds/")[2].partition("\n")
