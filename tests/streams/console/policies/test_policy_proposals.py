@@ -17,7 +17,7 @@ from helpers.console_pages import pages_of
 from helpers.console_policies import file_of, recorded, started
 from helpers.fake_topics import FakeTopics
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal, RefusedCommand
-from monitor.partition.refusal_wording import refusal_text
+from monitor.partition.refusal_wording import refusal_text, start_text
 from monitor.policy.load import load, loads
 from streams.console.identity.tables import PROPOSALS
 from streams.console.identity.users import Role, User
@@ -313,12 +313,15 @@ async def test_a_refusal_is_shown_and_an_overtaken_request_ends(tmp_path: Path) 
         assert await states(console) == ["refused", "unanswered"]
         async with pages_of(console, Role.VIEWER) as pages:
             assert "this release cannot read it" in (await pages.get("/policy")).text
-        why = refusal_text("judged", begun=refusal_text("begun", sha256="abc", from_ms=5))
+        why = refusal_text("judged", begun=refusal_text("begun", sha256="abc", start=start_text(5)))
         await recorded(console, RefusedCommand(0, why, command.by, command.at_ms), partition=1)
         async with pages_of(console, Role.VIEWER) as pages:
             assert why in (await pages.get("/policy")).text
             pages.cookies.set("lang", "zh")
-            assert "已有记录按该策略判定，或被它判为迟到：abc（自 5 起）" in (await pages.get("/policy")).text
+            assert (
+                "已有记录按该策略判定，或被它判为迟到：abc（自 1970-01-01T00:00:00.005Z 起）"
+                in (await pages.get("/policy")).text
+            )
         await proposed(console, file_of("4"))
         await recorded(console, started(loads(file_of("5"), "f"), console.now_ms + 86_400_000))
         await sending_of(console).send_approved()
