@@ -38,7 +38,7 @@ CODES = [(number, code) for number, table in enumerate(PROGRAM_WORDING) for code
 
 
 def values_of(both: Bilingual) -> dict[str, object]:
-    """A value for each name, of which none is in another; numbers where they are formatted as such."""
+    """A different value for each placeholder, none a part of another; a number where the template formats one."""
     parts = [(name, form) for _, name, form, _ in Formatter().parse(both.en) if name]
     return {name: 1_000 + n if form else f"v{n}-{name}" for n, (name, form) in enumerate(parts)}
 
