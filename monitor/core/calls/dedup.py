@@ -86,9 +86,9 @@ class Deduplicator:
         known_or_again = newest >= 0  # the others only share a flag of the filter with a remembered id
         known_or_again[order[1:][again]] = known_or_again[order[:-1][again]] = True
         here = [-1] * len(ids)
-        for i in np.flatnonzero(known_or_again).tolist():
-            row, one = rows[i], number[i]
-            known = max(int(newest[i]), here[one])
+        some = np.flatnonzero(known_or_again)
+        for row, one, before in zip(rows[some].tolist(), number[some].tolist(), newest[some].tolist(), strict=True):
+            known = max(before, here[one])
             if known >= 0 and known >= line_ms[row]:
                 duplicate[row] = True
             else:
@@ -99,11 +99,12 @@ class Deduplicator:
         newest = np.full(len(keys), -1, np.int64)
         for run_keys, run_ms in self._runs:
             at = np.searchsorted(run_keys, keys)
-            found = run_keys[np.minimum(at, len(run_keys) - 1)] == keys
-            for i in np.flatnonzero(found).tolist():
-                # A run holds a key more than once if the key was admitted again after it was forgotten.
-                after = np.searchsorted(run_keys, keys[i], "right")
-                newest[i] = max(newest[i], run_ms[at[i] : after].max())
+            found = np.flatnonzero(run_keys[np.minimum(at, len(run_keys) - 1)] == keys)
+            first, after = at[found], np.searchsorted(run_keys, keys[found], "right")
+            newest[found] = np.maximum(newest[found], run_ms[first])
+            # A run holds a key more than once if the key was admitted again after it was forgotten.
+            for i in np.flatnonzero(after - first > 1).tolist():
+                newest[found[i]] = max(newest[found[i]], run_ms[first[i] : after[i]].max())
         return newest
 
     def _remember(self, keys: U64, event_ms: NDArray[np.int64], forget_before_ms: int) -> None:
