@@ -13,6 +13,7 @@ MARK = "PYTEST_RUN_ID"  # settings refuse unknown names that begin with CALLWARD
 _PROC = Path("/proc")
 _GRACE_S = 5.0  # a killed process takes a moment to disappear
 _ENDED_S = 60.0  # then something is wrong with the machine
+_STARTED_S = 10.0  # `Popen` returns before the kernel has given the new process its environment
 _ENDS_WITH_US = b"multiprocessing.resource_tracker"
 
 
@@ -56,12 +57,26 @@ def _marked() -> Iterator[Leftover]:
     for folder in _PROC.glob("[0-9]*"):
         pid = int(folder.name)
         try:
-            marked = pid != os.getpid() and wanted in (folder / "environ").read_bytes().split(b"\0")
+            marked = pid != os.getpid() and wanted in _environment(folder).split(b"\0")
             command = (folder / "cmdline").read_bytes() if marked else b""
             if command and _ENDS_WITH_US not in command:  # a process without a command has ended
                 yield Leftover(pid, command.replace(b"\0", b" ").decode(errors="replace").strip(), _cwd(folder))
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
+
+
+def _environment(folder: Path) -> bytes:
+    """The environment of a process; waits for it while a child of this process is being started."""
+    until = time.monotonic() + _STARTED_S
+    while not (found := (folder / "environ").read_bytes()) and _is_child(folder) and time.monotonic() < until:
+        time.sleep(0.01)
+    return found
+
+
+def _is_child(folder: Path) -> bool:
+    """Whether it is a child of this process that has not ended."""
+    state, parent = (folder / "stat").read_bytes().rpartition(b")")[2].split()[:2]
+    return int(parent) == os.getpid() and state != b"Z"
 
 
 def _cwd(folder: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s"]
 INTERRUPTED = """
 import signal, subprocess, sys
 
@@ -43,7 +44,8 @@ def run(folder: Path, suite: str, *options: str) -> tuple[int, str]:
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s", *options, str(folder)],
+            # In a folder of its own: it would remove those of former runs, which takes minutes on a busy machine.
+            [*PYTEST, "--basetemp", str(folder / "temporary"), *options, str(folder)],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -75,7 +75,8 @@ async def test_what_is_committed_behind_an_open_transaction_is_missed_and_known_
         topics.now_ms += 60_000
         polls = topics.polls
         await until(lambda: topics.polls > polls + 3)
-        assert follower.progress().as_of_s == known, "it knows no more than what was there before"
+        # The clocks of this machine are read one after the other, so times differ by what lies between.
+        assert follower.progress().as_of_s == pytest.approx(known, abs=1), "it knows no more than what was there before"
         del topics.open[tp]
         await until(lambda: len(stored_records(database)) == 4 and not follower.progress().waiting)
         assert lag_reason(follower) is None
