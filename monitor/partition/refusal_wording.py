@@ -1,4 +1,4 @@
-"""Why a partition refuses a change of its policy, in Chinese and English: one table. Workers write the English ones."""
+"""Why a partition refuses a command, in Chinese and English: one table. Workers write the English ones."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ from monitor.text.bilingual import Bilingual
 from monitor.text.timestamps import any_time
 
 REFUSAL_WORDING: Final = {
+    # A change of the policy.
     "too_large": Bilingual(
         "策略解析后有 {size:,} 字节；至多 {most:,} 字节",
         "the policy has {size:,} bytes, resolved; expected at most {most:,}",
@@ -22,6 +23,19 @@ REFUSAL_WORDING: Final = {
     "begun": Bilingual("{sha256}（自 {start} 起）", "{sha256} from {start} on"),
     "beginning": Bilingual("起点", "the beginning"),
     "not_scheduled": Bilingual("没有安排这样的策略", "no such policy is scheduled"),
+    # Records to pass over, losses to accept.
+    "not_an_input": Bilingual(
+        "主题 {topic!r} 不是输入；应为以下之一：{expected}",
+        "topic {topic!r} is not an input; expected one of {expected}",
+    ),
+    "already_read": Bilingual(
+        "位移 {offset} 处的记录已经读过；应为 {next_offset} 或更后",
+        "the record at offset {offset} was already read; expected {next_offset} or later",
+    ),
+    "no_such_loss": Bilingual(
+        "位移 {offset} 处没有 {what}；应与错误信息中的一致",
+        "{what} at offset {offset}: there is no such loss; expected that of the error message",
+    ),
 }
 """Every sentence and part of one by its code."""
 

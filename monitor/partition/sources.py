@@ -19,6 +19,7 @@ from monitor.partition.journal import (
     SkippedRecord,
 )
 from monitor.partition.record_batch import RecordBatch
+from monitor.partition.refusal_wording import refusal_text
 from monitor.partition.source_position import SourceHead, SourceProgress
 
 _CALLS, _REVIEWS = INPUTS.index(CALLS), INPUTS.index("reviews")
@@ -149,7 +150,7 @@ class Sources:
         """Reject the record at ``offset`` when it is read. Returns None, or an error message."""
         position = self._positions[source]
         if offset < position.source.offset:
-            return f"the record at offset {offset} was already read; expected {position.source.offset} or later"
+            return refusal_text("already_read", offset=offset, next_offset=position.source.offset)
         skip = SkippedRecord(offset, reason, by, at_ms)
         position.skip(skip)
         self._entries.append((source, skip))

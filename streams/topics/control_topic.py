@@ -127,7 +127,7 @@ def apply_command(
         case SkipCommand():
             source = names.source(command.topic)
             if source is None:
-                return f"topic {command.topic!r} is not an input; expected one of {', '.join(names.inputs)}"
+                return refusal_text("not_an_input", topic=command.topic, expected=", ".join(names.inputs))
             return partition.sources.skip(source, command.offset, command.reason, command.by, command.at_ms)
         case EndOutageCommand():
             partition.sources.end_outage(command.reason, command.by, command.at_ms)
@@ -143,9 +143,7 @@ def apply_command(
         case AcceptCommand():
             if command in accepted:
                 return None
-            return (
-                f"{command.what} at offset {command.offset}: there is no such loss; expected that of the error message"
-            )
+            return refusal_text("no_such_loss", what=command.what, offset=command.offset)
         case str():
             return command
 

@@ -17,6 +17,29 @@ WORKER_WORDING: Final = {
         "{topic} 自 {since} 起无法读取（{why}）：其他分区对主体的封号不会生效",
         "{topic} cannot be read since {since} ({why}): bans of owners by other partitions take no effect",
     ),
+    # The clocks.
+    "no_tick": Bilingual(
+        "{topic} 中自 {since} 起没有任何时钟记录得到确认：无记录来源的时钟即将停止，或已停止；"
+        "`callwarden topics check` 可查出该主题的问题",
+        "no tick in {topic} has been acknowledged since {since}: clocks of silent sources stop soon, or have stopped; "
+        "`callwarden topics check` shows what is wrong with the topic",
+    ),
+    "no_tick_because": Bilingual(
+        "{topic} 中自 {since} 起没有任何时钟记录得到确认（{why}）：无记录来源的时钟即将停止，或已停止；"
+        "`callwarden topics check` 可查出该主题的问题",
+        "no tick in {topic} has been acknowledged since {since} ({why}): clocks of silent sources stop soon, or have "
+        "stopped; `callwarden topics check` shows what is wrong with the topic",
+    ),
+    "clock_ahead": Bilingual(
+        "本机时钟比消息代理快 {seconds} 秒；决定不受其影响；`chronyc tracking` 可查出原因",
+        "the clock of this host is {seconds} s ahead of the broker's; decisions do not depend on it; "
+        "`chronyc tracking` shows why",
+    ),
+    "clock_behind": Bilingual(
+        "本机时钟比消息代理慢 {seconds} 秒；决定不受其影响；`chronyc tracking` 可查出原因",
+        "the clock of this host is {seconds} s behind the broker's; decisions do not depend on it; "
+        "`chronyc tracking` shows why",
+    ),
     # A partition, by its phase, and why.
     "partition": Bilingual("分区 {number}：{why}", "partition {number}: {why}"),
     "opening": Bilingual("正在打开", "opening"),

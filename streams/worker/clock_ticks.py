@@ -13,6 +13,7 @@ from monitor.text.timestamps import rfc3339
 from streams.kafka.api import OutputRecord, PermanentError, TransientError
 from streams.runtime.monotonic import BrokerClock, Moment
 from streams.topics import transaction_records as emit
+from streams.wording.worker_wording import worker_text
 from streams.worker.context import WorkerContext
 
 log = structlog.get_logger("callwarden")
@@ -112,18 +113,15 @@ class ClockTicks:
         """What an operator should know about ticks and the host's clock, one sentence each."""
         said = []
         if self._waiting is not None and asyncio.get_running_loop().time() - self._waiting.at_s > _STUCK_S:
-            why = f" ({self._why})" if self._why else ""
-            said.append(
-                f"no tick in {self._context.names.output('clock')} has been acknowledged since "
-                f"{rfc3339(self._waiting.host_ms)}{why}: clocks of silent sources stop soon, or have stopped; "
-                "`callwarden topics check` shows what is wrong with the topic"
-            )
+            waiting = {"topic": self._context.names.output("clock"), "since": rfc3339(self._waiting.host_ms)}
+            if self._why:
+                said.append(worker_text("no_tick_because", **waiting, why=self._why))
+            else:
+                said.append(worker_text("no_tick", **waiting))
         skew_ms = self._context.broker_clock.skew_ms or 0
         if abs(skew_ms) > _SKEWED_MS:
-            said.append(
-                f"the clock of this host is {abs(skew_ms) / 1000:.1f} s {'ahead of' if skew_ms > 0 else 'behind'} the "
-                "broker's; decisions do not depend on it; `chronyc tracking` shows why"
-            )
+            code = "clock_ahead" if skew_ms > 0 else "clock_behind"
+            said.append(worker_text(code, seconds=f"{abs(skew_ms) / 1000:.1f}"))
         return said
 
     async def stop(self) -> None:
