@@ -26,47 +26,73 @@ static inline int is_of(const Calls *calls, Py_ssize_t row, const Field *field)
     return (calls->word[row] & field->on) == field->on && !(calls->word[row] & field->off);
 }
 
-/* Whether the id of a call comes after that of another, by code point. */
-static int is_after(const Strings *ids, Py_ssize_t one, Py_ssize_t other)
+/* The id of a call against that of another, by code point: below 0, 0 if they are the same, above 0. */
+static int compared(const Strings *ids, Py_ssize_t one, Py_ssize_t other)
 {
     int32_t size = size_at(ids, one), other_size = size_at(ids, other);
     int order = memcmp(string_at(ids, one), string_at(ids, other), (size_t)(size < other_size ? size : other_size));
-    return order > 0 || (order == 0 && size > other_size);
+    return order ? order : (size > other_size) - (size < other_size);
 }
 
-/* Inserts a call into `best`, ascending by id, if it is among the last `room`; returns how many there are. */
+/* Whether the id of a call is one of these. Ids of a tenant often differ in their last bytes alone. */
+static int is_among(const Strings *ids, const Py_ssize_t *some, Py_ssize_t count, Py_ssize_t row)
+{
+    int32_t size = size_at(ids, row), tail = size < 8 ? size : 8;
+    const uint8_t *id = string_at(ids, row);
+    for (Py_ssize_t at = 0; at < count; at++) {
+        if (size_at(ids, some[at]) != size) continue;
+        const uint8_t *other = string_at(ids, some[at]);
+        if (memcmp(id + size - tail, other + size - tail, (size_t)tail) == 0 && memcmp(id, other, (size_t)(size - tail)) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Inserts a call into `best`, ascending by id, if it is among the last `room` and its id is not there; returns how many
+ * there are. An id that has left `best` comes before all of them, so it does not come back. */
 static Py_ssize_t inserted(const Strings *ids, Py_ssize_t *best, Py_ssize_t count, Py_ssize_t room, Py_ssize_t row)
 {
-    Py_ssize_t at;
+    Py_ssize_t low = 0, high = count; /* of the first that does not come before it */
+    while (low < high) {
+        Py_ssize_t middle = (low + high) / 2;
+        int order = compared(ids, best[middle], row);
+        if (order == 0) return count;
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
     if (count < room) {
-        for (at = count; at > 0 && is_after(ids, best[at - 1], row); at--) best[at] = best[at - 1];
-        best[at] = row;
+        memmove(best + low + 1, best + low, (size_t)(count - low) * sizeof *best);
+        best[low] = row;
         return count + 1;
     }
-    if (!is_after(ids, row, best[0])) return count;
-    for (at = 0; at + 1 < count && is_after(ids, row, best[at + 1]); at++) best[at] = best[at + 1];
-    best[at] = row;
+    if (low > 0) {
+        memmove(best, best + 1, (size_t)(low - 1) * sizeof *best);
+        best[low - 1] = row;
+    }
     return count;
 }
 
-/* Marks the newest calls of a field among those of a group, in `first` to `after`. Of calls at one instant that do not all
- * have room, those with the last ids count. */
+/* Marks the newest calls of a field among those of a group, in `first` to `after`. Of calls with one id the last counts; of
+ * calls at one instant that do not all have room, those with the last ids. */
 static void mark_newest(const Calls *calls, const Field *field, Py_ssize_t first, Py_ssize_t after)
 {
+    const Strings *ids = calls->ids;
     Py_ssize_t newest[NEWEST], count = 0, row = after;
     while (row-- > first && calls->end_ms[row] >= field->since_ms) {
         if (!is_of(calls, row, field)) continue;
         if (count < NEWEST) {
-            newest[count++] = row;
+            if (!is_among(ids, newest, count, row)) newest[count++] = row;
             continue;
         }
         int64_t cut_ms = calls->end_ms[newest[NEWEST - 1]];
         if (calls->end_ms[row] != cut_ms) break;
         Py_ssize_t tied[NEWEST], found = 0, room = 0;
         while (count > 0 && calls->end_ms[newest[count - 1]] == cut_ms) room++, count--;
-        for (Py_ssize_t one = 0; one < room; one++) found = inserted(calls->ids, tied, found, room, newest[count + one]);
-        for (; row >= first && calls->end_ms[row] == cut_ms; row--)
-            if (is_of(calls, row, field)) found = inserted(calls->ids, tied, found, room, row);
+        for (Py_ssize_t one = 0; one < room; one++) found = inserted(ids, tied, found, room, newest[count + one]);
+        for (; row >= first && calls->end_ms[row] == cut_ms; row--) {
+            if (!is_of(calls, row, field) || compared(ids, row, tied[0]) < 0) continue; /* all have room, or it has none */
+            if (!is_among(ids, newest, count, row)) found = inserted(ids, tied, found, room, row);
+        }
         for (Py_ssize_t one = 0; one < room; one++) newest[count++] = tied[one];
         break;
     }
@@ -112,4 +138,4 @@ static PyObject *mark(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"mark", mark, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-EXTENSION(_newest, METHODS, 1)
+EXTENSION(_newest, METHODS, 2)

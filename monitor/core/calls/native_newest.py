@@ -12,7 +12,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.calls import _newest
 else:
-    _newest = load("monitor.core.calls._newest", interface=1)
+    _newest = load("monitor.core.calls._newest", interface=2)
 
 enabled: bool = _newest is not None and WANTED
 """Whether the extension is used; tests switch it."""
@@ -32,9 +32,7 @@ def mark(
     call_id: StringColumn,
     wanted: Sequence[tuple[int, int, int, int]],
 ) -> NDArray[np.uint64]:
-    """`monitor.core.calls.newest_calls.mark_newest`, except that repeated ids all count. ``wanted`` are the values of
-    `WantedField`.
-    """
+    """`monitor.core.calls.newest_calls.mark_newest`; ``wanted`` are the values of `WantedField`."""
     mask = np.empty(len(group), np.uint64)
     start, size = np.ascontiguousarray(call_id.start), np.ascontiguousarray(call_id.size)
     _newest.mark(group, end_ms, word, call_id.block, start, size, np.array(wanted, _FIELD), mask)

@@ -38,26 +38,12 @@ class CandidateCalls(NamedTuple):
     word: U64
     call_id: StringColumn
 
-    def take(self, rows: NDArray[np.intp]) -> "CandidateCalls":
-        """The calls at these rows."""
-        return CandidateCalls(self.group[rows], self.end_ms[rows], self.word[rows], self.call_id[rows])
-
 
 def mark_newest(calls: CandidateCalls, wanted: Sequence[WantedField]) -> U64:
     """The bits of the wanted fields whose newest calls of the group include the call, ``[n]``."""
-    again = _with_an_id_twice(calls.group, calls.call_id)
-    if not native_newest.enabled:
-        return _mark(calls, wanted, again)
-    mask = native_newest.mark(calls.group, calls.end_ms, calls.word, calls.call_id, wanted)
-    if again:
-        rows = np.flatnonzero(np.isin(calls.group, list(again)))
-        mask[rows] = _mark(calls.take(rows), wanted, again)
-    return mask
-
-
-def _mark(calls: CandidateCalls, wanted: Sequence[WantedField], again: Collection[int]) -> U64:
-    """`mark_newest` with numpy. ``again`` are the groups in which an id may repeat."""
-    mask = np.zeros(len(calls.group), np.uint64)
+    if native_newest.enabled:
+        return native_newest.mark(calls.group, calls.end_ms, calls.word, calls.call_id, wanted)
+    mask, again = np.zeros(len(calls.group), np.uint64), _with_an_id_twice(calls.group, calls.call_id)
     for field in wanted:
         chosen = calls.word & np.uint64(field.on | field.off) == np.uint64(field.on)
         rows = np.flatnonzero(chosen & (calls.end_ms >= field.since_ms))
@@ -92,6 +78,8 @@ def _newest_of(rows: NDArray[np.intp], calls: CandidateCalls, again: Collection[
     # If the cut separates calls that ended in the same millisecond, ids decide. Rows are not sorted by id.
     cut = last[sizes > NEWEST] - NEWEST
     for at in cut[end_ms[rows[cut]] == end_ms[rows[cut + 1]]]:
+        if group[at] in again:
+            continue
         first, after = np.searchsorted(group, [group[at], group[at] + 1])
         tied = first + np.flatnonzero(end_ms[rows[first:after]] == end_ms[rows[at]])
         room = int(kept[tied].sum())
@@ -99,11 +87,22 @@ def _newest_of(rows: NDArray[np.intp], calls: CandidateCalls, again: Collection[
         kept[sorted(tied.tolist(), key=lambda i: call_id[rows[i]])[-room:]] = True
     for one in again:
         first, after = np.searchsorted(group, [one, one + 1]).tolist()
-        mine = rows[first:after]
-        times = end_ms[mine].tolist()
-        newest = dict(zip(call_id[mine].tolist(), range(first, after), strict=True))  # the last row of each id
         kept[first:after] = False
-        kept[[at for _, _, at in nlargest(NEWEST, ((times[at - first], name, at) for name, at in newest.items()))]] = (
-            True
-        )
+        kept[[first + at for at in _newest_ids(end_ms[rows[first:after]], call_id[rows[first:after]])]] = True
     return rows[kept]
+
+
+def _newest_ids(end_ms: NDArray[np.int64], call_id: StringColumn) -> list[int]:
+    """The newest of these calls of a group, which are sorted by time; of calls with one id the last counts.
+
+    A tenant may choose ids with equal hashes, so only as many calls are read as are needed.
+    """
+    found: dict[str, int] = {}
+    cut_ms = EVER  # the time of the last id for which there is room
+    for at in range(len(end_ms) - 1, -1, -1):
+        if end_ms[at] < cut_ms:
+            break
+        found.setdefault(call_id[at], at)
+        if len(found) == NEWEST:
+            cut_ms = int(end_ms[at])
+    return [at for _, _, at in nlargest(NEWEST, ((end_ms[at], name, at) for name, at in found.items()))]

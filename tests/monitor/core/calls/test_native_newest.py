@@ -9,6 +9,7 @@ import pytest
 
 from helpers.thorough import thorough
 from monitor.core.calls import native_newest
+from monitor.core.calls.keys import hashes
 from monitor.core.calls.newest_calls import EVER, CandidateCalls, WantedField, mark_newest
 from monitor.core.calls.string_column import StringColumn
 
@@ -25,7 +26,7 @@ def some_calls(rng: random.Random) -> CandidateCalls:
         size = rng.choice((1, 3, 20, 21, 25, 90))
         names = [f"{rng.choice(LETTERS)}{number}{rng.choice(LETTERS)}" for number in range(size)]
         if twice:
-            names[-1] = names[0]
+            names = [rng.choice(names) if rng.random() < 0.4 else name for name in names]
         times = sorted(rng.randrange(instants) for _ in names)
         rows += [(group * 7, at, name) for at, name in zip(times, names, strict=True)]
     ids = StringColumn.of([name for *_, name in [*rows, *rows]])[len(rows) :]
@@ -51,6 +52,35 @@ def test_the_newest_are_those_that_numpy_selects(seed: int, monkeypatch: pytest.
         monkeypatch.setattr(native_newest, "enabled", enabled)
         found.append(mark_newest(calls, wanted).tolist())
     assert found[1] == found[0]
+
+
+# Found by searching for first words whose states agree in their high 32 bits; any tenant can do that.
+COLLIDING = ("00060a180@00AAAA", "000739ffvlspAAAA")
+
+
+@pytest.mark.parametrize("enabled", [False, True], ids=["numpy", "native"])
+def test_ids_with_equal_hashes_are_two_calls_and_cost_no_more(enabled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [*(f"call-{number}" for number in range(5_000)), *(f"{head}12345678" for head in COLLIDING)]
+    ids = StringColumn.of(names)
+    assert len(set(hashes(ids).tolist())) == len(names) - 1
+    read: list[Any] = []
+    one = StringColumn.__getitem__
+
+    def counted(self: StringColumn, rows: Any) -> Any:
+        found = one(self, rows)
+        read.extend([rows] if isinstance(found, str) else [])
+        return found
+
+    def all_of_them(self: StringColumn) -> list[str]:
+        raise AssertionError("all ids are read")
+
+    monkeypatch.setattr(StringColumn, "__getitem__", counted)
+    monkeypatch.setattr(StringColumn, "tolist", all_of_them)
+    monkeypatch.setattr(native_newest, "enabled", enabled)
+    rows = np.arange(len(names), dtype=np.int64)
+    calls = CandidateCalls(rows * 0, rows, np.ones(len(names), np.uint64), ids)
+    assert np.flatnonzero(mark_newest(calls, [WantedField(1, 1)])).tolist() == rows[-20:].tolist()
+    assert len(read) <= 21
 
 
 def marking() -> dict[str, Any]:
