@@ -54,8 +54,8 @@ static inline uint64_t word_of(const uint8_t *at, int32_t size)
 static uint64_t hash_of(const uint8_t *text, int32_t size)
 {
     uint64_t state = (uint64_t)size * A;
-    for (int32_t at = 0; at < size; at += 8) {
-        uint64_t word = word_of(text + at, size - at < 8 ? size - at : 8);
+    for (int64_t at = 0; at < size; at += 8) {
+        uint64_t word = word_of(text + at, size - at < 8 ? (int32_t)(size - at) : 8);
         state = mix(state ^ word) * A + (word >> 32);
     }
     return mix(state);

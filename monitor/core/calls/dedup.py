@@ -9,7 +9,7 @@ _SMALLEST_FILTER = 1 << 16
 
 
 class Deduplicator:
-    """Ids (as 64-bit keys) with their event times, in sorted runs behind a filter.
+    """Ids (as 64-bit keys), each with its newest event time, in sorted runs behind a filter.
 
     An id is remembered while its event time is not below the late line of the new record's source. Memory: 16 bytes per
     id, plus 16 to 32 for the filter, for the ids of about the last ``lateness``. The filter is an array of flags,
@@ -100,17 +100,13 @@ class Deduplicator:
         for run_keys, run_ms in self._runs:
             at = np.searchsorted(run_keys, keys)
             found = np.flatnonzero(run_keys[np.minimum(at, len(run_keys) - 1)] == keys)
-            first, after = at[found], np.searchsorted(run_keys, keys[found], "right")
-            newest[found] = np.maximum(newest[found], run_ms[first])
-            # A run holds a key more than once if the key was admitted again after it was forgotten.
-            for i in np.flatnonzero(after - first > 1).tolist():
-                newest[found[i]] = max(newest[found[i]], run_ms[first[i] : after[i]].max())
+            newest[found] = np.maximum(newest[found], run_ms[at[found]])
         return newest
 
     def _remember(self, keys: U64, event_ms: NDArray[np.int64], forget_before_ms: int) -> None:
         if not len(keys):
             return
-        run = (keys, event_ms)
+        run = _newest_of_each(keys, event_ms)
         while self._runs and len(self._runs[-1][0]) < 2 * len(run[0]):
             run = _merge(self._runs.pop(), run, forget_before_ms)
         if len(run[0]):
@@ -140,4 +136,13 @@ def _merge(
     kept = times >= forget_before_ms
     keys, times = keys[kept], times[kept]
     order = np.argsort(keys, kind="stable")
-    return keys[order], times[order]
+    return _newest_of_each(keys[order], times[order])
+
+
+def _newest_of_each(keys: U64, times: NDArray[np.int64]) -> tuple[U64, NDArray[np.int64]]:
+    """Each of these ascending keys once, with its newest time: a key is admitted again after it was forgotten."""
+    new = keys[1:] != keys[:-1]
+    if new.all():
+        return keys, times
+    first = np.flatnonzero(np.concatenate([[True], new]))
+    return keys[first], np.maximum.reduceat(times, first)

@@ -6,6 +6,7 @@
  */
 #include "../../../extension.h"
 #include "../tenants.h"
+#include "placement.h"
 #include <string.h>
 
 #define FREE_SLOT INT32_MIN /* `key_table._FREE` */
@@ -23,16 +24,16 @@ typedef struct {
     Slot *slots;
     uint64_t last; /* the number of slots, a power of two, minus 1 */
     int shift;
-    uint64_t first_word, second_word, third_word; /* `Placement.words` */
+    Placement placement;
 } Table;
 
 static int table_of(const Py_buffer *slots, const Py_buffer *words, Table *table)
 {
-    if (!items_of(slots, sizeof(Slot)) || !column_of(words, 8, 3)) return 0;
+    Placement placement;
+    if (!items_of(slots, sizeof(Slot)) || !placement_of(words, &placement)) return 0;
     uint64_t size = (uint64_t)slots->len / sizeof(Slot);
     if (size < 2 || size & (size - 1)) return refused("expected a table with a power of two of slots");
-    const uint64_t *word = words->buf;
-    *table = (Table){slots->buf, size - 1, 64, word[0], word[1], word[2]};
+    *table = (Table){slots->buf, size - 1, 64, placement};
     for (; size > 1; size >>= 1) table->shift--;
     return 1;
 }
@@ -40,11 +41,7 @@ static int table_of(const Py_buffer *slots, const Py_buffer *words, Table *table
 /* The slot of a key, or the free one where it would be. At least one slot is free: the caller keeps a quarter of them so. */
 static inline uint64_t slot_of(const Table *table, uint64_t key)
 {
-    uint64_t mixed = key * table->first_word; /* `Placement.slots` */
-    mixed ^= mixed >> 32;
-    mixed *= table->second_word;
-    mixed ^= mixed >> 32;
-    uint64_t at = mixed * table->third_word >> table->shift;
+    uint64_t at = spread(&table->placement, key) >> table->shift;
     for (uint64_t visited = 0; visited <= table->last; visited++) {
         const Slot *slot = &table->slots[at];
         if (slot->whose == FREE_SLOT || slot->key == key) break;
@@ -119,7 +116,7 @@ static PyObject *claim(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "w*y*y*y*y*nw*", &of[0], &of[1], &of[2], &of[3], &of[4], &room, &of[5])) return NULL;
     Py_ssize_t rows = of[2].len / 8;
     if (table_of(&of[0], &of[1], &table) && column_of(&of[2], 8, rows) && column_of(&of[3], 4, rows) && column_of(&of[4], 1, rows)
-        && column_of(&of[5], 8, rows)) {
+        && column_of(&of[5], 8, rows) && tenants_below(of[3].buf, rows, INT32_MAX)) {
         PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
         Py_ssize_t missing = find_all(&table, of[2].buf, rows, of[5].buf);
         if (missing && missing <= room) claim_missing(&table, of[2].buf, of[3].buf, of[4].buf, rows, of[5].buf);

@@ -5,8 +5,7 @@
  */
 #include "../../../extension.h"
 #include "../tenants.h"
-
-#define SPREAD UINT64_C(0x9E3779B97F4A7C15) /* `key_uses._SPREAD` */
+#include "placement.h"
 
 enum { SETS = 3 }; /* `key_uses.SETS` */
 
@@ -17,6 +16,7 @@ typedef struct {
     const int64_t *row; /* of each tenant in `many`, -1 if it has few counters */
     Py_ssize_t tenants, rows;
     int few_bits, many_bits;
+    Placement placement;
 } Uses;
 
 /* The number of bits of an index of the counters of a set and one of `lines`; 0, with a ValueError, if they do not fit. */
@@ -44,7 +44,7 @@ static int bits_of(Py_ssize_t counters, Py_ssize_t lines)
 static inline int used(const Uses *uses, Py_ssize_t set, Py_ssize_t tenant, uint64_t key)
 {
     int64_t *largest = &uses->largest[set * uses->tenants + tenant], row = uses->row[tenant];
-    uint64_t digest = key * SPREAD;
+    uint64_t digest = spread(&uses->placement, key);
     int overflows = 0;
     if (row < 0) {
         uint8_t *few = &uses->few[((set * uses->tenants + tenant) << uses->few_bits) + (Py_ssize_t)(digest >> (64 - uses->few_bits))];
@@ -63,25 +63,25 @@ static int rows_exist(const Uses *uses, const int32_t *tenant, Py_ssize_t calls)
     return 1;
 }
 
-/* count(word, tenant, callee, caller, consent, attempt, answered, few, many, rows, row, largest) -> whether a counter
+/* count(words, word, tenant, callee, caller, consent, attempt, answered, few, many, rows, row, largest) -> whether a counter
  * overflowed: count the callees and callers of calls whose word has the bit `attempt`, and the consents of those with
  * `answered`. */
 static PyObject *count(PyObject *module, PyObject *args)
 {
-    enum { WORD, TENANT, CALLEE, CALLER, CONSENT, FEW, MANY, ROW, LARGEST, BUFFERS };
+    enum { WORDS, WORD, TENANT, CALLEE, CALLER, CONSENT, FEW, MANY, ROW, LARGEST, BUFFERS };
     Py_buffer of[BUFFERS] = {{0}};
     PyObject *found = NULL;
     unsigned long long attempt, answered;
     Py_ssize_t rows;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*KKw*w*ny*w*", &of[WORD], &of[TENANT], &of[CALLEE], &of[CALLER], &of[CONSENT], &attempt,
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*KKw*w*ny*w*", &of[WORDS], &of[WORD], &of[TENANT], &of[CALLEE], &of[CALLER], &of[CONSENT], &attempt,
                           &answered, &of[FEW], &of[MANY], &rows, &of[ROW], &of[LARGEST]))
         return NULL;
     Py_ssize_t calls = of[WORD].len / 8, tenants = of[ROW].len / 8;
-    Uses uses = {of[FEW].buf, of[MANY].buf, of[LARGEST].buf, of[ROW].buf, tenants, rows, 0, 0};
+    Uses uses = {of[FEW].buf, of[MANY].buf, of[LARGEST].buf, of[ROW].buf, tenants, rows, 0, 0, {0, 0, 0}};
     const uint64_t *word = of[WORD].buf, *callee = of[CALLEE].buf, *caller = of[CALLER].buf, *consent = of[CONSENT].buf;
     const int32_t *tenant = of[TENANT].buf;
-    if (column_of(&of[WORD], 8, calls) && column_of(&of[TENANT], 4, calls) && column_of(&of[CALLEE], 8, calls)
+    if (placement_of(&of[WORDS], &uses.placement) && column_of(&of[WORD], 8, calls) && column_of(&of[TENANT], 4, calls) && column_of(&of[CALLEE], 8, calls)
         && column_of(&of[CALLER], 8, calls) && column_of(&of[CONSENT], 8, calls) && items_of(&of[FEW], 1) && items_of(&of[MANY], 2)
         && column_of(&of[ROW], 8, tenants) && column_of(&of[LARGEST], 8, SETS * tenants) && tenants_below(tenant, calls, tenants)
         && (uses.few_bits = bits_of(of[FEW].len, tenants)) && (uses.many_bits = bits_of(of[MANY].len / 2, rows))
@@ -102,4 +102,4 @@ static PyObject *count(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"count", count, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-EXTENSION(_uses, METHODS, 1)
+EXTENSION(_uses, METHODS, 2)

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 INTERFACE: int
 
 def count(
+    words: NDArray[Any],
     word: NDArray[Any],
     tenant: NDArray[Any],
     callee: NDArray[Any],

@@ -2,7 +2,7 @@
 
 The largest count of a tenant rises by at most the uses of one key. Each key shares a counter with other keys of its
 tenant, so the largest counter is a bound. It grows slowly if calls are of different keys: with their number divided by
-that of the counters.
+that of the counters. Which keys share one is a secret of the process, or a tenant could choose keys that do.
 """
 
 from typing import Any, Final
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.fields import BIT
+from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.windows.distinct import native_uses
@@ -22,7 +23,6 @@ _FEW: Final = 64  # counters of a tenant and set
 _MANY: Final = 4_096  # counters of a tenant that calls often
 _OFTEN: Final = 32  # calls at once
 _MOST_OFTEN: Final = 64  # tenants with many counters
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _ATTEMPT, _ANSWERED = 1 << BIT["attempts"], 1 << BIT["answered"]
 _Places = NDArray[np.int64]
 
@@ -34,7 +34,8 @@ class KeyUses:
     used more often after some time than ``before + largest`` is above what ``before`` was then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, placement: Placement | None = None) -> None:
+        self._placement = placement or Placement()
         self.before = np.zeros((len(SETS), 0), np.int64)
         self.largest = np.zeros((len(SETS), 0), np.int64)
         self._few = np.zeros((len(SETS), 0, _FEW), np.uint8)
@@ -74,9 +75,13 @@ class KeyUses:
 
     def add(self, calls: NewCalls) -> None:
         """Add calls."""
+        if not len(calls.tenant):
+            return
         if native_uses.enabled:
             bits = _ATTEMPT, _ANSWERED
-            overflowed = native_uses.count(calls, bits, self._few, self._many, self._row, self.largest)
+            overflowed = native_uses.count(
+                self._placement.words, calls, bits, self._few, self._many, self._row, self.largest
+            )
         else:
             overflowed = self._count_all(calls)
         if overflowed:
@@ -89,16 +94,16 @@ class KeyUses:
     def _count_all(self, calls: NewCalls) -> bool:
         """What the extension does: count the keys. Returns whether a counter overflowed."""
         place, tenant, key = _keys(calls)
-        row, digest = self._row[tenant], key * _SPREAD
+        row = self._row[tenant]
         few = row < 0
-        overflowed = self._count(self._few, place[few], tenant[few], tenant[few], digest[few])
-        return self._count(self._many, place[~few], tenant[~few], row[~few], digest[~few]) or overflowed
+        overflowed = self._count(self._few, place[few], tenant[few], tenant[few], key[few])
+        return self._count(self._many, place[~few], tenant[~few], row[~few], key[~few]) or overflowed
 
-    def _count(self, table: NDArray[Any], place: _Places, tenant: _Places, row: _Places, digest: U64) -> bool:
+    def _count(self, table: NDArray[Any], place: _Places, tenant: _Places, row: _Places, key: U64) -> bool:
         """Count in the rows of a table of counters, ``place`` by set."""
         _, rows, width = table.shape
         counters, largest = table.reshape(-1), self.largest.reshape(-1)
-        bucket = (digest >> np.uint64(64 - (width - 1).bit_length())).astype(np.int64)
+        bucket = self._placement.slots(key, (width - 1).bit_length())
         at, first, times = np.unique((place * rows + row) * width + bucket, return_index=True, return_counts=True)
         whose, most = place[first] * self.largest.shape[1] + tenant[first], np.iinfo(table.dtype).max
         counted = counters[at].astype(np.int64) + times

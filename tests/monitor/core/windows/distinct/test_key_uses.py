@@ -73,6 +73,20 @@ def test_the_count_bounds_how_often_a_key_is_used(seed: int, monkeypatch: pytest
                 assert max(counter.values(), default=0) <= count[place, tenant] - before_then
 
 
+def test_keys_that_a_tenant_chooses_do_not_share_a_counter() -> None:
+    """Steps of this Fibonacci number hardly move the upper bits of a product by a golden ratio, a public multiplier."""
+    calls = NewCalls.room(40)
+    for column in calls:
+        column[:] = 0
+    calls.word[:] = 1 << BIT["attempts"]
+    uses = KeyUses()
+    uses.reach(TENANTS)
+    for batch in range(20):
+        calls.callee_key[:] = (np.arange(40, dtype=np.uint64) + np.uint64(40 * batch)) * np.uint64(102_334_155)
+        uses.add(calls)
+    assert uses.count(np.arange(1))[0, 0] < 100, "of 800 calls to as many numbers"
+
+
 def test_uses_of_different_keys_hardly_add_up() -> None:
     rng = random.Random(1)
     uses = KeyUses()

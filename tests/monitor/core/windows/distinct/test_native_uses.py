@@ -9,6 +9,7 @@ import pytest
 
 from helpers.thorough import thorough
 from monitor.core.calls.fields import BIT
+from monitor.core.calls.key_placement import SECRET_BYTES, Placement
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.windows.distinct import native_uses
 from monitor.core.windows.distinct.key_uses import SETS, KeyUses
@@ -39,7 +40,8 @@ def test_uses_are_those_that_numpy_counts(seed: int, monkeypatch: pytest.MonkeyP
     rng = random.Random(seed)
     monkeypatch.setattr("monitor.core.windows.distinct.key_uses._MOST_OFTEN", rng.choice((1, 2, 64)))
     monkeypatch.setattr("monitor.core.windows.distinct.key_uses._OFTEN", rng.choice((12, 32, 10_000)))
-    numpy, extension = KeyUses(), KeyUses()
+    placement = Placement(rng.randbytes(SECRET_BYTES))
+    numpy, extension = KeyUses(placement), KeyUses(placement)
     for _ in range(30):
         calls = some_calls(rng, rng.choice((0, 1, 40, 600)), rng.choice((1, 2, 50, 100_000)))
         if rng.random() < 0.3:
@@ -77,6 +79,7 @@ def test_a_counter_of_two_bytes_overflows_as_with_numpy(monkeypatch: pytest.Monk
 
 def counting() -> dict[str, Any]:
     return {
+        "words": Placement().words,
         "word": np.array([1 << BIT["attempts"]] * 3, np.uint64),
         "tenant": np.array([0, 1, 4], np.int32),
         **{name: np.arange(3, dtype=np.uint64) for name in ("callee", "caller", "consent")},
@@ -90,7 +93,7 @@ def counting() -> dict[str, Any]:
     }
 
 
-COLUMNS = ("word", "tenant", "callee", "caller", "consent", "few", "row", "largest")
+COLUMNS = ("words", "word", "tenant", "callee", "caller", "consent", "few", "row", "largest")
 
 
 @pytest.mark.parametrize(
