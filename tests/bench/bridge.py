@@ -146,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = measure(address, options.records, folder)
         bridge_us = rows[0][1]
         print(f"load average of the last minute: {os.getloadavg()[0]:.1f}")
-        print("| | CPU a record, us | it / bridge | records a second | peak MB |")
+        print("| | CPU a record, us | relative to the bridge | records a second | peak MB |")
         print("| --- | --- | --- | --- | --- |")
         for name, cpu_us, rate, peak_mb in rows:
             print(f"| {name} | {cpu_us:.2f} | {cpu_us / bridge_us:.2f} | {rate:,.0f} | {peak_mb:,.0f} |")
