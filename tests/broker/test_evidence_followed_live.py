@@ -170,7 +170,7 @@ async def test_records_are_kept_within_a_minute_and_deleted_ones_have_expired(ad
     assert {(call["caller"], call["callee"]) for call in calls} == {("•••••••••78", "•••••••••32")}
     assert {page.status_code for page in pages.values()} == {200}
     assert pages[kept].text.count("•••••••••78") >= CALLS
-    assert f"Record expired: {CALLS}." in pages[gone].text
+    assert f"Records that expired before they were read: {CALLS}." in pages[gone].text
     assert f"{CALLS} 条记录在读取前已过期" in pages["zh"].text
     shown = [*(page.text for page in pages.values()), (tmp_path / "log").read_text("utf-8")]
     assert not [number for number in (NUMBER[2:], OTHER[2:]) for text in shown if number in text]

@@ -115,7 +115,7 @@ async def test_the_records_that_a_decision_names_are_in_its_case(tmp_path: Path)
         assert "2.5 s" in plain
         assert "ended by the callee" in plain
         assert "Records being fetched: 1." in plain
-        assert "Record expired: 1." in plain
+        assert "Records that expired before they were read: 1." in plain
         table = plain.split('aria-labelledby="complaints"')[1].split("</table>")[0]
         for text in ("fraud · verified", "person-1", "cmp-1"):
             assert text in table, text

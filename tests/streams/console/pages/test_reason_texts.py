@@ -1,4 +1,4 @@
-"""Texts for reasons: administrators edit them, reviewers insert them, a verdict keeps what was typed. And assigning."""
+"""Reason templates: administrators edit them, reviewers insert them, a verdict keeps what was typed. And assigning."""
 
 from pathlib import Path
 
