@@ -55,7 +55,7 @@ def decisions() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("告警", "Alerts sent"),
+            Words("预警", "Alerts sent"),
             Words("触发与解除。", "Firing and resolved alerts."),
             [
                 Query(

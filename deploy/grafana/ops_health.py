@@ -54,7 +54,7 @@ def _reading() -> list[Any]:
         ),
         panels.lines(
             Words("未计入的记录", "Records not counted"),
-            Words("迟到、重复、被拒。", "Late, duplicate and rejected records."),
+            Words("迟到、重复、拒收。", "Late, duplicate and rejected records."),
             [
                 Query(f"sum(rate(callwarden_late_total{_RATE}))", "late"),
                 Query(f"sum(rate(callwarden_duplicates_total{_RATE}))", "duplicate"),
@@ -69,9 +69,9 @@ def _reading() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("水位延迟", "Watermark delay"),
+            Words("水位线延迟", "Watermark delay"),
             Words(
-                "此前发生的都已判定；含允许的迟到。",
+                "此前发生的都已判定；含迟到容限。",
                 "Everything before the watermark is decided. The delay includes the lateness.",
             ),
             [
@@ -84,9 +84,9 @@ def _reading() -> list[Any]:
             "s",
         ),
         panels.lines(
-            Words("各来源的延迟", "Delay by source"),
+            Words("各数据源的延迟", "Delay by source"),
             Words(
-                "各主题最慢分区的时钟落后多久；最慢的来源拖住水位。",
+                "各主题最慢分区的时钟落后多久；最慢的数据源拖住水位线。",
                 "Delay of the slowest partition of each topic. The slowest source holds the watermark back.",
             ),
             [Query("time() - min by (topic) (callwarden_clock_timestamp_seconds)", "{{topic}}")],
@@ -208,7 +208,7 @@ def consumers() -> list[Any]:
         ),
         panels.lines(
             Words("冻结", "Frozen refunds"),
-            Words("退费冻结数，与被冻结的租户。", "Refund holds, and tenants with a refund hold."),
+            Words("退款冻结数，与被冻结的租户。", "Refund holds, and tenants with a refund hold."),
             [
                 Query("max(callwarden_billing_holds)", "holds"),
                 Query("max(callwarden_billing_frozen_tenants)", "tenants"),
@@ -216,7 +216,7 @@ def consumers() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("账本", "Ledger entries"),
+            Words("台账", "Ledger entries"),
             Words("各主题的条目。", "Ledger entries by topic."),
             [Query("sum by (topic) (max by (topic, partition) (callwarden_ledger_entries))", "{{topic}}")],
             (8, 8),
@@ -230,7 +230,7 @@ def consumers() -> list[Any]:
         panels.lines(
             Words("待发通知", "Waiting messages"),
             Words(
-                "各渠道尚未接收的通知，与其中单独搁置的。",
+                "各渠道尚未接收的通知，与其中暂缓的。",
                 "Messages not accepted yet by channel, and those of them that are set aside.",
             ),
             [

@@ -51,7 +51,7 @@ def near_a_threshold() -> list[Any]:
             steps=NONE_IS_WELL,
         ),
         panels.number(
-            Words("进行中的告警", "Firing alerts"),
+            Words("进行中的预警", "Firing alerts"),
             Words("租户与规则对，含影子规则。", "Pairs of tenant and rule, including shadow rules."),
             Query(f"sum(callwarden_alerts_firing{{{_RULE}}})"),
         ),
@@ -91,8 +91,8 @@ def near_a_threshold() -> list[Any]:
             [Query(_beyond("0.8", " by (rule)"), "{{rule}}")],
         ),
         panels.lines(
-            Words("各规则进行中的告警", "Firing alerts by rule"),
-            Words("告警尚未解除的租户数。", "Tenants whose alert is not resolved."),
+            Words("各规则进行中的预警", "Firing alerts by rule"),
+            Words("预警尚未解除的租户数。", "Tenants whose alert is not resolved."),
             [Query(f"sum by (rule) (callwarden_alerts_firing{{{_RULE}}})", "{{rule}}")],
         ),
     ]

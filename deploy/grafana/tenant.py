@@ -19,7 +19,7 @@ _MINE = '{tenant="$tenant"}'
 _SHARES = f"max by (rule) (callwarden_tenant_threshold_ratio{_MINE})"
 _WHERE = """\
 **决定、复核与理由** / **decisions, reviews and reasons**: `callwarden ledger show '$tenant'`\u2003
-**退费冻结** / **refund holds**: `GET /v1/refunds/$tenant`\u2003
+**退款冻结** / **refund holds**: `GET /v1/refunds/$tenant`\u2003
 **待复核** / **pending reviews**: `callwarden reviews list`
 """
 

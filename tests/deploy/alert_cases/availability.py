@@ -156,7 +156,7 @@ CASES = {
                 [
                     (
                         {"agent": "crm", "instance": "w"},
-                        "扩展代理 crm 在 w 上持续失败或无响应 / The agent crm keeps failing or hangs on w",
+                        "扩展 agent crm 在 w 上持续失败或无响应 / The agent crm keeps failing or hangs on w",
                     )
                 ],
             ),
@@ -169,7 +169,7 @@ CASES = {
                 [
                     (
                         {"agent": "crm", "instance": "w"},
-                        "扩展代理 crm 在 w 上持续失败或无响应 / The agent crm keeps failing or hangs on w",
+                        "扩展 agent crm 在 w 上持续失败或无响应 / The agent crm keeps failing or hangs on w",
                     )
                 ],
             ),

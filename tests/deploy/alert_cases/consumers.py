@@ -144,7 +144,7 @@ CASES = {
             Fires(
                 {"callwarden_ledger_heads_published_timestamp_seconds": "0x1700"},
                 "1620m",
-                [({}, "账本链头已 1d 3h 0m 0s 未公布 / The heads of the ledger were last published 1d 3h 0m 0s ago")],
+                [({}, "台账链头已 1d 3h 0m 0s 未公布 / The heads of the ledger were last published 1d 3h 0m 0s ago")],
             )
         ],
         [Quiet({"callwarden_ledger_heads_published_timestamp_seconds": "0x1440 86400x200"}, "1620m")],
@@ -154,7 +154,7 @@ CASES = {
             Fires(
                 {"callwarden_ledger_verified_differences": "3x5"},
                 "2m",
-                [({}, "核对账本发现 3 处不符 / The last verification of the ledger found 3 differences")],
+                [({}, "核对台账发现 3 处不符 / The last verification of the ledger found 3 differences")],
             )
         ],
         [Quiet({"callwarden_ledger_verified_differences": "3x1 0x5"}, "4m")],
@@ -260,7 +260,7 @@ CASES = {
                 [
                     (
                         {"channel": "webhook"},
-                        "webhook 有 2 条通知被单独搁置 / 2 messages to webhook are set aside",
+                        "webhook 有 2 条通知被暂缓 / 2 messages to webhook are set aside",
                     )
                 ],
             )

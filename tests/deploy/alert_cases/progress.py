@@ -70,7 +70,7 @@ CASES = {
                 [
                     (
                         {"partition": number},
-                        f"分区 {number} 的水位 15 分钟内几乎未前进 / "
+                        f"分区 {number} 的水位线 15 分钟内几乎未前进 / "
                         f"The watermark of partition {number} has barely advanced for 15 minutes",
                     )
                     for number in ("0", "2")

@@ -52,7 +52,7 @@ CASES = {
                     'callwarden_follow_rows_total{follower="pbx",result="rejected"}': "0+10x60",
                 },
                 "30m",
-                [({"follower": "pbx"}, "pbx 有 10% 的行被拒绝 / 10% of the rows of pbx are rejected")],
+                [({"follower": "pbx"}, "pbx 有 10% 的行被拒收 / 10% of the rows of pbx are rejected")],
             )
         ],
         [
@@ -75,7 +75,7 @@ CASES = {
                     'callwarden_ingest_records_total{token="good",result="rejected"}': "0+1x60",
                 },
                 "30m",
-                [({"token": "acme"}, "acme 的记录有 10% 被拒绝 / 10% of the records of acme are rejected")],
+                [({"token": "acme"}, "acme 的记录有 10% 被拒收 / 10% of the records of acme are rejected")],
             )
         ],
         [
@@ -161,7 +161,7 @@ CASES = {
                 [
                     (
                         {"topic": "cdr", "reason": "too_deep"},
-                        "15 分钟内 cdr 有 60 条记录被拒 (too_deep) / "
+                        "15 分钟内 cdr 有 60 条记录被拒收 (too_deep) / "
                         "60 records of cdr were rejected within 15 minutes (too_deep)",
                     )
                 ],
@@ -172,7 +172,7 @@ CASES = {
                 [
                     (
                         {"topic": "cdr", "reason": "batch_too_large"},
-                        "15 分钟内 cdr 有 1 条记录被拒 (batch_too_large) / "
+                        "15 分钟内 cdr 有 1 条记录被拒收 (batch_too_large) / "
                         "1 records of cdr were rejected within 15 minutes (batch_too_large)",
                     )
                 ],
@@ -203,7 +203,7 @@ CASES = {
                     'callwarden_threshold_ratio_count{rule="r"}': "100x30",
                 },
                 "20m",
-                [({"rule": "r"}, "规则 r 同时对 30 个租户告警 / The rule r fires for 30 tenants at once")],
+                [({"rule": "r"}, "规则 r 同时对 30 个租户预警 / The rule r fires for 30 tenants at once")],
             )
         ],
         [
