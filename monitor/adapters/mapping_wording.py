@@ -63,7 +63,7 @@ MAPPING_WORDING: Final = {
         "`{key}` is of a JSON document; write `format: json`, not {form}",
     ),
     "of_csv": Bilingual(
-        "`{key}` 用于 `format: csv`，不用于 {form}：请删去", "`{key}` is for `format: csv`, not for {form}: take it out"
+        "`{key}` 用于 `format: csv`，不用于 {form}：请删去", "`{key}` is for `format: csv`, not for {form}: remove it"
     ),
     "no_encoding": Bilingual(
         "`{name}` 不是编码；请写 utf-8、gb18030、big5、cp1252 等",
@@ -75,7 +75,7 @@ MAPPING_WORDING: Final = {
     ),
     "json_is_utf_8": Bilingual(
         "JSON 和表单都是 UTF-8：请删去 `encoding`，或先将文件转换为 utf-8",
-        "JSON and forms are UTF-8: take `encoding` out, or convert the file to utf-8 first",
+        "JSON and forms are UTF-8: remove `encoding`, or convert the file to utf-8 first",
     ),
     "no_delimiter": Bilingual(
         '分隔符是一个 ASCII 字符，例如 "," ";" "|" 或 tab',
@@ -117,7 +117,7 @@ MAPPING_WORDING: Final = {
     ),
     # Columns and paths.
     "no_column_name": Bilingual(
-        "应为列名；若是数字，请加引号", "the name of a column is wanted; write it in quotes if it is a number"
+        "应为列名；若是数字，请加引号", "expected the name of a column; write it in quotes if it is a number"
     ),
     "no_columns": Bilingual("`{key}` 应为列的列表：[a, b]", "`{key}` is a list of columns: [a, b]"),
     "unknown_dollar": Bilingual(
@@ -207,7 +207,7 @@ MAPPING_WORDING: Final = {
     "zone_without_time": Bilingual(
         "`zone` 与 `time` 一起使用，而这里没有 `time`", "`zone` goes with `time`, which is missing here"
     ),
-    "time_of_no_time": Bilingual("`{name}` 不是时间：请删去 `time`", "`{name}` is no time: take `time` out"),
+    "time_of_no_time": Bilingual("`{name}` 不是时间：请删去 `time`", "`{name}` is not a time: remove `time`"),
     "time_kind": Bilingual(
         "时间格式应为文本：%Y-%m-%d %H:%M:%S 这样的格式、epoch_s 或 iso8601",
         "expected a time format such as %Y-%m-%d %H:%M:%S, epoch_s or iso8601, as text",
@@ -233,8 +233,9 @@ MAPPING_WORDING: Final = {
         "{form} has no year; join the column that has it, and name it with %Y or %y",
     ),
     "shift_kind": Bilingual(
-        "`{key}` 应为 `{{column: NAME, unit: s}}`，写在 `time` 旁边：在时间上加减的时长",
-        "`{key}` is {{column: NAME, unit: s}} beside a `time`: a duration on top of a time",
+        "`{key}` 应为 `{{column: NAME, unit: s}}`，写在 `time` 旁边：与时间相加或从中减去的时长",
+        "`{key}` is {{column: NAME, unit: s}} beside a `time`: a duration that is added to the time or subtracted "
+        "from it",
     ),
     # Tables, numbers, lists.
     "otherwise_without_table": Bilingual(
@@ -260,7 +261,7 @@ MAPPING_WORDING: Final = {
         '此字段是列表：请加上 `split: ";"`，或各项之间的字符',
         'this field is a list: add `split: ";"`, or what stands between its items',
     ),
-    "split_of_no_list": Bilingual("此字段不是列表：请删去 `split`", "this field is no list: take `split` out"),
+    "split_of_no_list": Bilingual("此字段不是列表：请删去 `split`", "this field is not a list: remove `split`"),
     # Conditions.
     "condition_kind": Bilingual(
         "条件应为 `{{column: NAME, equals: TEXT}}`，或用 in、not_in、empty、matches",
@@ -297,7 +298,7 @@ MAPPING_WORDING: Final = {
         "expected `record: cdr` with `events`: they make calls, not a {record}",
     ),
     "not_with_events": Bilingual(
-        "`{key}` 不能与 `events` 一起使用：请删去", "`{key}` does not go with `events`: take it out"
+        "`{key}` 不能与 `events` 一起使用：请删去", "`{key}` does not go with `events`: remove it"
     ),
     "two_ends": Bilingual(
         "应为通话两端的两列：`[from_tag, to_tag]`", "expected the two columns of a call's ends: [from_tag, to_tag]"

@@ -8,7 +8,7 @@ from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
 
 _SHARES_EN = {"above": "more than", "below": "less than", "at_least": "at least", "at_most": "at most"}
 _COUNTS_EN = {**_SHARES_EN, "below": "fewer than"}
-_MODES_ZH = {"enforce": "直接生效", "review": "待人工审核", "shadow": "仅影子输出，不产生任何后果"}
+_MODES_ZH = {"enforce": "直接生效", "review": "转人工复核", "shadow": "仅影子输出，不产生任何后果"}
 _MODES_EN = {
     "enforce": "decides at once",
     "review": "waits for a review by a person",
@@ -20,7 +20,7 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
     """What the rule detects and its consequence, one sentence each."""
     conditions = [_condition(rule.metric, rule.direction, rule.threshold, rule.params)]
     conditions += [_condition(c.metric, c.op, c.value, rule.params) for c in rule.also]
-    zh = f"任意 {_duration_zh(rule.window_ms)}内（每 {_duration_zh(rule.step_ms)}判断一次），"
+    zh = f"任意 {_duration_zh(rule.window_ms)}内（每 {_duration_zh(rule.step_ms)}判定一次），"
     zh += "，且".join(c.zh for c in conditions)
     en = f"in any {format_duration(rule.window_ms)} (judged every {format_duration(rule.step_ms)}): "
     en += ", and ".join(c.en for c in conditions)
@@ -29,10 +29,10 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
         zh += f"，且{of.zh}至少 {rule.min_denominator:,}"
         en += f", with at least {rule.min_denominator:,} {of.en}"
     if rule.confidence is not None:
-        zh += f"，并以 {rule.confidence:.6g} 的单侧置信度成立"
+        zh += f"，并以 {rule.confidence:.6g} 的单侧置信水平成立"
         en += f", with a one-sided confidence of {rule.confidence:.6g}"
     if rule.first_ms is not None:
-        zh += f"，仅在租户首次通话后的 {_duration_zh(rule.first_ms)}内判断"
+        zh += f"，仅在租户首次通话后的 {_duration_zh(rule.first_ms)}内判定"
         en += f", judged only in the first {format_duration(rule.first_ms)} after the tenant's first call"
     zh += f"：第 {behaviour.clause} 条“{behaviour.zh}”（{tier.zh}），{_MODES_ZH[rule.mode]}；"
     zh += f"此后 {_duration_zh(rule.cooldown_ms)}内不重复"

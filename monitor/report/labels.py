@@ -20,7 +20,7 @@ KINDS = {
     "lapse": Bilingual("逾期失效", "Lapse"),
 }
 STATUSES = {
-    "final": Bilingual("生效", "Final"),
+    "final": Bilingual("最终", "Final"),
     "pending_review": Bilingual("待复核", "Pending review"),
 }
 REFUNDS = {
@@ -35,13 +35,13 @@ ACTIONS = {
     "ban_account": Bilingual("封号且不再开通", "Ban the account"),
     "forbid_refunds": Bilingual("不允许退订/退款", "Forbid refunds"),
     "reserve_legal_action": Bilingual("保留追究法律责任的权利", "Reserve legal action"),
-    "reject_numbers": Bilingual("不予开通号码", "Refuse the numbers"),
+    "reject_numbers": Bilingual("不予开通号码", "Reject the numbers"),
     "approve_numbers": Bilingual("开通号码", "Give the numbers"),
 }
 BEHAVIOURS = {
     "verified_fraud_complaint": Bilingual("核实的诈骗类投诉", "Verified complaint of fraud"),
     "verified_harassment_complaint": Bilingual("核实的骚扰类投诉", "Verified complaint of harassment"),
-    "undeclared_prohibited_business": Bilingual("开展禁止接入的业务", "Undeclared prohibited business"),
+    "undeclared_prohibited_business": Bilingual("未报备且禁止接入的业务", "Undeclared prohibited business"),
     "undeclared_business": Bilingual("实际业务与报备不符", "Business other than declared"),
     "in_call_abuse": Bilingual("通话中骚扰或辱骂客户", "Abuse during calls"),
     "blind_calling": Bilingual("明显盲呼", "Blind calling"),
@@ -63,7 +63,7 @@ STANDINGS = {
     "terminated": Bilingual("已终止", "Terminated"),
     "pending": Bilingual("待复核", "Under review"),
     "warned": Bilingual("有违规记录", "Warned"),
-    "refused": Bilingual("申请被驳回", "Application refused"),
+    "refused": Bilingual("申请被驳回", "Application rejected"),
     "watched": Bilingual("仅预警", "Alerted only"),
     "clear": Bilingual("无在案违规", "Clear"),
 }

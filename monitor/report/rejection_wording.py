@@ -15,7 +15,10 @@ REJECTIONS: Final = {
     "impossible_times": Bilingual("通话各时间的先后不对", "times of the call are out of order"),
     "incomplete": Bilingual("通话缺少开始或结束事件", "call lacks an event"),
     "internal_leg": Bilingual("交换机内部的一段呼叫，由另一行计数", "leg inside the switch"),
-    "kind_not_open": Bilingual("此处不能选择处置：只有维持第 1、2、3、5 条的决定时可以", "no kind can be chosen here"),
+    "kind_not_open": Bilingual(
+        "此处不能选择处置：只有维持第 1、2、3、5 条的决定时可以",
+        "a kind can be chosen only when a decision of clause 1, 2, 3 or 5 is upheld",
+    ),
     "late_event": Bilingual("事件来得太迟，通话已经结束", "event came after the end of its call"),
     "lone_surrogate": Bilingual("含有代理对的一半", "half of a surrogate pair"),
     "malformed_batch": Bilingual("批次已损坏", "damaged batch"),

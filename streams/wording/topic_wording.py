@@ -14,7 +14,7 @@ TOPIC_WORDING: Final = {
         "names",
     ),
     "create_state": Bilingual(
-        "用 `callwarden topics create` 创建它，它将是空的；然后停止判定程序，运行 `callwarden state import FILE`；"
+        "用 `callwarden topics create` 创建它，它将是空的；然后停止工作进程，运行 `callwarden state import FILE`；"
         "没有导出文件时，按各分区的错误信息运行 `callwarden accept lost-state`",
         "`callwarden topics create` creates it, empty; then `callwarden state import FILE` with the workers stopped, "
         "or without an export `callwarden accept lost-state` for each partition, as its error message says",

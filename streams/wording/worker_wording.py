@@ -6,8 +6,8 @@ from monitor.text.bilingual import Bilingual
 
 WORKER_WORDING: Final = {
     # The worker.
-    "broker_away": Bilingual("无法连接消息代理", "the broker is away"),
-    "unanswered": Bilingual("消息代理已有 {seconds} 秒没有应答", "the broker has not answered for {seconds} s"),
+    "broker_away": Bilingual("无法连接 broker", "the broker is away"),
+    "unanswered": Bilingual("broker 已有 {seconds} 秒没有应答", "the broker has not answered for {seconds} s"),
     "rebalancing": Bilingual("消费者组正在重新分配分区", "the consumer group is rebalancing"),
     "lag_unknown": Bilingual("尚不知道落后多少记录", "the lag is not known yet"),
     "lagging": Bilingual(
@@ -19,24 +19,24 @@ WORKER_WORDING: Final = {
     ),
     # The clocks.
     "no_tick": Bilingual(
-        "{topic} 中自 {since} 起没有任何时钟记录得到确认：无记录来源的时钟即将停止，或已停止；"
+        "{topic} 中自 {since} 起没有任何时钟记录得到确认：静默数据源的时钟即将停止，或已停止；"
         "`callwarden topics check` 可查出该主题的问题",
         "no tick in {topic} has been acknowledged since {since}: clocks of silent sources stop soon, or have stopped; "
         "`callwarden topics check` shows what is wrong with the topic",
     ),
     "no_tick_because": Bilingual(
-        "{topic} 中自 {since} 起没有任何时钟记录得到确认（{why}）：无记录来源的时钟即将停止，或已停止；"
+        "{topic} 中自 {since} 起没有任何时钟记录得到确认（{why}）：静默数据源的时钟即将停止，或已停止；"
         "`callwarden topics check` 可查出该主题的问题",
         "no tick in {topic} has been acknowledged since {since} ({why}): clocks of silent sources stop soon, or have "
         "stopped; `callwarden topics check` shows what is wrong with the topic",
     ),
     "clock_ahead": Bilingual(
-        "本机时钟比消息代理快 {seconds} 秒；决定不受其影响；`chronyc tracking` 可查出原因",
+        "本机时钟比 broker 快 {seconds} 秒；决定不受其影响；`chronyc tracking` 可查出原因",
         "the clock of this host is {seconds} s ahead of the broker's; decisions do not depend on it; "
         "`chronyc tracking` shows why",
     ),
     "clock_behind": Bilingual(
-        "本机时钟比消息代理慢 {seconds} 秒；决定不受其影响；`chronyc tracking` 可查出原因",
+        "本机时钟比 broker 慢 {seconds} 秒；决定不受其影响；`chronyc tracking` 可查出原因",
         "the clock of this host is {seconds} s behind the broker's; decisions do not depend on it; "
         "`chronyc tracking` shows why",
     ),
@@ -46,24 +46,24 @@ WORKER_WORDING: Final = {
     "refused": Bilingual("拒绝打开", "refused"),
     "stopped": Bilingual("已停止", "stopped"),
     "misconfigured": Bilingual("配置有误", "misconfigured"),
-    "parked": Bilingual("已移交", "parked"),
+    "parked": Bilingual("已移交", "handed over"),
     "opening_because": Bilingual("正在打开：{why}", "opening: {why}"),
     "refused_because": Bilingual("拒绝打开：{why}", "refused: {why}"),
     "stopped_because": Bilingual("已停止：{why}", "stopped: {why}"),
     "misconfigured_because": Bilingual("配置有误：{why}", "misconfigured: {why}"),
-    "parked_because": Bilingual("已移交：{why}", "parked: {why}"),
+    "parked_because": Bilingual("已移交：{why}", "handed over: {why}"),
     "no_topics": Bilingual("没有 {topics}", "there is no {topics}"),
     "control_damaged": Bilingual(
         "{damage}。要跳过此前的命令继续运行：请对 {topic} 的分区 {number} 以位移 {offset} 运行 "
-        "`kafka-delete-records.sh`，然后重启判定程序",
+        "`kafka-delete-records.sh`，然后重启工作进程",
         "{damage}. To continue without the commands up to there: run kafka-delete-records.sh with offset {offset} of "
         "partition {number} of {topic}, then restart the worker",
     ),
-    "input_damaged": Bilingual("{damage}。要跳过它：`{command}`", "{damage}. To read around it: {command}"),
+    "input_damaged": Bilingual("{damage}。要跳过它：`{command}`", "{damage}. To skip it: {command}"),
     # A state that does not fit.
     "moved": Bilingual(
-        "其状态已移至 {prefix}*，共 {partitions} 个分区；应由采用这些设置的判定程序继续。"
-        "若那里还没有判定程序继续过：`{command}`",
+        "其状态已移至 {prefix}*，共 {partitions} 个分区；应由采用这些设置的工作进程继续。"
+        "若那里尚无工作进程接着运行：`{command}`",
         "its state was moved to {prefix}*, with {partitions} partitions; expected workers with those settings. If no "
         "worker has continued there: {command}",
     ),

@@ -76,7 +76,7 @@ async def test_only_signed_verdicts_take_effect(address: str, tmp_path: Path) ->
 
         await forge(address, names.input_prefix + "reviews", about, b"wang:" + b"A" * 86 + b"==")
         status, said = await callwarden(variables, *uphold)
-        assert (status, "the judge has rejected it: unsigned_review" in said) == (1, True), said
+        assert (status, "the worker has rejected it: unsigned_review" in said) == (1, True), said
         knowing = {**variables, "CALLWARDEN_REVIEW_KEYS_FILE": str(keys)}
         status, said = await callwarden(knowing, *uphold)
         assert (status, "the workers accept signed verdicts only" in said) == (2, True), said

@@ -94,7 +94,7 @@ def test_a_log_that_is_damaged_stops_its_partition_until_an_operator_has_it_skip
         found, reason = phase(worker)
         assert found is OwnedPhase.STOPPED
         assert reason == (
-            "callwarden.cdr-0: what is stored at offset 3 to 5 cannot be read: as if it were torn. To read around it: "
+            "callwarden.cdr-0: what is stored at offset 3 to 5 cannot be read: as if it were torn. To skip it: "
             "callwarden skip --topic callwarden.cdr --partition 0 --offset 3 --reason WHY"
         )
         with pytest.raises(CorruptLog):

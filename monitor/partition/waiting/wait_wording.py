@@ -7,13 +7,13 @@ from monitor.text.bilingual import Bilingual
 WAIT_WORDING: Final = {
     "old_records": Bilingual(
         "分区 {number}：{topic} 推迟了判定：其记录较旧，时钟为 {clock}，自 {since} 起一直落后；"
-        "请让其生产者追上进度，或停止它：判定不等待静默的来源",
+        "请让其生产者追上进度，或停止它：判定不等待静默数据源",
         "partition {number}: {topic} holds decisions back: its clock is at {clock}, and has been behind since {since}, "
         "because its records are old; let its producer catch up, or stop it: decisions do not wait for a silent source",
     ),
     "unread": Bilingual(
         "分区 {number}：{topic} 尚未读到末尾，{clock} 之后的判定在等待它；若 `callwarden_lag_records` 持续增长，"
-        "请启动更多 worker",
+        "请启动更多工作进程",
         "partition {number}: {topic} is not read to its end, and decisions after {clock} wait for it; start more "
         "workers if callwarden_lag_records grows",
     ),

@@ -95,7 +95,7 @@ def event_lines(event: Enforcement, display: Display = DEFAULT) -> list[Text]:
         head.append(f"  {refunds.zh} / {refunds.en}")
     lines = [head]
     if data.reverses or data.supersedes:
-        what = Bilingual("撤回", "takes back") if data.reverses else Bilingual("取代", "supersedes")
+        what = Bilingual("撤销", "reverses") if data.reverses else Bilingual("取代", "supersedes")
         lines.append(Text(f"    {what.zh} {what.en} {display.id(data.reverses or data.supersedes or '')}"))
     return [*lines, *_reason(event, display)]
 

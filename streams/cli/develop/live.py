@@ -66,7 +66,7 @@ _READY = "就绪：现在发送的记录会被判定 / ready: records that you s
 
 
 def run(
-    rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday.")] = 5.0,
+    rate: Annotated[float, typer.Option(help="Calls a second, on average on a weekday.")] = 5.0,
     tenants: Annotated[int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1)] = 60,
     partitions: Annotated[
         int, typer.Option(metavar="N", help="How many partitions each topic has.", min=1, max=64)

@@ -15,14 +15,14 @@ _SAMPLE: Final = re.compile(
     r"(\{[^}]*\})? (\S+)$",
     re.MULTILINE,
 )
-WAITING: Final = "状态 Status  等待 worker / waiting for the worker"
+WAITING: Final = "状态 Status  等待工作进程 / waiting for the worker"
 LATE_NOTE: Final = (
     "迟到的通话不计入任何窗口；见主题 callwarden.late 与 docs/guides/live.md / "
     "late calls count in no window: they are in the topic callwarden.late, see docs/guides/live.md"
 )
 """Where to look for the late calls of the status."""
 REJECTED_NOTE: Final = (
-    "被拒记录及原因：运行 / rejected records with their reasons: callwarden dead-letter list --bootstrap {address}"
+    "拒收的记录及原因：运行 / rejected records with their reasons: callwarden dead-letter list --bootstrap {address}"
 )
 """Where to look for the rejected records of the status."""
 

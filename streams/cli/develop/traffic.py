@@ -10,7 +10,7 @@ from streams.cli.options import Bootstrap
 
 def run(
     bootstrap: Bootstrap = None,
-    rate: Annotated[float, typer.Option(help="Calls a second, the mean of a weekday.")] = 5.0,
+    rate: Annotated[float, typer.Option(help="Calls a second, on average on a weekday.")] = 5.0,
     tenants: Annotated[
         int, typer.Option(help="How many tenants; with 30 or more every kind occurs.", min=1, max=1_000_000)
     ] = 60,
@@ -72,7 +72,7 @@ def run(
             else:
                 typer.echo("the topics already have calls, so the past day is skipped: its calls would be late")
             if live:
-                typer.echo(f"real time: {rate:g} calls/s in the mean of a weekday; Ctrl-C stops it")
+                typer.echo(f"real time: {rate:g} calls/s on average on a weekday; Ctrl-C stops it")
                 await feed.live()
 
     with answers("traffic"):

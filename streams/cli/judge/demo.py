@@ -144,7 +144,7 @@ def _ledger(console: "Console", outcome: "Outcome", file: Path) -> Path:
         console.print(fault, style="red", markup=False, soft_wrap=True)
     for head in found.heads.values():
         verdict = "校验通过 verified" if not found.faults else "校验失败 not verified"
-        console.print(f"{verdict}: {head.number} 条 entries, 链尾哈希 head {head.hash.hex()}", soft_wrap=True)
+        console.print(f"{verdict}: {head.number} 条 entries, 链头 head {head.hash.hex()}", soft_wrap=True)
     return file
 
 
@@ -190,7 +190,7 @@ def _table(rows: "list[TenantRow]") -> "Table":
     from streams.cli.styles import STYLES
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("租户\ntenant", "实为\ntruly", "外呼\nattempts", "级别\ntier", "违规\nviolations", "退款\nrefunds"):
+    for name in ("租户\ntenant", "实为\ntruly", "外呼\nattempts", "等级\ntier", "违规\nviolations", "退款\nrefunds"):
         table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=True)
     table.add_column("决定\ndecisions", justify="right", min_width=9)
     table.add_column("结论\nverdict", no_wrap=True)
@@ -233,7 +233,7 @@ _WORDS: "dict[Verdict, str]" = {
 
 
 def _verdict(console: "Console", judgement: "Judgement") -> None:
-    """How many bad tenants were found and honest ones touched, by the labels, which the judge never saw."""
+    """How many bad tenants were found and honest ones touched, by the labels, which the rules never saw."""
     n = judgement.verdicts
     bad = n["found"] + n["shadow"] + n["missed"]
     honest = n["touched"] + n["taken back"] + n["left alone"]

@@ -166,7 +166,7 @@ async def _answer(sources: AnswerSources, tenant_id: str) -> Response:
 
 
 def _withheld(error: AnswerWithheld) -> ProblemError:
-    where = f"{error.topic}-{error.partition} 位点 {error.offset}"
+    where = f"{error.topic}-{error.partition} 位移 {error.offset}"
     return ProblemError(
         503,
         f"A decision cannot be read, and may concern this tenant ({error.topic}-{error.partition}, offset "
@@ -180,7 +180,7 @@ def _withheld(error: AnswerWithheld) -> ProblemError:
 
 
 def _overdue_zh(overdue: LaggingPartition) -> str:
-    where = f"{overdue.tp.topic}-{overdue.tp.partition} 的位点 {overdue.offset}"
+    where = f"{overdue.tp.topic}-{overdue.tp.partition} 的位移 {overdue.offset}"
     if overdue.in_transaction:
         return f"{where} 处有事务未结束，其后已提交的记录尚不可读"
     return f"{where} 之后的记录尚未处理"

@@ -142,7 +142,7 @@ def lost(options: GroupOptions, tp: TP, offset: int, start: int) -> UnreadRecord
 
 def damaged(options: GroupOptions, tp: TP, why: str, last: int) -> str:
     """What to do about a damaged log."""
-    return f"{why}. To read around it: {options.reset(tp.partition, f'--to-offset {last + 1}')}"
+    return f"{why}. To skip it: {options.reset(tp.partition, f'--to-offset {last + 1}')}"
 
 
 def _name(tp: TP) -> str:

@@ -149,7 +149,7 @@ def test_the_calls_of_a_file_are_in_the_order_of_their_ends_with_their_first_lin
         ("{column: from}", "{column: $kind}", "`$kind` is of one event: add `of: KIND`"),
         ("record: cdr", "record: cdr\nsort: false", "`sort` does not go with `events`"),
         ("tenant_id: {column: tenant}", "tenant_id: {column: tenant, when: {field: caller, empty: true}}", "by tenant"),
-        ("equals: start", "same_as: ''", "the name of a column is wanted"),
+        ("equals: start", "same_as: ''", "expected the name of a column"),
     ],
 )
 def test_a_fault_of_the_events_has_its_place(before: str, after: str, fault: str) -> None:

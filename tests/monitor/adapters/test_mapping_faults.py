@@ -55,7 +55,7 @@ FAULTS = [
     ("time format without a year", "time: epoch_s}\n  end", 'time: "%H:%M"}\n  end', "9:33", "has no year"),
     ("local time without a zone", "time: epoch_s}\n  end", 'time: "%Y-%m-%d"}\n  end', "9:33", "add `zone:"),
     ("time without a format", ", time: epoch_s}\n  end", "}\n  end", "9:13", "a time needs `time`"),
-    ("time of a text", "{column: to}", "{column: to, time: epoch_s}", "8:24", "take `time` out"),
+    ("time of a text", "{column: to}", "{column: to, time: epoch_s}", "8:24", "remove `time`"),
     (
         "constant that is no time",
         "{column: end, time: epoch_s}\n  outcome",
@@ -100,7 +100,7 @@ FAULTS = [
     ),
     ("otherwise without a table", "{const: busy}", "{column: x, otherwise: keep}", "11:24", "goes with `table`"),
     ("zone without a time", "{const: busy}", "{column: x, zone: Asia/Shanghai}", "11:24", "goes with `time`"),
-    ("shift of a text", "{const: busy}", "{column: x, plus: {column: y}}", "11:30", "a duration on top of a time"),
+    ("shift of a text", "{const: busy}", "{column: x, plus: {column: y}}", "11:30", "a duration that is added"),
     (
         "unknown unit",
         "time: epoch_s}\n  out",
@@ -133,7 +133,7 @@ FAULTS = [
         "10:11",
         "decides the order",
     ),
-    ("split of a text", "{column: to}", '{column: to, split: ";"}', "8:24", "no list"),
+    ("split of a text", "{column: to}", '{column: to, split: ";"}', "8:24", "not a list"),
     ("not YAML", "format: csv", "format: [csv", "2:7", "not YAML"),
     ("fields missing", SMALL[SMALL.index("fields:") :], "fields: {}\n", "3:1", "cannot be without `call_id`"),
 ]

@@ -144,7 +144,7 @@ def test_explain_shows_every_choice() -> None:
     assert "rule b [exempt: no decisions, no alerts]" in lines
     assert lines.count("  profile hotels, until 2027-01-01T00:00:00Z, owner ops: why") == 2
     assert any("judged only in the first 7d after the tenant's first call" in line for line in lines)
-    assert any("仅在租户首次通话后的 7 天内判断" in line for line in lines)
+    assert any("仅在租户首次通话后的 7 天内判定" in line for line in lines)
     assert any("3 violations within 30d (each measured rule counts once): " in line for line in lines)
     after = list(explain_lines(explain(chosen, "x", EXPIRES)))
     assert "rule b [shadow]" in after

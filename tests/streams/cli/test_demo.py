@@ -60,7 +60,7 @@ def test_it_shows_the_ledger_verified_and_its_head(printed: tuple[Path, str]) ->
     count = len((out / "enforcement.jsonl").read_bytes().splitlines())
     with closing(sqlite3.connect(out / "ledger.db")) as ledger:
         head = ledger.execute("SELECT hash FROM ledger_entry ORDER BY number DESC LIMIT 1").fetchone()[0]
-    assert f"verified: {count} 条 entries, 链尾哈希 head {head}" in text
+    assert f"verified: {count} 条 entries, 链头 head {head}" in text
 
 
 def test_its_ledger_says_why_a_decision_was_made_and_misses_no_broker(printed: tuple[Path, str]) -> None:

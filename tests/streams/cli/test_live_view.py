@@ -88,7 +88,7 @@ def test_without_a_terminal_plain_lines_are_printed_at_a_readable_rate() -> None
     assert sum("further decisions" in line for line in lines) == 1
     assert sum("已读 read" in line for line in lines) == 20 + 1
     assert "Minor" not in lines[-1]
-    assert "生效 Final 100" in lines[-1]
+    assert "最终 Final 100" in lines[-1]
 
 
 def test_a_record_can_neither_control_the_terminal_nor_show_a_number() -> None:

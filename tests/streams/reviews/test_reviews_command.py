@@ -99,7 +99,7 @@ def test_a_rejection_by_the_judge_is_reported(cluster: FakeCluster) -> None:
     cluster.judge = cluster.reject
     status, text = run("uphold", "cwe-late", "--reason", "checked", "--wait", "10")
     assert status == 1
-    assert "cwe-late: the judge has rejected it: nothing_to_change: too late" in text
+    assert "cwe-late: the worker has rejected it: nothing_to_change: too late" in text
     assert "not given" not in text, "its own line has said so"
 
 
@@ -111,7 +111,7 @@ def test_a_rejection_that_came_after_the_command_had_ended_is_reported_by_the_ne
     status, text = run("overturn", *words, "li")
     assert status == 0, text
     assert (
-        "cwe-late: the judge has rejected the verdict of wang •••••••••78 to uphold it: nothing_to_change: too late; "
+        "cwe-late: the worker has rejected the verdict of wang •••••••••78 to uphold it: nothing_to_change: too late; "
         "give another verdict" in text
     )
     assert [one.verdict for one in cluster.reviews] == ["uphold", "overturn"]

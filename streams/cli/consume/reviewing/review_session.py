@@ -80,7 +80,7 @@ def _with_service(
 def _tell_rejected(claims: "list[Reservation]") -> None:
     for claim in claims:
         typer.echo(
-            f"{claim.enforcement_id}: the judge has rejected the verdict of {mask_text(claim.reviewer)} to "
+            f"{claim.enforcement_id}: the worker has rejected the verdict of {mask_text(claim.reviewer)} to "
             f"{claim.verdict} it: {claim.withdrawn}; give another verdict",
             err=True,
         )

@@ -78,7 +78,7 @@ def submit(
             for line in event_lines(event, settings.display):
                 console.print(line, soft_wrap=True)
     for event_id, why in outcomes.rejected.items():
-        typer.echo(f"{event_id}: the judge has rejected it: {why}", err=True)
+        typer.echo(f"{event_id}: the worker has rejected it: {why}", err=True)
     open_ = len(given.claims) - len(outcomes.events) - len(outcomes.rejected)
     if open_:
         typer.echo(_waiting(open_, delay_ms))

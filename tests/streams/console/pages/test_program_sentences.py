@@ -85,7 +85,7 @@ def test_every_phase_of_a_partition_is_there_with_and_without_a_reason() -> None
 
 def test_a_reader_of_english_and_an_unknown_sentence_get_none() -> None:
     said = worker_text("broker_away")
-    assert Formats("zh", "UTC", DEFAULT, 0).of_program(said) == "无法连接消息代理"
+    assert Formats("zh", "UTC", DEFAULT, 0).of_program(said) == "无法连接 broker"
     assert Formats("en", "UTC", DEFAULT, 0).of_program(said) == ""
     assert Formats("zh", "UTC", DEFAULT, 0).of_program("of another release") == ""
 
