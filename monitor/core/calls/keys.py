@@ -2,9 +2,10 @@
 
 A key represents a string where only equality (and, for numbers, adjacency) matters. It depends only on the string, the
 tenant and a salt, so it is the same in every process. Two strings of one tenant share a key with a probability of
-2^-64; a secret salt prevents outsiders from crafting such pairs. Numbers of 20 digits or more do not fit into 64 bits
-and are taken modulo a prime that depends on the salt, so consecutive numbers still have consecutive keys. Two of them
-share a key, or two neighbours are not adjacent, with a probability below 2^-50.
+2^-64. Without a secret salt, a program finds two that do in a second: a tenant could have one of its own calls taken
+for another, as it could by using an id twice. Numbers of 20 digits or more do not fit into 64 bits and are taken modulo
+a prime that depends on the salt, so consecutive numbers still have consecutive keys. Two of them share a key, or two
+neighbours are not adjacent, with a probability below 2^-50.
 """
 
 from collections.abc import Sequence
