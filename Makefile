@@ -7,12 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FAST := not services and not soak and not thorough
-# A process for each core; the tests of a file stay together, because they share what is made once for all of them.
-# The order of the files is that of tests/conftest.py: what takes long begins first.
-ORDERED := --dist loadfile --no-loadscope-reorder
-SIDE_BY_SIDE := -n auto $(ORDERED)
-# Tests of services wait for most of their time: three processes for two cores.
-SERVICE_PROCESSES ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
+# Tests wait for processes, files and services, some for most of their time: three processes for two cores.
+PROCESSES ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2)))
+# The tests of a file stay together, because they share what is made once for all of them. The order of the files is that
+# of tests/conftest.py: what takes long begins first.
+SIDE_BY_SIDE := -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 PIP := -m pip install -q --disable-pip-version-check
 # $(call install,INTERPRETER): what is fetched must have a hash of the lock; then the project, from this folder alone.
 install = $(1) $(PIP) --require-hashes -r constraints.txt && $(1) $(PIP) --no-index --no-deps --no-build-isolation -e .
@@ -57,7 +56,7 @@ test: setup lint ## The fast suite, side by side on all cores: no service, no br
 
 # Without CALLWARDEN_REQUIRE_SERVICES=1 a test whose service is absent is skipped by name; with it, it fails.
 test-services: setup $(if $(filter 1,$(CALLWARDEN_REQUIRE_SERVICES)),tools) ## Tests against real services, and the rest of the random tests.
-	$(BIN)/python -m pytest -n $(SERVICE_PROCESSES) $(ORDERED) -m 'services or thorough' $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m 'services or thorough' $(ARGS)
 
 test-all-pythons: ## The fast suite on each of PYTHONS that is here, each in a virtual environment of its own.
 	@ran=; for name in $(PYTHONS); do \
