@@ -351,8 +351,14 @@ def _lagging(behind: Mapping[TP, int], most: int) -> list[str]:
 
 
 def _patience_s(owners: Iterable[PartitionOwner]) -> float:
-    """How long to wait for more records, in seconds: 0 if held records can be taken now."""
+    """How long to wait for more records, in seconds: 0 if held records can be taken now.
+
+    Not beyond the time at which rules may be evaluated early: that would be just before the next records come, and
+    keep theirs from being evaluated at once.
+    """
     owners = list(owners)
     if any(owner.input.holds and owner.takes for owner in owners):
         return 0.0
-    return _POLL_S if all(owner.takes for owner in owners) else _BUSY_POLL_S
+    idle = [owner.idle for owner in owners]
+    looks = [wait_s for one in idle if one is not None and (wait_s := one.look_in_s()) is not None]
+    return min([_POLL_S if all(owner.takes for owner in owners) else _BUSY_POLL_S, *looks])

@@ -217,8 +217,8 @@ class PartitionOwner(OwnedPartition):
 
     def tick(self) -> None:
         """Start a transaction or an early evaluation if one is due."""
-        running = self.running
-        if self.phase is not OwnedPhase.RUNNING or running is None or self._is_working:
+        running = self.idle
+        if running is None:
             return
         with self.guard("early evaluation"):
             due = running.due()
@@ -228,20 +228,22 @@ class PartitionOwner(OwnedPartition):
                 # What is due after it does not wait for the next round.
                 self._working.add_done_callback(lambda _: self.tick())
 
+    @property
+    def idle(self) -> RunningPartition | None:
+        """The running partition if no transaction or other task of it is under way."""
+        working = self._working is not None and not self._working.done()
+        return self.running if self.phase is OwnedPhase.RUNNING and not working else None
+
     async def measure(self, options: DistanceOptions) -> ThresholdDistances | None:
         """Measure the tenants' distances in a thread; None while other work is under way or nothing is loaded."""
-        running = self.running
-        if self.phase is not OwnedPhase.RUNNING or running is None or running.busy or self._is_working:
+        running = self.idle
+        if running is None or running.busy:
             return None
         # In the place of a transaction: none may begin meanwhile, and a handover waits.
         measuring = self._working = asyncio.create_task(running.measure(options), name=f"measure-{self.number}")
         measuring.add_done_callback(lambda _: self.tick())
         await asyncio.wait([measuring])
         return None if measuring.cancelled() or running.discarded else measuring.result()
-
-    @property
-    def _is_working(self) -> bool:
-        return self._working is not None and not self._working.done()
 
     async def _early(self, running: RunningPartition) -> None:
         with self.guard("early evaluation"):

@@ -11,6 +11,7 @@ from crash.scenarios import (
     NOON,
     SECOND,
     alerts,
+    call,
     long_call,
     play,
     three_calls,
@@ -156,5 +157,23 @@ def test_the_alert_of_a_tenant_that_has_fallen_silent_is_resolved() -> None:
         assert [one["state"] for one in alerts(world)] == ["firing", "firing", "resolved"]
         assert len({one["alert_id"] for one in alerts(world)}) == 1
         assert not wrong(world)
+
+    play(world, go)
+
+
+def test_an_evaluation_just_before_records_come_does_not_delay_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one comes when it may, however long the worker would wait for more records (here a second)."""
+    monkeypatch.setattr("streams.worker.running.running_partition._LOOK_S", 0.6)  # beyond the 0.3 s of a fetch
+    world = world_of()
+    world.produce([call(NOON + MINUTE, "a")])
+    world.produce([call(NOON + MINUTE + n, f"b{n}", NOON + MINUTE + 1) for n in range(3)])
+
+    async def go() -> None:
+        worker = world.add_worker()
+        worker.link.slow_share = 0.0
+        await until(world, NOON + MINUTE + 500)
+        assert alerts(world) == []
+        await until(world, NOON + MINUTE + 680)  # before the fetch after the next ends
+        assert [one["state"] for one in alerts(world)] == ["firing"]
 
     play(world, go)

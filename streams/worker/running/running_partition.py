@@ -136,7 +136,7 @@ class RunningPartition:
     def due(self) -> Due | None:
         """What to do next, or None. An early evaluation that does not take long is done here."""
         now, task = asyncio.get_running_loop().time(), self.task
-        if self._may_look(now):
+        if self._may_look():
             if early_work(task) > _LARGE:
                 self._fed = False
                 return Due.EARLY
@@ -155,13 +155,18 @@ class RunningPartition:
         """Whether it has read its input up to now."""
         return self._caught_up or now_s - self._fed_s >= _QUIET_S
 
-    def _may_look(self, now_s: float) -> bool:
-        """Whether to evaluate rules early: only when caught up, for alerts on a backlog would report windows that
-        closed long ago.
+    def look_in_s(self) -> float | None:
+        """Seconds until it may evaluate rules early; None if nothing came since the last time, or other work is first.
+
+        Only when caught up, for alerts on a backlog would report windows that closed long ago.
         """
-        task = self.task
-        may = self._fed and not (self.busy or task.shard.partial or task.alerting)
-        return may and self._is_present(now_s) and now_s - self._looked_s >= self._look_after_s
+        now, task = asyncio.get_running_loop().time(), self.task
+        if not self._fed or self.busy or task.shard.partial or task.alerting or not self._is_present(now):
+            return None
+        return max(0.0, self._looked_s + self._look_after_s - now)
+
+    def _may_look(self) -> bool:
+        return self.look_in_s() == 0.0
 
     def _look(self, now_s: float) -> None:
         """Evaluate rules early, in the event loop."""
@@ -210,7 +215,7 @@ class RunningPartition:
         now = asyncio.get_running_loop().time()
         if self.discarded:
             return
-        if self._may_look(now) and early_work(self.task) <= _LARGE:
+        if self._may_look() and early_work(self.task) <= _LARGE:
             self._look(now)
         if self.task.alerting:
             await self._commit(prepare_output(self.task, self._context), writer)
