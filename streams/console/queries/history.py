@@ -7,7 +7,7 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, or_, select
 
 from schemas.outputs import Alert, Enforcement
 from streams.console.queries.cursors import LIMIT, decode_cursor, encode_cursor
-from streams.console.tables import ALERTS, EVENTS, REVIEWS
+from streams.console.tables import ALERTS, CASES, EVENTS, REVIEWS
 from streams.consumers.record_decoding import alert_of, event_of
 
 Source = Literal["decision", "shadow", "alert", "review"]
@@ -29,13 +29,14 @@ class ReviewEntry:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One line: the time, what it is, and the record. ``case_id``: of a decision."""
+    """One line: the time, what it is, and the record. Of a decision its case, and how that case stands now."""
 
     at_ms: int
     source: Source
     id: str
     record: Enforcement | Alert | ReviewEntry
     case_id: str | None = None
+    case_status: str | None = None
 
 
 def tenant_history(
@@ -77,14 +78,15 @@ def _events(
     sources: tuple[tuple[Source, bool], ...] = (("decision", False), ("shadow", True))
     for source, shadow in sources:
         query = (
-            select(e.decided_ms, e.id, e.case_id, e.value)
+            select(e.decided_ms, e.id, e.value, e.case_id, CASES.c.status)
+            .select_from(EVENTS.outerjoin(CASES, CASES.c.id == e.case_id))
             .where(e.tenant_id == tenant_id, e.shadow.is_(shadow), _before(e.decided_ms, e.id, source, place))
             .order_by(e.decided_ms.desc(), e.id.desc())
             .limit(limit + 1)
         )
         found += [
-            HistoryEntry(at_ms, source, entry_id, event_of(value), None if shadow else case_id)
-            for at_ms, entry_id, case_id, value in connection.execute(query)
+            HistoryEntry(at_ms, source, entry_id, event_of(value), *((None, None) if shadow else case))
+            for at_ms, entry_id, value, *case in connection.execute(query)
         ]
     return found
 

@@ -16,6 +16,11 @@ _FIRST = (
         "The complaint is justified; the tenant has no proof of consent.",
     ),
     ("overturn", "系租户的测试呼叫，未呼叫真实用户。", "Test calls of the tenant: no customer was called."),
+    (
+        "overturn",
+        "匹配到的业务并非该租户实际从事的业务，其呼叫与报备一致。",
+        "The business that was matched is not what this tenant does: its calls agree with what it declared.",
+    ),
     ("overturn", "由运营商或线路故障引起。", "Caused by a fault of the carrier or of the line."),
     ("overturn", "已核实租户的申诉材料，申诉成立。", "The tenant's appeal is justified: its documents were checked."),
     ("overturn", "上报的记录有误，平台已确认。", "The records are wrong, as the platform has confirmed."),

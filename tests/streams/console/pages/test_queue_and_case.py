@@ -68,8 +68,10 @@ async def test_a_wrong_ban_is_found_read_and_overturned(tmp_path: Path) -> None:
             "cmp-1",
             "An overturn is final",
             "Short calls",
+            "until then, only refunds are frozen",
         ):
             assert text in case, text
+        assert case.index('<p lang="en">') < case.index('<p lang="zh-CN">')
         answer = await client.post("/cases/cwe-p/verdict", data={"verdict": "overturn", "reason": "wrong tenant"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/cases/cwe-q?done=cwe-p")
         [verdict] = console.rows(VERDICTS)
@@ -78,8 +80,13 @@ async def test_a_wrong_ban_is_found_read_and_overturned(tmp_path: Path) -> None:
         for next_page in (answer.headers["location"], "/queue?done=cwe-p"):
             noted = (await client.get(next_page)).text
             assert ("Your verdict, overturn, is recorded" in noted, cancel in noted) == (True, True)
+            assert ("The next case is below" in noted) == (next_page == answer.headers["location"])
         assert "is recorded" not in (await client.get("/queue?done=cwe-q")).text
-        assert "can be cancelled" in (await client.get("/cases/cwe-p")).text
+        case = (await client.get("/cases/cwe-p")).text
+        assert "can be cancelled" in case
+        assert "only refunds are frozen" not in case, "it is decided"
+        left_ms = verdict["send_ms"] - console.now_ms
+        assert f'data-reload-in="{left_ms + 2_000}"' in case, "until it is sent"
         answer = await client.post(f"/cases/cwe-p/verdicts/{verdict['number']}/cancel")
         assert answer.status_code == 303
         assert console.rows(VERDICTS)[0]["state"] == "cancelled"

@@ -21,7 +21,7 @@ async def test_an_administrator_edits_the_texts_and_a_reviewer_gets_them(tmp_pat
         await console.put(pending("cwe-p"))
         case = (await reviewer.get("/cases/cwe-p")).text
         assert 'data-text="Test calls of the tenant: no customer was called." data-key="3"' in case
-        assert case.count("data-inserts=") == 6
+        assert case.count("data-inserts=") == 7
         added = await admin.post(
             "/admin/reasons", data={"verdict": "any", "zh": "模板", "en": f"call {NUMBER} {HOSTILE}"}
         )
@@ -35,7 +35,7 @@ async def test_an_administrator_edits_the_texts_and_a_reviewer_gets_them(tmp_pat
         await admin.post(where, data={"verdict": "approve", "zh": "换", "en": "renamed"})
         assert "renamed" not in (await reviewer.get("/cases/cwe-p")).text, "it is for applications"
         await admin.post(where, data={"change": "remove"})
-        assert len(console.rows(REASON_TEXTS)) == 6
+        assert len(console.rows(REASON_TEXTS)) == 7
         said = [row["value"] for row in console.rows(OUTBOX)]
         assert [b'"change":"added"' in said[0], b"renamed" in said[1], b"removed" in said[2]] == [True] * 3
 

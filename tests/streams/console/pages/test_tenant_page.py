@@ -56,6 +56,16 @@ async def test_the_page_shows_standing_cases_and_history(console: ConsoleHarness
     assert text.index("Review: overturned") < text.index("too many short calls") < text.rindex("200 of 1,031")
 
 
+async def test_the_history_says_what_became_of_a_decision(console: ConsoleHarness) -> None:
+    wrong, right = decided(1, "acme", T0), decided(2, "acme", T0 + 1)
+    reversal = decided(9, "acme", T0 + DAY_MS, kind="reversal", reverses=wrong.id, refunds="released")
+    await console.put(wrong, right, reversal)
+    async with pages_of(console) as client:
+        text = await page(client, "/tenants/acme")
+    newest, *others = text[text.index('id="history"') :].split("data-row>")[1:]
+    assert ["reversed since" in each for each in (newest, *others)] == [False, False, True]
+
+
 async def test_the_history_is_read_a_page_at_a_time_and_misses_nothing(console: ConsoleHarness) -> None:
     # Many have one time: the cursor must not skip any of them.
     events = [decided(n, "acme", T0 + n // 40 * 1_000) for n in range(90)]
