@@ -148,6 +148,11 @@ def test_a_wrong_ban_is_found_read_and_overturned_while_another_looks_on(links: 
         assert one.browser.current_url != case
         assert "Your verdict, overturn, is recorded:" in one.text
         assert "Cancel the verdict" in one.text
+        # Once it is sent, the page offers that no more, without a reload.
+        following = one.browser.current_url
+        wait(one.browser, "return !document.body.innerText.includes('Cancel the verdict')")
+        assert one.browser.current_url == following
+        assert one.text.count("Overturn") >= 1, "the next case is still there"
         # The counts of the other person's page change without a reload, once the verdict is sent and decided.
         wait(
             other.browser,

@@ -94,14 +94,6 @@
     dialog.showModal();
   }, true);
 
-  // What holds for a time: `data-gone-in` disappears after so many ms; after `data-reload-in`, the page is loaded again
-  // unless somebody is typing.
-  const expire = () => {
-    for (const element of $$("[data-gone-in]")) setTimeout(() => element.remove(), Number(element.dataset.goneIn));
-    const reload = $("[data-reload-in]");
-    if (reload) setTimeout(() => { if (!typing(document.activeElement)) location.reload(); }, Number(reload.dataset.reloadIn));
-  };
-
   // Keys. `data-key` on what is clicked or focused; `data-row` on what j and k move over; g and a letter: a page.
   const visible = (element) => element.checkVisibility() && !element.disabled;
   const typing = (element) => element.isContentEditable || element.matches("input:not([type=checkbox], [type=radio], [type=button], [type=submit]), select, textarea");
@@ -178,5 +170,4 @@
     source.addEventListener("changed", (event) => document.body.dispatchEvent(new CustomEvent(`changed:${event.data}`)));
     addEventListener("pagehide", () => source.close());
   }
-  expire();
 })();

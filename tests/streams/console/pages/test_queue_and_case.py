@@ -86,7 +86,7 @@ async def test_a_wrong_ban_is_found_read_and_overturned(tmp_path: Path) -> None:
         assert "can be cancelled" in case
         assert "only refunds are frozen" not in case, "it is decided"
         left_ms = verdict["send_ms"] - console.now_ms
-        assert f'data-reload-in="{left_ms + 2_000}"' in case, "until it is sent"
+        assert f'hx-trigger="load delay:{left_ms + 1_000}ms"' in case, "it is shown as sent when it is"
         answer = await client.post(f"/cases/cwe-p/verdicts/{verdict['number']}/cancel")
         assert answer.status_code == 303
         assert console.rows(VERDICTS)[0]["state"] == "cancelled"
