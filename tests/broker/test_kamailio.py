@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -280,6 +281,23 @@ def test_the_decisions_are_those_of_the_hand_written_records(made: Made, way: st
     by_hand = decisions(made, f"by-hand-{way}", made.records)
     assert decided(by_hand) == DECISIONS
     assert decisions(made, way, made.table(table), *words) == by_hand
+
+
+def test_no_minute_amid_the_calls_leads_to_other_decisions(made: Made) -> None:
+    """Whichever calls have ended by the end of a window."""
+    calls = [json.loads(line) for line in made.records.read_text().splitlines()]
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for call in calls:  # by their ends
+        seen = counts[call["tenant_id"]]
+        seen["all"] += 1
+        seen[call["outcome"]] += 1
+        seen["short"] += call["outcome"] == "answered" and call["end_ms"] - call["answer_ms"] <= 6_000
+        beyond = {
+            "blocked": seen["all"] >= 10 and seen["carrier_blocked"] > 0.5 * seen["all"],
+            "short": seen["answered"] >= 10 and seen["short"] > 0.6 * seen["answered"],
+            "refused": seen["all"] >= 10 and seen["rejected"] > 0.5 * seen["all"],
+        }
+        assert {(call["tenant_id"], rule) for rule in beyond if beyond[rule]} <= DECISIONS
 
 
 def test_dialogs_lead_to_the_decisions_of_their_rows(dialogs: Made) -> None:

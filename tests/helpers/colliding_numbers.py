@@ -1,4 +1,4 @@
-"""Numbers that a tenant chooses to make their keys collide, from public knowledge: its id and the public salt."""
+"""Numbers and ids that a tenant chooses to make keys collide, from public knowledge: its id and the public salt."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -10,6 +10,10 @@ from monitor.core.calls.keys import number_keys, salt_of, text_keys
 
 KNOWN_SECRET = bytes(range(SECRET_BYTES))
 """A placement secret that is publicly known."""
+
+COLLIDING_IDS = ("00060a180@00AAAA12345678", "000739ffvlspAAAA12345678")
+"""Two ids with one hash without a salt. Their first words lead to states that agree in the high 32 bits, their second
+words differ by the rest; whatever follows, they collide. Half a second of search finds such words."""
 
 _MASK = 2**64 - 1
 _DIGITS = 19  # 64 bits hold no more; a callee may have 64 characters

@@ -1,10 +1,12 @@
 """A test run must not depend on how it was started, and must not leave processes behind."""
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import leftover_processes
 import pytest
 
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s"]
@@ -55,6 +57,23 @@ def run(folder: Path, suite: str, *options: str) -> tuple[int, str]:
     finally:
         signal.signal(signal.SIGINT, former)
     return done.returncode, done.stdout
+
+
+def test_a_child_that_is_just_starting_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no environment for a moment: `Popen` returns before."""
+    starting = {"0": "S", "1": "Z"}
+    for pid, state in starting.items():
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "environ").write_bytes(b"")
+        (tmp_path / pid / "cmdline").write_bytes(b"sleep\x00600\x00")
+        (tmp_path / pid / "stat").write_text(f"{pid} (a b) c) {state} {os.getpid()} 1 1")
+
+    def started(_: float) -> None:
+        (tmp_path / "0" / "environ").write_text(f"{leftover_processes.MARK}={os.environ[leftover_processes.MARK]}\0")
+
+    monkeypatch.setattr(leftover_processes, "_PROC", tmp_path)
+    monkeypatch.setattr(leftover_processes.time, "sleep", started)
+    assert [found.pid for found in leftover_processes.leftovers(0.0)] == [0]
 
 
 def test_a_run_in_the_background_can_interrupt_what_it_starts(tmp_path: Path) -> None:

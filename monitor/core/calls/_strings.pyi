@@ -6,6 +6,3 @@ INTERFACE: int
 
 def pack(block: bytes, start: NDArray[Any], size: NDArray[Any], /) -> bytes:
     """The bytes of these strings, one after the other. Raises ValueError if arguments do not fit."""
-
-def hashes(block: bytes, start: NDArray[Any], size: NDArray[Any], found: NDArray[Any], /) -> None:
-    """Write the hash of each string to ``found``. Raises ValueError if arguments do not fit."""

@@ -2,10 +2,12 @@
 
 A key represents a string where only equality (and, for numbers, adjacency) matters. It depends only on the string, the
 tenant and a salt, so it is the same in every process. Two strings of one tenant share a key with a probability of
-2^-64. Without a secret salt, a program finds two that do in a second: a tenant could have one of its own calls taken
-for another, as it could by using an id twice. Numbers of 20 digits or more do not fit into 64 bits and are taken modulo
-a prime that depends on the salt, so consecutive numbers still have consecutive keys. Two of them share a key, or two
-neighbours are not adjacent, with a probability below 2^-50.
+2^-64. Without a secret salt, a program finds two ids that do in seconds: a tenant could have one of its own calls taken
+for another, as it could by using an id twice. Parties that are not numbers are hashed before they are salted, so two
+that share a key are found with any salt: a tenant that chooses its parties could have some counted as one. Numbers of
+20 digits or more do not fit into 64 bits and are taken modulo a prime that depends on the salt, so consecutive numbers
+still have consecutive keys. Two of them share a key, or two neighbours are not adjacent, with a probability below
+2^-50.
 """
 
 from collections.abc import Sequence
@@ -14,7 +16,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.calls import native_strings
 from monitor.core.calls.string_column import StringColumn
 
 U64 = NDArray[np.uint64]
@@ -122,8 +123,6 @@ def text_keys(texts: Sequence[str] | Texts, salts: U64) -> U64:
 
 def hashes(strings: StringColumn) -> U64:
     """A hash of each string. Equal strings have equal hashes; others may collide."""
-    if native_strings.enabled:
-        return native_strings.hashes(strings.block, strings.start, strings.size)
     found = np.empty(len(strings), np.uint64)
     for rows, matrix in strings.by_size():
         found[rows] = _hash_rows(matrix, np.zeros(len(rows), np.uint64))

@@ -1,4 +1,4 @@
-"""The extension that copies and hashes the strings of a column. Without it, numpy makes the same bytes and hashes."""
+"""The extension that copies the strings of a column. Without it, numpy makes the same bytes."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.calls import _strings
 else:
-    _strings = load("monitor.core.calls._strings", interface=1)
+    _strings = load("monitor.core.calls._strings", interface=2)
 
 enabled: bool = _strings is not None and WANTED
 """Whether the extension is used; tests switch it."""
@@ -26,10 +26,3 @@ def built() -> bool:
 def pack(block: bytes, start: Places, size: Places) -> bytes:
     """The bytes of the strings that lie there in ``block``, one after the other."""
     return _strings.pack(block, np.ascontiguousarray(start), np.ascontiguousarray(size))
-
-
-def hashes(block: bytes, start: Places, size: Places) -> NDArray[np.uint64]:
-    """The hash of each of these strings, as `monitor.core.calls.keys.hashes` defines it."""
-    found = np.empty(len(start), np.uint64)
-    _strings.hashes(block, np.ascontiguousarray(start), np.ascontiguousarray(size), found)
-    return found

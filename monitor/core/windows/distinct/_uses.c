@@ -74,16 +74,16 @@ static PyObject *count(PyObject *module, PyObject *args)
     unsigned long long attempt, answered;
     Py_ssize_t rows;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*KKw*w*ny*w*", &of[WORDS], &of[WORD], &of[TENANT], &of[CALLEE], &of[CALLER], &of[CONSENT], &attempt,
-                          &answered, &of[FEW], &of[MANY], &rows, &of[ROW], &of[LARGEST]))
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*y*KKw*w*ny*w*", &of[WORDS], &of[WORD], &of[TENANT], &of[CALLEE], &of[CALLER],
+                          &of[CONSENT], &attempt, &answered, &of[FEW], &of[MANY], &rows, &of[ROW], &of[LARGEST]))
         return NULL;
     Py_ssize_t calls = of[WORD].len / 8, tenants = of[ROW].len / 8;
     Uses uses = {of[FEW].buf, of[MANY].buf, of[LARGEST].buf, of[ROW].buf, tenants, rows, 0, 0, {0, 0, 0}};
     const uint64_t *word = of[WORD].buf, *callee = of[CALLEE].buf, *caller = of[CALLER].buf, *consent = of[CONSENT].buf;
     const int32_t *tenant = of[TENANT].buf;
-    if (placement_of(&of[WORDS], &uses.placement) && column_of(&of[WORD], 8, calls) && column_of(&of[TENANT], 4, calls) && column_of(&of[CALLEE], 8, calls)
-        && column_of(&of[CALLER], 8, calls) && column_of(&of[CONSENT], 8, calls) && items_of(&of[FEW], 1) && items_of(&of[MANY], 2)
-        && column_of(&of[ROW], 8, tenants) && column_of(&of[LARGEST], 8, SETS * tenants) && tenants_below(tenant, calls, tenants)
+    if (placement_of(&of[WORDS], &uses.placement) && column_of(&of[WORD], 8, calls) && column_of(&of[TENANT], 4, calls)
+        && column_of(&of[CALLEE], 8, calls) && column_of(&of[CALLER], 8, calls) && column_of(&of[CONSENT], 8, calls)
+        && items_of(&of[FEW], 1) && items_of(&of[MANY], 2) && column_of(&of[ROW], 8, tenants) && column_of(&of[LARGEST], 8, SETS * tenants) && tenants_below(tenant, calls, tenants)
         && (uses.few_bits = bits_of(of[FEW].len, tenants)) && (uses.many_bits = bits_of(of[MANY].len / 2, rows))
         && rows_exist(&uses, tenant, calls)) {
         int overflows = 0;

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.colliding_numbers import COLLIDING_IDS
 from helpers.shard_samples import tries
 from monitor.core.calls.keys import mix, modulus_of, number_keys, salt_of, text_keys
 
@@ -154,6 +155,12 @@ def test_a_text_that_only_resembles_a_number_has_no_neighbour(text: str) -> None
 def test_two_texts_of_a_tenant_do_not_share_a_key(texts: list[str], salt: int) -> None:
     assert len(set(number_keys(texts, salts(len(texts), salt))[0].tolist())) == len(texts)
     assert len(set(text_keys(texts, salts(len(texts), salt)).tolist())) == len(texts)
+
+
+def test_ids_that_collide_under_one_salt_do_not_under_others() -> None:
+    """So whoever does not know the salt cannot choose any."""
+    distinct = [len(set(text_keys(COLLIDING_IDS, salts(2, salt)).tolist())) for salt in range(1_000)]
+    assert distinct == [1] + [2] * 999
 
 
 @tries(60)

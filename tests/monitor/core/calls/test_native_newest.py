@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.colliding_numbers import COLLIDING_IDS
 from helpers.thorough import thorough
 from monitor.core.calls import native_newest
 from monitor.core.calls.keys import hashes
@@ -54,13 +55,9 @@ def test_the_newest_are_those_that_numpy_selects(seed: int, monkeypatch: pytest.
     assert found[1] == found[0]
 
 
-# Found by searching for first words whose states agree in their high 32 bits; any tenant can do that.
-COLLIDING = ("00060a180@00AAAA", "000739ffvlspAAAA")
-
-
 @pytest.mark.parametrize("enabled", [False, True], ids=["numpy", "native"])
 def test_ids_with_equal_hashes_are_two_calls_and_cost_no_more(enabled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [*(f"call-{number}" for number in range(5_000)), *(f"{head}12345678" for head in COLLIDING)]
+    names = [*(f"call-{number}" for number in range(5_000)), *COLLIDING_IDS]
     ids = StringColumn.of(names)
     assert len(set(hashes(ids).tolist())) == len(names) - 1
     read: list[Any] = []

@@ -1,4 +1,4 @@
-"""The extension copies and hashes strings as numpy does, and refuses columns that do not fit."""
+"""The extension copies strings as numpy does, and refuses columns that do not fit."""
 
 import random
 from typing import Any
@@ -8,7 +8,6 @@ import pytest
 
 from helpers.thorough import thorough
 from monitor.core.calls import native_strings
-from monitor.core.calls.keys import hashes
 from monitor.core.calls.string_column import StringColumn, concatenate
 
 pytestmark = pytest.mark.skipif(not native_strings.built(), reason="the extension is not built")
@@ -32,17 +31,16 @@ def random_column(rng: random.Random) -> StringColumn:
 
 
 @pytest.mark.parametrize("seed", thorough(range(300), 60))
-def test_strings_are_copied_and_hashed_as_by_numpy(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strings_are_copied_as_by_numpy(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     strings = random_column(random.Random(seed))
     monkeypatch.setattr(native_strings, "enabled", True)
-    packed, found = strings.packed(), hashes(strings)
+    packed = strings.packed()
     monkeypatch.setattr(native_strings, "enabled", False)
     expected = strings.packed()
     assert packed.block == expected.block
     assert packed.start.tolist() == expected.start.tolist()
     assert packed.start.dtype == expected.start.dtype
     assert packed.tolist() == strings.tolist()
-    assert found.tolist() == hashes(strings).tolist()
 
 
 def columns() -> dict[str, Any]:
@@ -70,10 +68,3 @@ def test_columns_that_do_not_fit_are_refused(which: str) -> None:
     given[name] = change(given[name])
     with pytest.raises(ValueError, match=r"fit|block"):
         native_strings.pack(**given)
-    with pytest.raises(ValueError, match=r"fit|block"):
-        native_strings.hashes(**given)
-
-
-def test_hashes_need_room() -> None:
-    with pytest.raises(ValueError, match="fit"):
-        native_strings._strings.hashes(*columns().values(), np.zeros(1, np.uint64))
