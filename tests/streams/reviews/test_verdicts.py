@@ -26,6 +26,12 @@ class Watched(Traffic):
         self.events += self.harness.until(minute)
         self._decided = [event.id for event in self.events]
 
+    def barred(self, tenant_id: str) -> bool:
+        """Whether the tenant or one of its owners is banned."""
+        shard = self.harness.shard
+        record = shard.tenant_records.of(shard.tenant_numbers.of(tenant_id))
+        return record.banned or shard.owner_bans.earliest(record) is not None
+
     def shard_cases(self) -> dict[str, ShardCase]:
         """The shard's own cases, by every id that names them."""
         tenant_records = self.harness.shard.tenant_records._all.values()
@@ -104,8 +110,7 @@ def test_what_is_refused_beforehand_is_what_the_shard_refuses() -> None:
         fitting: tuple[Verdict, ...] = ("approve", "reject") if waits else ("uphold", "overturn")
         verdict: Verdict = rng.choice((*fitting, *fitting, *fitting, "uphold", "approve"))
         kind: OpenKind | None = rng.choice((None, None, None, None, "termination", "ban"))
-        tenant = traffic.harness.shard.tenant_numbers.of(case.opening.subject)
-        given = GivenVerdict(verdict, kind, traffic.harness.shard.tenant_records.of(tenant).banned)
+        given = GivenVerdict(verdict, kind, traffic.barred(case.opening.subject))
         minute += rng.choice((0.1, 0.1, 40))  # within the half hour of reviewing, or beyond
         foreseen = rejection_reason(case, named, given, T0 + round(minute * MINUTE))
         before = len(traffic.events)
