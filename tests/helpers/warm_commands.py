@@ -26,13 +26,14 @@ from helpers.patience import PATIENCE_S
 _MOTHER = """
 import gc, importlib, json, os, random, socket, sys, warnings
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # as `main` does before anything of pydantic's is imported
-import aiokafka, alembic.command, fastapi, psycopg, sqlalchemy, uvicorn
+import aiokafka, alembic.command, fastapi, psycopg, sqlalchemy, typer._adapters, typer._click.decorators, uvicorn
+import monitor.adapters.shipped, monitor.policy.file.resolve, monitor.replay.files, schemas.codec
 import streams.consumers.billing.main, streams.kafka.cluster, streams.runtime.logging
-from monitor.policy.load import load
+from monitor.policy.load import built_in_document, load
 from streams.cli.app import COMMANDS, _module_of, main
 for command in COMMANDS:
     importlib.import_module(_module_of(command))
-load(None)
+load(None), built_in_document()
 gc.collect()
 gc.freeze()
 link = socket.socket(fileno=int(sys.argv[1]))

@@ -7,8 +7,9 @@ here and not by ruamel, whose resolver turns dates into objects and drops explic
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -21,6 +22,7 @@ from monitor.text.bilingual import Bilingual
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
+_KEPT_LENGTH = 150_000  # a longer text is parsed each time: its nodes would take memory for long
 MAX_VALUES = 200_000  # nested aliases could otherwise expand a small file without limit
 
 Path = tuple[str | int, ...]
@@ -50,8 +52,8 @@ class YamlSource:
 
     name: str
     data: Any
-    keys: dict[Path, Mark]
-    values: dict[Path, Mark]
+    keys: Mapping[Path, Mark]
+    values: Mapping[Path, Mark]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,16 @@ def parse(text: str, name: str) -> YamlSource:
     """``text`` as data with positions. Raises `PolicyError` if it is not one YAML 1.2 document."""
     if len(text) > MAX_BYTES:
         raise PolicyError([PolicyFault.worded(name, 1, 1, fault_text("too_long", most=MAX_BYTES))])
+    root, faults = (_tree if len(text) > _KEPT_LENGTH else _kept_tree)(text, name)
+    reader = _Reader(name, list(faults))
+    data = reader.read(root, ())
+    if reader.faults:
+        raise PolicyError(reader.faults)
+    return YamlSource(name, data, reader.keys, reader.values)
+
+
+def _tree(text: str, name: str) -> tuple[_Node, list[PolicyFault]]:
+    """The nodes of a text, and the faults that do not prevent reading it. Raises `PolicyError`."""
     text = _json_for_yaml(text.removeprefix("\ufeff"))
     faults: list[PolicyFault] = []
     try:
@@ -113,11 +125,10 @@ def parse(text: str, name: str) -> YamlSource:
         raise PolicyError([*faults, _character_fault(error, text, name)]) from None
     if root is None:
         raise PolicyError([PolicyFault.worded(name, 1, 1, fault_text("empty"))])
-    reader = _Reader(name, faults)
-    data = reader.read(root, ())
-    if faults:
-        raise PolicyError(faults)
-    return YamlSource(name, data, reader.keys, reader.values)
+    return root, faults
+
+
+_kept_tree = lru_cache(maxsize=16)(_tree)  # nobody changes the nodes: data are read from them each time
 
 
 def _json_for_yaml(text: str) -> str:

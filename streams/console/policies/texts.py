@@ -1,6 +1,6 @@
 """The policies that are known here: resolved, and as they were written."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import zstandard
@@ -12,6 +12,9 @@ from monitor.policy.serialize import written_out
 from monitor.policy.write import dump_yaml
 from streams.console.policies.tables import POLICIES
 from streams.consumers.sql_common import inserted
+
+_KEPT: Final = 16
+_full_texts: dict[str, str] = {}  # by hash: to write one takes a third of a second
 
 
 def remember(
@@ -55,5 +58,10 @@ def source_of(connection: Connection, sha256: str) -> str | None:
 
 
 def full_text(policy: Policy) -> str:
-    """A file that resolves to this policy, with every value written out."""
-    return dump_yaml(written_out(policy))
+    """A file that resolves to this policy, with every value written out. Those of the last policies are kept."""
+    if (text := _full_texts.get(policy.sha256)) is None:
+        text = dump_yaml(written_out(policy))
+        if len(_full_texts) >= _KEPT:
+            _full_texts.clear()
+        _full_texts[policy.sha256] = text
+    return text

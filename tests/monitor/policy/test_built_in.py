@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.policy import built_in
+from monitor.policy.file.resolve import Document
 from monitor.policy.load import load
 from monitor.policy.serialize import canonical, to_plain
 
@@ -19,11 +20,28 @@ def test_the_stored_form_is_that_of_the_yaml() -> None:
 
 
 def test_it_reads_as_it_was_resolved() -> None:
-    policy, resolved = load(None), built_in._resolve()
+    policy, resolved = load(None), built_in._resolve(_from_yaml())
     assert policy == resolved
     assert repr(policy) == repr(resolved)  # 5 equals 5.0, but is hashed otherwise
     assert policy.remarks == resolved.remarks
     assert canonical(to_plain(policy)) == canonical(to_plain(resolved))
+
+
+def test_the_document_that_others_extend_has_the_data_and_the_positions_of_the_yaml() -> None:
+    stored, parsed = built_in.built_in_document(), _from_yaml()
+    assert repr(stored.head.model) == repr(parsed.head.model)
+    assert stored.sections.keys() == parsed.sections.keys()
+    for name, cell in parsed.sections.items():
+        mine = stored.sections[name]
+        assert repr(mine.value) == repr(cell.value)
+        assert mine.at.path == cell.at.path
+        source = cell.at.source
+        assert (dict(mine.at.source.keys), dict(mine.at.source.values)) == (source.keys, source.values)
+        assert mine.at.child("nothing").mark == cell.at.mark
+
+
+def _from_yaml() -> Document:
+    return built_in._document(built_in._parsed(built_in.RULES), built_in._parsed(built_in.CATALOGUE))
 
 
 @pytest.mark.parametrize("source", [built_in.RULES, built_in.CATALOGUE])
@@ -41,7 +59,7 @@ def test_it_is_resolved_again_after_a_change_of_the_yaml(
     monkeypatch.setattr(built_in, "built_in_document", built_in.built_in_document.__wrapped__)
     changed = built_in.built_in.__wrapped__()
     assert changed.sha256 != load(None).sha256
-    assert changed == built_in._resolve()
+    assert changed == built_in._resolve(_from_yaml())
 
 
 def test_no_parser_of_yaml_is_loaded_for_it() -> None:

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from helpers.thorough import thorough
+from monitor.policy.file.errors import PolicyFault
+from monitor.policy.file.yaml_source import parse
 from monitor.policy.load import PolicyError, from_plain, load, loads, to_plain
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Condition, Override, Params, Policy
@@ -314,3 +317,26 @@ def test_mutilated_policies_are_refused_and_never_crash(number: int) -> None:
     for broken, error in refused:
         lines = broken.count("\n") + broken.count("\u2028") + 2
         assert all(1 <= fault.line <= lines and fault.column >= 1 for fault in error.faults)
+
+
+@pytest.mark.parametrize("text", ["a: &x [1]\nb: *x\n", '{"a": [1], "b": [1]}', "a: [1]\nb: [1]\n# " + "k" * 200_000])
+def test_a_text_that_was_parsed_before_is_read_again(text: str) -> None:
+    """The caller may change what it was given."""
+    first = parse(text, "house.yaml")
+    expected, marks = repr(first.data), dict(first.values)
+    first.data["a"].append(2)
+    again = parse(text, "house.yaml")
+    assert (repr(again.data), again.values) == (expected, marks)
+
+
+def test_a_text_with_faults_has_them_each_time() -> None:
+    texts = "a: *nowhere\nb: !!date 2026-01-01\n", "a: 1\na: 2\n"
+    found = [[[str(fault) for fault in _faults(text)] for text in texts] for _ in range(2)]
+    assert found[0] == found[1]
+    assert [len(faults) for faults in found[0]] == [2, 1]
+
+
+def _faults(text: str) -> Sequence[PolicyFault]:
+    with pytest.raises(PolicyError) as raised:
+        parse(text, "house.yaml")
+    return raised.value.faults
