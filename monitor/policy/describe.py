@@ -2,7 +2,7 @@
 
 from monitor.policy.metric_wording import METRIC_WORDING, OPERATORS, denominator_wording
 from monitor.policy.metrics import METRICS
-from monitor.policy.model import Behaviour, Escalation, Params, Rule, Tier
+from monitor.policy.model import Behaviour, Escalation, Params, Policy, Rule, Tier
 from monitor.text.bilingual import Bilingual
 from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
 
@@ -14,6 +14,25 @@ _MODES_EN = {
     "review": "waits for a review by a person",
     "shadow": "shadow only: has no effect",
 }
+
+
+def rule_names(policy: Policy) -> dict[str, Bilingual]:
+    """The names of the policy's rules and escalations by id, to stand beside the id.
+
+    They contain nothing that an override changes: the same name is right for every tenant.
+    """
+    rules = {rule.id: _rule_name(rule) for rule in policy.rules}
+    return rules | {one.id: _escalation_name(one) for one in policy.escalations}
+
+
+def _rule_name(rule: Rule) -> Bilingual:
+    title = METRIC_WORDING[rule.metric].title
+    return Bilingual(f"{_duration_zh(rule.window_ms)}内{title.zh}", f"{title.en} in {format_duration(rule.window_ms)}")
+
+
+def _escalation_name(escalation: Escalation) -> Bilingual:
+    n, ms = escalation.at_least, escalation.window_ms
+    return Bilingual(f"{_duration_zh(ms)}内累计 {n} 次违规", f"{n} violations within {format_duration(ms)}")
 
 
 def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
@@ -43,12 +62,10 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
 
 def escalation_words(escalation: Escalation, tier: Tier) -> Bilingual:
     """What the escalation counts and its consequence."""
-    n = escalation.at_least
-    once = escalation.once_per_rule
-    zh = f"{_duration_zh(escalation.window_ms)}内累计 {n} 次违规{'（同一度量规则只计一次）' if once else ''}"
+    zh, en = _escalation_name(escalation)
+    if escalation.once_per_rule:
+        zh, en = f"{zh}（同一度量规则只计一次）", f"{en} (each measured rule counts once)"
     zh += f"：{tier.zh}，{_MODES_ZH[escalation.mode]}（平台内部规则，非接入规范条款）"
-    en = f"{n} violations within {format_duration(escalation.window_ms)}"
-    en += " (each measured rule counts once)" if once else ""
     en += f": {tier.en}; {_MODES_EN[escalation.mode]}"
     en += " (a rule of the platform, not a clause of the access rules)"
     return Bilingual(zh, en)

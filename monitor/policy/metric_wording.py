@@ -19,7 +19,8 @@ class DenominatorWording(NamedTuple):
 class MetricWording:
     """The wording of a metric.
 
-    ``title`` heads a chart or a line of a notification, ``name`` stands in a sentence, ``fact`` states the counts.
+    ``title`` heads a chart or a line of a notification and names rules, ``name`` stands in a sentence, ``fact`` states
+    the counts.
     A ratio of the same records has a ``share``: what those of the numerator did, as in "of answered calls, more than
     15 % lasted at most 6 s". Of any other metric, ``noun`` is what is compared with the threshold.
 

@@ -92,6 +92,7 @@ CASES: Final = Table(
     Index("console_case_verdict", "verdict"),
     Index("console_case_tenant", "tenant_id", "decided_ms"),
     Index("console_case_decided", "decided_ms", "id"),
+    Index("console_case_rule", "rule_id", "decided_ms", "id"),
 )
 
 REVIEWS: Final = Table(
@@ -203,6 +204,7 @@ VERDICTS: Final = Table(
     Index("console_verdict_review", "review_id"),
     Index("console_verdict_state", "state", "send_ms"),
     Index("console_verdict_subject", "subject", "given_ms"),
+    Index("console_verdict_given", "given_ms"),
 )
 
 SECOND_LOOKS: Final = Table(

@@ -5,6 +5,7 @@ The console is on topics in memory: what its pages show does not depend on Kafka
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from monitor.policy.load import loads
 from oracle.ledger import T0
 from schemas.outputs import Evidence, Reason
 from streams.console.app import make
+from streams.console.cases import verdicts
 from streams.console.identity.users import Role, User
 from streams.console.pages.path_ids import tenant_path
 from streams.console.security_headers import with_security_headers
@@ -42,15 +44,16 @@ HOSTILE_CASE = decided(
     50, HOSTILE_ID, NOW - 2 * DAY_MS, tier="severe", status="pending_review", reason=Reason(HOSTILE, HOSTILE),
     rule_id=HOSTILE_ID,
 )  # fmt: skip
+VERDICT_CASE = decided(51, "nanhai-2", NOW - 2 * DAY_MS, tier="major", status="pending_review")
 WAITING: dict[str, Any] = {
     "kind": "admission_review", "status": "pending_review", "behaviour": "application_review", "tier": None,
     "rule_id": "application_review", "measure": None, "window": None, "clause": None, "refunds": "unaffected",
     "review_by_ms": None,
 }  # fmt: skip
 PAGES = (
-    "/queue", f"/cases/{PENDING.id}", f"/cases/{HOSTILE_CASE.id}", "/tenants/nanhai", tenant_path(HOSTILE_ID),
-    "/search?q=nanhai", "/search", "/admissions", "/quality", "/health", "/admin/reasons", "/policy",
-    "/policy/previews", "/policy/exceptions",
+    "/queue", "/queue?view=verdicts", f"/cases/{PENDING.id}", f"/cases/{HOSTILE_CASE.id}", "/tenants/nanhai",
+    tenant_path(HOSTILE_ID), "/search?q=nanhai", "/search", "/search?rule=short-calls-day", "/admissions", "/quality",
+    "/health", "/admin/reasons", "/policy", "/policy/previews", "/policy/exceptions",
 )  # fmt: skip
 
 
@@ -69,14 +72,18 @@ async def console(folder: Path) -> AsyncIterator[ASGIApp]:
         await console.put(application("nanhai", "app-1", T0, f"信用卡催收 {HOSTILE}", HOSTILE))
         evidence = Evidence(application_ids=("app-1",))
         await console.put(decided(40, "nanhai", NOW - 3 * DAY_MS, **WAITING, evidence=evidence))
+        await console.put(VERDICT_CASE)
+        chen = User("local:chen", "Chen", frozenset(Role))
+        rules, wanted = verdicts.VerdictRules(30_000, 900_000, True), verdicts.WantedVerdict("overturn", HOSTILE)
+        give = partial(verdicts.give, ids=[VERDICT_CASE.id], wanted=wanted, by=chen, rules=rules, now_ms=NOW)
+        assert not (await console.context.write(give)).refused
         await recorded(console, started(loads(file_of("2026-11"), "f"), T0, HOSTILE))
         made = make(console.context)
         made.state.policy_checks = ThreadChecks()
         app = with_security_headers(made)
-        user = User("local:chen", "Chen", frozenset(Role))
 
         async def signed_in(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "callwarden.user": user, "callwarden.csrf": "token"}, receive, send)
+            await app({**scope, "callwarden.user": chen, "callwarden.csrf": "token"}, receive, send)
 
         yield signed_in
 

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, literal, or_, select, union_all
 
 from monitor.text.durations import DAY
 from schemas.outputs import Enforcement
 from streams.console.tables import CASES, EVENTS, TENANTS, VERDICTS
 from streams.consumers.record_decoding import event_of
 
-View = Literal["waiting", "mine", "postponed", "approval", "sent"]
-VIEWS: Final[tuple[View, ...]] = ("waiting", "mine", "postponed", "approval", "sent")
+View = Literal["waiting", "mine", "postponed", "approval"]
+VIEWS: Final[tuple[View, ...]] = ("waiting", "mine", "postponed", "approval")
 PAGE: Final = 50
+RECENT_DAYS: Final = 7
+"""For how long a verdict is listed after it was given."""
 _MOST_COUNTED: Final = 10_000
 
 
@@ -53,7 +55,10 @@ class QueuePage(NamedTuple):
 
 
 class QueueCounts(NamedTuple):
-    """How many cases there are in each view; each at most 10,000. ``soon``: those that lapse within a day."""
+    """How many cases there are in each view; each at most 10,000. ``soon``: those that lapse within a day.
+
+    ``sent``: those whose verdict has no effect yet; ``verdicts``: the verdicts of the last days.
+    """
 
     waiting: int
     soon: int
@@ -62,6 +67,7 @@ class QueueCounts(NamedTuple):
     approval: int
     sent: int
     admissions: int
+    verdicts: int
 
 
 class BadCursor(ValueError):
@@ -120,13 +126,23 @@ def shared_counts(connection: Connection, now_ms: int) -> QueueCounts:
         0,
         _count(connection, queued, CASES.c.postponed_until_ms > now_ms),
         _count(connection, *_conditions(QueueFilter("approval"), nobody, now_ms)),
-        _count(connection, *_conditions(QueueFilter("sent"), nobody, now_ms)),
+        _count(connection, CASES.c.verdict.in_(select(VERDICTS.c.number).where(VERDICTS.c.state == "sent"))),
         _count(connection, CASES.c.queue == "admissions"),
+        _counted(connection, select(VERDICTS.c.number).where(given_lately(now_ms))),
     )
 
 
+def given_lately(now_ms: int) -> ColumnElement[bool]:
+    """Of the verdicts, those that were given in the last days."""
+    return VERDICTS.c.given_ms >= now_ms - RECENT_DAYS * DAY
+
+
 def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:
-    some = select(CASES.c.id).where(*conditions).limit(_MOST_COUNTED).subquery()
+    return _counted(connection, select(CASES.c.id).where(*conditions))
+
+
+def _counted(connection: Connection, query: Select[Any]) -> int:
+    some = query.limit(_MOST_COUNTED).subquery()
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
@@ -175,8 +191,6 @@ def _conditions(wanted: QueueFilter, me: str, now_ms: int) -> list[ColumnElement
             found = [c.queue == queue, c.postponed_until_ms > now_ms]
         case "approval":
             found = [c.verdict.in_(select(VERDICTS.c.number).where(VERDICTS.c.state == "approval"))]
-        case "sent":
-            found = [c.verdict.in_(select(VERDICTS.c.number).where(VERDICTS.c.state == "sent"))]
     if wanted.tier is not None:
         found.append(c.tier == wanted.tier)
     if wanted.rule is not None:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select, update
 
+from monitor.report.labels import KINDS, label
 from schemas.outputs import Enforcement
 from streams.console.intake.places import check_lengths, place_of
 from streams.console.tables import ALERTS, CASES, EVENTS, NAMED_IDS, VERDICTS
@@ -140,6 +141,8 @@ def _end_verdicts(connection: Connection, case_id: str, event: Enforcement) -> N
         elif about not in (event.data.reverses, event.data.supersedes):
             continue
         else:
-            ended = {"state": "withdrawn", "why": f"decided otherwise: {event.data.kind}"}
+            kind = label(KINDS, event.data.kind)
+            why = {"why": f"decided otherwise: {kind.en.lower()}", "why_zh": f"已另有决定：{kind.zh}"}
+            ended = {"state": "withdrawn", **why}
         connection.execute(update(VERDICTS).where(v.number == number).values(**ended, ended_ms=event.data.decided_ms))
         connection.execute(update(CASES).where(CASES.c.verdict == number).values(verdict=None))

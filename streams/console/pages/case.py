@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Form, Path, Request
 from sqlalchemy import Connection, Row
 from starlette.responses import RedirectResponse, Response
 
+from monitor.policy.describe import rule_names
 from monitor.policy.model import OpenKind
 from monitor.report.labels import EVIDENCE
 from monitor.text.bilingual import Bilingual
@@ -236,6 +237,7 @@ def _page(
     taken = view.row.claimed_until_ms > now_ms and view.row.claimed_by not in (None, user.subject)
     values: dict[str, Any] = {
         "view": view,
+        "rule_names": rule_names(shown.record.policy),
         "row": view.row,
         "event": view.event,
         "data": view.event.data,

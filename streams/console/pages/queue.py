@@ -10,18 +10,22 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy import Connection, Row, select
 from starlette.responses import RedirectResponse, Response
 
+from monitor.policy.describe import rule_names
+from monitor.policy.model import Policy
 from monitor.text.bilingual import Bilingual
 from monitor.text.durations import DAY, HOUR
 from streams.console.cases import claims, queue, verdicts
 from streams.console.cases.claims import AT_ONCE, CaseRefused
 from streams.console.cases.history import decision_delay_ms
-from streams.console.cases.queue import VIEWS, BadCursor, QueuedCase, QueueFilter, View, rows_of
+from streams.console.cases.queue import RECENT_DAYS, VIEWS, BadCursor, QueuedCase, QueueFilter, View, rows_of
 from streams.console.cases.verdicts import WantedVerdict
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs, permits
 from streams.console.identity.users import User
 from streams.console.pages.render import language_of, render
 from streams.console.pages.texts import text
+from streams.console.queries.cursors import InvalidCursor
+from streams.console.queries.recent_verdicts import recent_verdicts
 from streams.console.tables import CASES
 
 router = APIRouter(include_in_schema=False)
@@ -34,6 +38,8 @@ Assigner = Annotated[User, Depends(needs(Permission.ASSIGN_CASES))]
 
 AGES: Final[Mapping[str, int]] = {"4h": 4 * HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
 POSTPONED: Final[Mapping[str, int]] = {"1h": HOUR, "4h": 4 * HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
+VERDICTS_VIEW: Final = "verdicts"
+"""The view that lists verdicts instead of cases."""
 TIERS: Final = ("severe", "major", "minor")
 ME: Final = "me"
 NOBODY: Final = "nobody"
@@ -57,6 +63,8 @@ def read_filter(chosen: Mapping[str, str]) -> QueueFilter:
 async def queue_page(request: Request, user: Viewer, context: Context) -> Response:
     """The queue's page, filtered by ``view``, ``tier``, ``rule``, ``tenant``, ``age`` and ``grouped``."""
     given = request.query_params
+    if given.get("view") == VERDICTS_VIEW:
+        return await _verdicts(request, user, context)
     chosen = {name: given.get(name, "") for name in ("view", "tier", "rule", "tenant", "age", "grouped")}
     wanted, now_ms, after = read_filter(chosen), context.clock(), given.get("after") or None
 
@@ -65,8 +73,8 @@ async def queue_page(request: Request, user: Viewer, context: Context) -> Respon
             "page": queue.page(connection, wanted, user.subject, now_ms, after),
             "counts": queue.counts(connection, user.subject, now_ms, request.app.state.changes.counts),
             "rules": queue.rules_waiting(connection),
+            "rule_names": rule_names(context.policies.now(connection, now_ms)),
             "assignees": claims.assignees(connection) if permits(user, Permission.ASSIGN_CASES) else [],
-            "delay_ms": decision_delay_ms(connection) if wanted.view == "sent" else None,
         }
 
     try:
@@ -86,6 +94,36 @@ async def queue_page(request: Request, user: Viewer, context: Context) -> Respon
     )
 
 
+async def _verdicts(request: Request, user: User, context: ConsoleContext) -> Response:
+    """The view of recent verdicts; with ``mine`` those of the reader."""
+    given, now_ms = request.query_params, context.clock()
+    mine, after = given.get("mine") == "1", given.get("after") or None
+
+    def read(connection: Connection) -> dict[str, Any]:
+        found, following = recent_verdicts(connection, now_ms, user.subject if mine else None, after)
+        return {
+            "verdicts": found,
+            "following": following,
+            "counts": queue.counts(connection, user.subject, now_ms, request.app.state.changes.counts),
+            "rule_names": rule_names(context.policies.now(connection, now_ms)),
+            "delay_ms": decision_delay_ms(connection),
+        }
+
+    try:
+        values = await context.read(read)
+    except InvalidCursor:
+        return RedirectResponse("/queue", 303)
+    return render(
+        request,
+        "queue_verdicts.html.j2",
+        **values,
+        view=VERDICTS_VIEW,
+        mine=mine,
+        first=after is None,
+        days=RECENT_DAYS,
+    )
+
+
 async def given_before(request: Request, user: User, context: ConsoleContext) -> Row[Any] | None:
     """The verdict that led to this page: the case of the parameter ``done``."""
     case_id = request.query_params.get("done", "")[:128]
@@ -99,7 +137,8 @@ async def queue_counts(request: Request, user: Viewer, context: Context, view: s
     """The counts of the views, a fragment that the page asks for when they change."""
     shared = request.app.state.changes.counts
     counted = await context.read(partial(queue.counts, me=user.subject, now_ms=context.clock(), shared=shared))
-    return render(request, "queue_tabs.html.j2", counts=counted, view=view if view in VIEWS else "waiting")
+    known = view if view in (*VIEWS, VERDICTS_VIEW) else "waiting"
+    return render(request, "queue_tabs.html.j2", counts=counted, view=known)
 
 
 @router.get("/queue/next")
@@ -170,8 +209,13 @@ async def preview(
 ) -> Response:
     """What one verdict on all chosen cases would do, before it is given."""
     chosen: Literal["uphold", "overturn"] = "uphold" if verdict == "uphold" else "overturn"
-    rows = await context.read(partial(chosen_cases, ids=ids))
-    return render(request, "queue_preview.html.j2", rows=rows, verdict=chosen, most=AT_ONCE)
+
+    def read(connection: Connection) -> tuple[list[QueuedCase], Policy]:
+        return chosen_cases(connection, ids), context.policies.now(connection, context.clock())
+
+    rows, policy = await context.read(read)
+    names = rule_names(policy)
+    return render(request, "queue_preview.html.j2", rows=rows, rule_names=names, verdict=chosen, most=AT_ONCE)
 
 
 @router.post("/queue/verdict")

@@ -1,6 +1,7 @@
 """A tenant's page: how it stands, what was measured, who else has its owner, and its history."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 import orjson
@@ -9,10 +10,12 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from monitor.policy.describe import rule_names
+from monitor.policy.metric_wording import OPERATORS
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
 from monitor.report.labels import METRIC_NAMES, MODES, TIERS
-from monitor.report.views import measure_view
+from monitor.report.views import measure_view, quantity
 from streams.console.cases.escalations import tenant_violations
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
@@ -97,8 +100,18 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
         exemptions=exemptions,
         first=after is None,
         view=measure_view,
+        gap=partial(_gap, formats_of(request)),
+        operators=OPERATORS,
+        rule_names=rule_names(policy),
         **values,
     )
+
+
+def _gap(seen: Formats, gap: float, metric: str) -> str:
+    """How far a value of the metric is from a threshold; of a share in percentage points."""
+    if metric in METRICS and METRICS[metric].unit == "ratio":
+        return text(seen.language, "tenant.points", n=f"{100 * gap:.3g}")
+    return quantity(metric, gap)
 
 
 async def _measures(request: Request, context: ConsoleContext, tenant_id: str) -> Response:

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from monitor.policy.model import Escalation, Policy, Rule
+from schemas.outputs import Measure
 from streams.console import measure_values
 from streams.console.cases.escalations import TenantViolations
 from streams.console.queries.cursors import decode_cursor, encode_cursor
@@ -46,6 +47,19 @@ class RuleDistance:
     series: RuleSeries
     rule: Rule | None
     share: float | None
+
+    @property
+    def gap(self) -> float | None:
+        """How much is missing to the threshold, or how far the bound (without confidence the value) is beyond it, in
+        the metric's unit; None without a share."""
+        measure = self.series.newest.measure
+        judged = _judged(measure)
+        return None if self.share is None or judged is None else abs(judged - measure.threshold)
+
+    @property
+    def is_beyond(self) -> bool:
+        """Whether it is beyond the threshold; the rule's further conditions are not looked at."""
+        return self.share is not None and self.share > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +179,15 @@ def rule_distances(series: list[RuleSeries], rules: Mapping[str, Rule]) -> list[
     return sorted(made, key=lambda one: (-(-1.0 if one.share is None else one.share), one.series.rule_id))
 
 
+def _judged(measure: Measure) -> float | None:
+    """What is compared with the threshold."""
+    return measure.value if measure.bound is None else measure.bound
+
+
 def _share(point: MeasuredPoint, rule: Rule | None) -> float | None:
     """See `RuleDistance`."""
     measure = point.measure
-    judged = measure.value if measure.bound is None else measure.bound
+    judged = _judged(measure)
     if judged is None or not point.is_judged(rule):
         return None
     over, under = (

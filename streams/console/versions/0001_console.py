@@ -94,6 +94,7 @@ def _cases() -> None:
     op.create_index("console_case_cause", "console_case", ["tenant_id", "rule_id", "queue", "order_ms", "id"])
     op.create_index("console_case_claimed", "console_case", ["claimed_by", "order_ms", "id"])
     op.create_index("console_case_decided", "console_case", ["decided_ms", "id"])
+    op.create_index("console_case_rule", "console_case", ["rule_id", "decided_ms", "id"])
     op.create_index("console_case_queue", "console_case", ["queue", "order_ms", "id"])
     op.create_index("console_case_queue_rule", "console_case", ["queue", "rule_id", "order_ms", "id"])
     op.create_index("console_case_queue_tenant", "console_case", ["queue", "tenant_id", "order_ms", "id"])
@@ -241,6 +242,7 @@ def _cases() -> None:
     op.create_index("console_verdict_review", "console_verdict", ["review_id"])
     op.create_index("console_verdict_state", "console_verdict", ["state", "send_ms"])
     op.create_index("console_verdict_subject", "console_verdict", ["subject", "given_ms"])
+    op.create_index("console_verdict_given", "console_verdict", ["given_ms"])
     op.create_table(
         "console_named_id",
         sa.Column("named", sa.Text(), nullable=False),

@@ -36,7 +36,8 @@ GETS: Final[Mapping[str, tuple[str, ...]]] = {
     "/sign-in/provider/callback": (f"/sign-in/provider/callback?code={Q}&state={Q}", "/sign-in/provider/callback"),
     "/notice": ("/notice",),
     "/queue": (
-        "/queue", "/queue?view=mine", "/queue?view=approval", "/queue?view=sent", "/queue?view=postponed",
+        "/queue", "/queue?view=mine", "/queue?view=approval", "/queue?view=postponed",
+        "/queue?view=verdicts", f"/queue?view=verdicts&mine=1&after={Q}",
         "/queue?grouped=1", f"/queue?rule={quote(HOSTILE_ID)}&tenant={quote(HOSTILE_ID)}",
         f"/queue?view={Q}&tier={Q}&age={Q}&after={Q}", f"/queue?done={WAITS.id}", f"/queue?done={Q}",
     ),
@@ -51,6 +52,7 @@ GETS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "/search": (
         "/search", "/search?q=hostile", f"/search?q={quote(HOSTILE_ID)}", f"/search?from={Q}&to={Q}&status={Q}",
+        f"/search?rule={quote(HOSTILE_ID)}", f"/search?rule={Q}",
     ),
     "/admissions": ("/admissions",),
     "/policy": ("/policy", f"/policy?said={Q}&refused={Q}"),

@@ -286,7 +286,7 @@ async def test_a_sent_verdict_says_when_it_takes_effect(tmp_path: Path) -> None:
         delay = "SELECT timestamp_ms - decided_ms FROM console_event"
         delay_ms = await console.context.read(lambda connection: connection.exec_driver_sql(delay).scalar_one())
         at = datetime.fromtimestamp((verdict["send_ms"] + delay_ms) / 1000, UTC).strftime("%Y-%m-%d %H:%M")
-        for path in ("/cases/cwe-p", "/queue?view=sent"):
+        for path in ("/cases/cwe-p", "/queue?view=verdicts"):
             page = (await client.get(path)).text
             assert re.search(rf"It takes effect about <time [^>]*>{at}</time>", page), path
         assert "cwe-p" not in (await client.get("/queue")).text

@@ -12,7 +12,7 @@ from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, NUMBER, alerted, 
 from oracle.ledger import T0
 from schemas import codec
 from schemas.measures import RuleMeasure, TenantHour
-from schemas.outputs import Reason
+from schemas.outputs import Measure, Reason
 from streams.console.tables import MEASURES
 
 HOUR_MS = 3_600_000
@@ -101,6 +101,39 @@ def hour(tenant_id: str, hour_ms: int, *rules: RuleMeasure) -> bytes:
     return codec.encode(TenantHour(tenant_id, hour_ms, rules[0].rule_id if rules else None, 0.5, rules))
 
 
+def distances(page: str) -> dict[str, str]:
+    """Of each rule what its row says, without its name and the time."""
+    rows = re.findall(r'rule=([a-z-]+)#days".*?</td>(.*?)<td data-label="Window end">', page, re.S)
+    return {rule: " ".join(re.sub(r"<[^>]*>", " ", row).split()) for rule, row in rows}
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "measure", "said"),
+    [
+        ("short-calls", Measure("short_call_ratio", 40, 100, 0.4, 0.25, 0.3), "5 percentage points beyond"),
+        ("short-calls", Measure("short_call_ratio", 40, 100, 0.4, 0.25, 0.25), "0 percentage points to go"),
+        ("short-calls", Measure("short_call_ratio", 40, 100, 0.4, 0.25, 0.24), "1 percentage points to go"),
+        ("padded-talk", Measure("median_talk_s", 4_500, 100, 4.5, 10.0, None), "5.5 s beyond"),
+        ("padded-talk", Measure("median_talk_s", 12_500, 100, 12.5, 10.0, None), "2.5 s to go"),
+        ("callee-called-all-day", Measure("callee_peak", 7, None, 7, 20.0, None), "13 to go"),
+        ("callee-called-all-day", Measure("callee_peak", 27, None, 27, 20.0, None), "7 beyond"),
+        ("no-longer-there", Measure("short_call_ratio", 40, 100, 0.4, 0.25, 0.3), "5 percentage points beyond"),
+    ],
+)
+async def test_the_distance_says_how_much_is_missing_or_too_much(
+    console: ConsoleHarness, rule_id: str, measure: Measure, said: str
+) -> None:
+    await console.put(decided(1, "acme", T0, rule_id=rule_id, measure=measure))
+    async with pages_of(console) as client:
+        row = distances(await page(client, "/tenants/acme"))[rule_id]
+        chinese = (await client.get("/tenants/acme", headers={"accept-language": "zh"})).text
+        full = '<meter min="0" max="1" high="0.99" optimum="0" value="1"' in chinese
+    assert said in row
+    assert ("已超出" in chinese, "还差" in chinese, full) == (
+        (True, False, True) if "beyond" in said else (False, True, False)
+    )
+
+
 async def test_measures_of_hours_make_charts_and_distances_the_nearest_first(console: ConsoleHarness) -> None:
     last_ms = T0 // HOUR_MS * HOUR_MS + 9 * DAY_MS
     for n in range(48):
@@ -123,7 +156,11 @@ async def test_measures_of_hours_make_charts_and_distances_the_nearest_first(con
     rules = "consent-coverage", "callee-hang-ups", "short-calls", "one-ring-calls"
     named = [text.index(f"rule={name}#days") for name in rules]
     assert named == sorted(named)
-    assert "83 %" in text  # 0.7 of 0.84
+    rows = distances(text)
+    assert rows["consent-coverage"] == "90 % 84 % below 70 % Minor Shadow 14 percentage points to go 100 of at least 20"
+    assert rows["callee-hang-ups"] == "9 % 8 % above 35 % Minor Shadow 27 percentage points to go 100 of at least 40"
+    assert rows["one-ring-calls"].endswith("Minor Review too few to judge 60 of at least 100")
+    assert rows["short-calls"] == "10 % 5 % above 25 % Minor Review 20 percentage points to go 100 of at least 30"
     assert "100 of at least 20" in text
     assert "60 of at least 100" in text
     assert "rules measured nothing" in text

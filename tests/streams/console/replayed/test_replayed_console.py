@@ -169,7 +169,7 @@ async def test_the_other_pages_need_no_kafka(served: Served) -> None:
     assert "callwarden.enforcement" not in health  # there is no topic
     policy = (await served.client.get("/policy", headers={"accept-language": "en"})).text
     assert "The records were judged by this policy" in policy
-    assert 'hx-select="#list"' in (await served.client.get("/queue?view=sent")).text
+    assert 'hx-select="#list"' in (await served.client.get("/queue?view=verdicts")).text
 
 
 async def test_the_second_person_approves_a_ban(served: Served) -> None:
