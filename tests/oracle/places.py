@@ -56,7 +56,7 @@ def _of_id(read: Read, event: dict[str, Any], kind: str, name: str) -> set[Place
     for record in sorted(mine, key=lambda r: (r["t"], _STATUS[r["status"]], r["seq"])):
         if record["t"] < event["decided_ms"]:
             first.setdefault(record["status"], record)
-    return {_place(list(first.values())[-1])}
+    return {_place(record) for record in list(first.values())[-1:]}
 
 
 def _of_keys(read: Read, reigns: Sequence[Reign], event: dict[str, Any]) -> list[set[Place]]:

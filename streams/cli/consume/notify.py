@@ -1,5 +1,7 @@
 """`callwarden notify`: send alerts and decisions to people as they happen."""
 
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -90,6 +92,8 @@ async def _try(settings: "Settings", policy: "Policy") -> None:
             try:
                 typer.echo(told)
             except BrokenPipeError:  # of `| head`: no unexpected error, which the log would report
+                # Or Python would try to write the rest at its end, and report that it cannot.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(1) from None
     if failed:
         fail(f"not accepted: {failed}", 3)
