@@ -133,7 +133,7 @@ class MessageTemplates:
         rule = self._display.id(affected.rule_id)
         lines = (
             Reason(
-                f"生效的“{rule}”决定所依据的违规撤销后仅余 {left} 次，不足 {least} 次",
+                f"最终的“{rule}”决定所依据的违规撤销后仅余 {left} 次，不足 {least} 次",
                 f"Of the violations that the final decision by “{rule}” rests on, only {left} "
                 f"{'is' if left == 1 else 'are'} left unreversed, fewer than {least}",
             ),
