@@ -1,5 +1,6 @@
 """Cases and the entries of a tenant, as people read them: in Chinese and English, numbers masked, times in UTC."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from monitor.text.bilingual import Bilingual
 from monitor.text.display import DEFAULT, Display
 from monitor.text.masking import mask_text
 from monitor.text.record_ids import ids_of
-from monitor.text.timestamps import date_time
+from monitor.text.timestamps import date_time, rfc3339
 from schemas.inputs import Review
 from schemas.outputs import Enforcement, Evidence
 from streams.cli.styles import STYLES
@@ -192,6 +193,17 @@ def claim_line(claim: Reservation | None, display: Display = DEFAULT, case: Ledg
     ids = case_ids(case, claim)
     by = f"{display.text(claim.reviewer, ids)}, {date_time(claim.claimed_ms)}: {display.text(claim.reason, ids)}"
     return [Text(f"    已由复核员决定{verdict.zh} / to be {verdict.en}, as decided by {by}", style="cyan")]
+
+
+def explain_line(case: LedgerCase, display: Display = DEFAULT) -> list[Text]:
+    """The command that explains the measured rule or the escalation that decided; a record needs none."""
+    data = case.opening.data
+    if data.measure is None:
+        return []
+    tenant = display.id(data.tenant_id)
+    name = shlex.quote(tenant) if tenant == data.tenant_id else "TENANT"  # what is masked is no argument
+    rule, command = display.id(data.rule_id), f"callwarden policy explain {name} --at {rfc3339(data.decided_ms)}"
+    return [Text(f"规则 {rule} 的含义 / what the rule {rule} says: {command}")]
 
 
 def _verdict(verdict: str, kind: str | None) -> Bilingual:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from typer.testing import CliRunner
 
 from helpers.ledger_samples import put
 from helpers.review_signing import key_of
-from oracle.ledger import T0, pending
+from oracle.ledger import T0, event, pending
+from schemas.outputs import Measure
 from streams.cli.app import build
 
 
@@ -92,6 +94,28 @@ def test_a_case_names_the_key_of_each_review_and_verifies_it(
     [review] = json.loads(line)["decision"]["reviews"]
     assert review["signatures"] == [{"key": "wang-•••••••••78", "state": "verified"}]
     assert CANARY not in unchecked + shown + line
+
+
+def test_a_case_ends_with_the_command_that_explains_its_rule(cluster: FakeCluster, tmp_path: Path) -> None:
+    measure = Measure("short_call_ratio", 36, 42, 36 / 42, 0.25, 0.62)
+    numbered = f"+86{CANARY}"
+    put(
+        cluster, 0,
+        event("cwe-ratio", "a tenant", rule_id="short-calls", measure=measure),
+        event("cwe-number", numbered, rule_id="short-calls", measure=measure),
+    )  # fmt: skip
+    asyncio.run(follow(cluster, tmp_path))
+    last = {each: run("show", each)[1].splitlines()[-1] for each in ("cwe-ratio", "cwe-number", "cwe-late")}
+    head = "规则 short-calls 的含义 / what the rule short-calls says: "
+    assert last["cwe-ratio"] == f"{head}callwarden policy explain 'a tenant' --at 2026-03-02T00:00:00.000Z"
+    assert last["cwe-number"] == f"{head}callwarden policy explain TENANT --at 2026-03-02T00:00:00.000Z"
+    assert "policy explain" not in last["cwe-late"], "a record decided"
+    command = shlex.split(last["cwe-ratio"].split(": callwarden ")[1])
+    explained = CliRunner().invoke(build("policy"), command)
+    assert explained.exit_code == 0, explained.output
+    _, rule, *_ = explained.output.split("rule short-calls [")
+    assert "4 小时" in rule.split("rule ")[0]
+    assert "in any 4h" in rule.split("rule ")[0]
 
 
 def test_what_is_read_says_how_current_it_is(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,8 @@ def show(
 ) -> None:
     """Show a case in full: its status, evidence, and every event and review with its reason, in two languages.
 
+    The last line is the command that explains the rule, if a measured rule or an escalation decided.
+
     A signed review is shown with the name of its key. The signature is verified with the keys of
     CALLWARDEN_REVIEW_KEYS_FILE, if that is set.
 
@@ -89,7 +91,7 @@ def show(
     """
     from rich.console import Console
 
-    from streams.cli.consume.case_format import case_json, case_lines, claim_line, review_json
+    from streams.cli.consume.case_format import case_json, case_lines, claim_line, explain_line, review_json
     from streams.cli.consume.ledger_reading import read_ledger, report
     from streams.cli.inputs import fail
     from streams.consumers.ledger.queries.lookup import case_of
@@ -122,7 +124,8 @@ def show(
         return
     console, display = Console(highlight=False), settings.display
     claim = claims.get(case.in_force.id)
-    for line in [*case_lines(case, epoch_ms(), display, signers), *claim_line(claim, display, case)]:
+    lines = [*case_lines(case, epoch_ms(), display, signers), *claim_line(claim, display, case)]
+    for line in [*lines, *explain_line(case, display)]:
         console.print(line, soft_wrap=True)
 
 
