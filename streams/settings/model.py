@@ -272,7 +272,8 @@ class Settings(BaseSettings):
     console_signing_key_file: File = None
     """PEM file with the private key that signs the verdicts of the console. Its name is the key's."""
     console_recording_link: RecordingLink = None
-    """The address of a call's recording, `https://HOST/.../{recording}`. Default: ids without links."""
+    """The address of a call's recording, by its id, `https://HOST/.../{recording}`, or by the call's,
+    `https://HOST/.../{call}`. Default: ids without links."""
     console_programs: ProgramPages = None
     """Whose state the console's health page shows: `worker=http://HOST:6066, notify=http://HOST:6069`."""
     console_previews: Annotated[int, whole(1, 16)] = 1

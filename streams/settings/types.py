@@ -211,8 +211,10 @@ def _link(value: object) -> str | None:
 
 def _recording_link(value: object) -> str | None:
     text = str(value or "").strip()
-    if text and not (re.fullmatch(r"https?://\S+", text) and "{recording}" in text):
-        raise ValueError(f"`{text}` is not a link to a recording; expected https://HOST/.../{{recording}}")
+    if text and not (re.fullmatch(r"https?://\S+", text) and re.search(r"\{(recording|call)\}", text)):
+        raise ValueError(
+            f"`{text}` is not a link to a recording; expected https://HOST/.../{{recording}} or https://HOST/.../{{call}}"
+        )
     return text or None
 
 

@@ -1,7 +1,7 @@
 """What the page of a case shows: the case, what was found before and since, its siblings, verdicts and notes."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
@@ -15,6 +15,7 @@ from schemas.inputs import Review
 from schemas.outputs import Alert, Enforcement, Measure
 from streams.console.cases.history import case_of, decision_delay_ms, signed_reviews
 from streams.console.cases.queue import QueuedCase, rows_of
+from streams.console.evidence.recordings import kept_calls
 from streams.console.evidence.records import NamedRecord, records_of
 from streams.console.tables import ALERTS, APPLICATIONS, CASES, EVENTS, NOTES, TENANTS, VERDICTS
 from streams.consumers.ledger.queries.cases import LedgerCase
@@ -55,7 +56,10 @@ class MeasureBar(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CaseView:
-    """Everything that a page of a case shows. ``signed``: the records of its reviews, with their signatures."""
+    """Everything that a page of a case shows. ``signed``: the records of its reviews, with their signatures.
+
+    ``calls``: those that its complaints and findings name, by id, as far as they are kept.
+    """
 
     row: Row[Any]
     case: LedgerCase
@@ -67,6 +71,7 @@ class CaseView:
     verdicts: list[Row[Any]]
     notes: list[Row[Any]]
     records: list[NamedRecord]
+    calls: dict[str, dict[str, Any]]
     signed: list[tuple[bytes, bytes | None]]
     delay_ms: int | None
 
@@ -143,6 +148,7 @@ def case_view(connection: Connection, case_id: str) -> CaseView | None:
         return None
     tenant = connection.execute(select(TENANTS).where(TENANTS.c.tenant_id == row.tenant_id)).one_or_none()
     lines = _history(connection, row)
+    records = records_of(connection, row.in_force_id)
     return CaseView(
         row=row,
         case=case,
@@ -161,7 +167,8 @@ def case_view(connection: Connection, case_id: str) -> CaseView | None:
                 select(NOTES).where(NOTES.c.case_id == case_id).order_by(NOTES.c.number.desc()).limit(_MOST)
             )
         ),
-        records=records_of(connection, row.in_force_id),
+        records=records,
+        calls=_calls_of(connection, row.tenant_id, records),
         signed=signed_reviews(connection, case),
         delay_ms=decision_delay_ms(connection),
     )
@@ -210,6 +217,16 @@ def _history(connection: Connection, row: Row[Any]) -> list[HistoryLine]:
             alert = alert_of(value)
             found.append(HistoryLine(alert.since_ms, "alert", None, alert, alert.enforcement_id, alert.state))
     return sorted(found, key=lambda line: line.at_ms, reverse=True)
+
+
+def _calls_of(connection: Connection, tenant_id: str, records: Sequence[NamedRecord]) -> dict[str, dict[str, Any]]:
+    """The calls that these complaints and findings name, if a decision of the tenant has their records."""
+    found = [each.fields for each in records if each.fields is not None]
+    own = {each["call_id"]: each for each in found if each["type"] == "cdr"}
+    named = {each["call_id"] for each in found if each["type"] != "cdr" and each.get("call_id")}
+    return {call_id: own[call_id] for call_id in named & own.keys()} | kept_calls(
+        connection, tenant_id, named - own.keys()
+    )
 
 
 def _siblings(connection: Connection, row: Row[Any]) -> list[QueuedCase]:

@@ -23,6 +23,7 @@ from streams.console.cases.export import export
 from streams.console.cases.history import find_case
 from streams.console.cases.reason_texts import FOR_ANY, ReasonText
 from streams.console.cases.verdicts import WantedVerdict
+from streams.console.evidence.recordings import recording_url
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
 from streams.console.pages.queue import (
@@ -253,7 +254,7 @@ def _page(
         "consequences": offered,
         "assignees": shown.assignees,
         "reasons": [one for one in shown.reasons if one.verdict in (FOR_ANY, *(each.verdict for each in offered))],
-        "recording_link": settings.console_recording_link,
+        "recording_url": partial(recording_url, settings.console_recording_link),
         "undo_ms": settings.console_undo_for_ms,
         "four_eyes": settings.console_four_eyes == "yes",
         "postponements": tuple(POSTPONED),
