@@ -61,6 +61,10 @@ static char *put_text(char *out, const void *text, int64_t size)
 
 static char *put_number(char *out, uint64_t number)
 {
+    if (number < 10) { /* most counts are */
+        *out++ = (char)('0' + number);
+        return out;
+    }
     char digits[20];
     int first = 20;
     do {
@@ -68,6 +72,14 @@ static char *put_number(char *out, uint64_t number)
         number /= 10;
     } while (number);
     return put_text(out, digits + first, 20 - first);
+}
+
+static inline char *put_three(char *out, uint32_t number)
+{
+    out[0] = (char)('0' + number / 100);
+    out[1] = (char)('0' + number / 10 % 10);
+    out[2] = (char)('0' + number % 10);
+    return out + 3;
 }
 
 /* A number of millionths, as msgspec writes the double nearest to it. */
@@ -78,18 +90,16 @@ static char *put_millionths(char *out, uint64_t millionths)
         return put_text(out, "e-6", 3);
     }
     out = put_number(out, millionths / 1000000);
-    *out++ = '.';
     uint32_t rest = (uint32_t)(millionths % 1000000);
-    int places = 6;
-    while (places > 1 && rest % 10 == 0) {
-        rest /= 10;
-        places--;
+    *out++ = '.';
+    if (rest == 0) {
+        *out++ = '0';
+        return out;
     }
-    for (int place = places - 1; place >= 0; place--) {
-        out[place] = (char)('0' + rest % 10);
-        rest /= 10;
-    }
-    return out + places;
+    out = put_three(out, rest / 1000);
+    if (rest % 1000) out = put_three(out, rest % 1000);
+    while (out[-1] == '0') out--; /* ends, for a digit is not 0 */
+    return out;
 }
 
 /* ---- Numbers ------------------------------------------------------------------------------------------------ */
@@ -118,6 +128,16 @@ static inline int64_t millionths_of(double number)
 
 /* ---- Records ------------------------------------------------------------------------------------------------ */
 
+/* A rule that is due, with all that its part of a record depends on but the counts. */
+typedef struct {
+    int32_t numerator, denominator, divisor, present; /* indices of counts */
+    int flags;
+    double scale, sign, threshold, least, quantile;
+    const char *before, *after; /* what stands before and after its numbers: the id, and the limits */
+    Py_ssize_t before_size, after_size;
+    const uint8_t *skipped; /* `[tenant]`: those to whom it does not apply; NULL: it applies to all */
+} Due;
+
 typedef struct {
     const double *counts; /* `[tenant, count]` */
     Py_ssize_t tenants, width;
@@ -126,62 +146,62 @@ typedef struct {
     const uint8_t *skipped; /* `[due, tenant]`: rules that do not apply; NULL: all apply */
 } Hour;
 
-/* The rule with the largest share so far, -1 without one. */
+/* The rule with the largest share so far, NULL without one. */
 typedef struct {
-    Py_ssize_t rule;
+    const Due *rule;
     double share;
 } Nearest;
 
+/* Write what a rule measured of a tenant; NULL if the tenant is left to the caller. */
+static inline char *put_rule(char *out, const Due *rule, const double *counts, double denominator, Nearest *nearest)
+{
+    double numerator = counts[rule->numerator], divisor = counts[rule->divisor];
+    int64_t written = 0, bound = 0;
+    /* The value of nothing, and its lower bound, are 0: most counts are. */
+    if (numerator != 0.0 || !(rule->scale * divisor > 0.0)) written = millionths_of(numerator / (rule->scale * divisor));
+    if (rule->flags & IS_SURE && (numerator > 0.0 || rule->sign < 0.0))
+        bound = millionths_of(wilson(numerator, denominator, rule->quantile, rule->sign));
+    if (!is_plain(numerator) || !is_plain(denominator) || written < 0 || bound < 0) return NULL;
+    if (denominator >= rule->least) {
+        double judged = (double)(rule->flags & IS_SURE ? bound : written) / DECIMALS;
+        double share = share_of(judged, rule->threshold, rule->sign);
+        if (share > nearest->share) *nearest = (Nearest){rule, share};
+    }
+    out = put_text(out, rule->before, rule->before_size);
+    out = put_number(out, (uint64_t)numerator);
+    *out++ = ',';
+    if (rule->flags & IS_COUNT) {
+        out = put_text(out, "null,", 5);
+        out = put_number(out, (uint64_t)numerator);
+    } else {
+        out = put_number(out, (uint64_t)denominator);
+        *out++ = ',';
+        out = put_millionths(out, (uint64_t)written);
+    }
+    *out++ = ',';
+    if (rule->flags & IS_SURE) out = put_millionths(out, (uint64_t)bound);
+    else out = put_text(out, "null", 4);
+    return put_text(out, rule->after, rule->after_size);
+}
+
 /* Write what the rules measured of a tenant; NULL if it is left to the caller. */
-static char *put_rules(char *out, const Rules *rules, const Hour *hour, Py_ssize_t tenant, Nearest *nearest)
+static char *put_rules(char *out, const Due *due, const Hour *hour, Py_ssize_t tenant, Nearest *nearest)
 {
     const double *counts = hour->counts + tenant * hour->width;
-    const char *texts = rules->texts.buf;
-    for (Py_ssize_t line = 0; line < hour->due_count; line++) {
-        Py_ssize_t rule = hour->due[line];
-        if (hour->skipped && hour->skipped[line * hour->tenants + tenant]) continue;
-        double denominator = counts[int_at(rules, DENOMINATOR, rule)];
-        if (!(denominator > 0.0) || !(counts[int_at(rules, PRESENT, rule)] > 0.0)) continue;
-        double numerator = counts[int_at(rules, NUMERATOR, rule)];
-        double divisor = counts[int_at(rules, DIVISOR, rule)];
-        double sign = float_at(rules, SIGN, rule);
-        int flags = flags_at(rules, rule);
-        int64_t written = millionths_of(numerator / (float_at(rules, SCALE, rule) * divisor)), bound = 0;
-        /* The lower bound of nothing is 0: most counts are. */
-        if (flags & IS_SURE && (numerator > 0.0 || sign < 0.0))
-            bound = millionths_of(wilson(numerator, denominator, float_at(rules, QUANTILE, rule), sign));
-        if (!is_plain(numerator) || !is_plain(denominator) || written < 0 || bound < 0) return NULL;
-        if (denominator >= float_at(rules, LEAST, rule)) {
-            double judged = (double)(flags & IS_SURE ? bound : written) / DECIMALS;
-            double share = share_of(judged, float_at(rules, THRESHOLD, rule), sign);
-            if (share > nearest->share) *nearest = (Nearest){rule, share};
-        }
-        int64_t before = rule ? end_at(rules, AFTER_END, rule - 1) : 0, middle = end_at(rules, BEFORE_END, rule);
-        out = put_text(out, texts + before, middle - before);
-        out = put_number(out, (uint64_t)numerator);
-        *out++ = ',';
-        if (flags & IS_COUNT) {
-            out = put_text(out, "null,", 5);
-            out = put_number(out, (uint64_t)numerator);
-        } else {
-            out = put_number(out, (uint64_t)denominator);
-            *out++ = ',';
-            out = put_millionths(out, (uint64_t)written);
-        }
-        *out++ = ',';
-        if (flags & IS_SURE) out = put_millionths(out, (uint64_t)bound);
-        else out = put_text(out, "null", 4);
-        out = put_text(out, texts + middle, end_at(rules, AFTER_END, rule) - middle);
+    for (const Due *rule = due, *end = due + hour->due_count; out && rule < end; rule++) {
+        double denominator = counts[rule->denominator];
+        if (rule->skipped && rule->skipped[tenant]) continue;
+        if (denominator > 0.0 && counts[rule->present] > 0.0) out = put_rule(out, rule, counts, denominator, nearest);
     }
     return out;
 }
 
 /* The record of a tenant from its parts; None if it is left to the caller; NULL with an exception. */
-static PyObject *record_of(const Rules *rules, const Hour *hour, Py_ssize_t tenant, PyObject *name, const char *middle,
+static PyObject *record_of(const Due *due, const Hour *hour, Py_ssize_t tenant, PyObject *name, const char *middle,
                            Py_ssize_t middle_size, char *scratch)
 {
-    Nearest nearest = {-1, NOT_ENOUGH};
-    char share[32], *end = put_rules(scratch, rules, hour, tenant, &nearest), *name_at;
+    Nearest nearest = {NULL, NOT_ENOUGH};
+    char share[32], *end = put_rules(scratch, due, hour, tenant, &nearest), *name_at;
     Py_ssize_t name_size;
     if (!end) return Py_NewRef(Py_None);
     if (PyBytes_AsStringAndSize(name, &name_at, &name_size) < 0) return NULL;
@@ -189,15 +209,14 @@ static PyObject *record_of(const Rules *rules, const Hour *hour, Py_ssize_t tena
     double thousandths = rint((nearest.share > 0.0 ? nearest.share : 0.0) * 1e3);
     Py_ssize_t share_size = put_millionths(share, (uint64_t)thousandths * 1000) - share;
     const char *worst = "null";
-    int64_t worst_size = 4;
-    if (nearest.rule >= 0) { /* its id stands between "[" and "," */
-        int64_t before = nearest.rule ? end_at(rules, AFTER_END, nearest.rule - 1) : 0;
-        worst = (const char *)rules->texts.buf + before + 1;
-        worst_size = end_at(rules, BEFORE_END, nearest.rule) - before - 2;
+    Py_ssize_t worst_size = 4;
+    if (nearest.rule) { /* its id stands between "[" and "," */
+        worst = nearest.rule->before + 1;
+        worst_size = nearest.rule->before_size - 2;
     }
     static const char START[] = "{\"tenant_id\":", SHARE[] = ",\"share\":", RULES[] = ",\"rules\":[", END[] = "]}";
     Py_ssize_t size = (Py_ssize_t)(sizeof START + sizeof SHARE + sizeof RULES + sizeof END) - 4 + name_size + middle_size
-                      + (Py_ssize_t)worst_size + share_size + (end - scratch);
+                      + worst_size + share_size + (end - scratch);
     PyObject *record = PyBytes_FromStringAndSize(NULL, size);
     if (!record) return NULL;
     char *out = PyBytes_AsString(record);
@@ -246,35 +265,59 @@ static int rules_of(PyObject *columns, Py_ssize_t width, Rules *rules)
     return 1;
 }
 
-/* The most bytes that the rules of a record take; -1 with an exception if there is no such rule. */
-static Py_ssize_t most_bytes(const Rules *rules, const Hour *hour)
+/* The rules that are due, for PyMem_Free, and the most bytes that they take in a record; NULL with an exception if there
+ * is no such rule. */
+static Due *due_of(const Rules *rules, const Hour *hour, Py_ssize_t *most)
 {
-    int64_t most = HEAD_BYTES;
+    Due *due = PyMem_Calloc((size_t)hour->due_count + 1, sizeof *due);
+    if (!due) return (Due *)PyErr_NoMemory();
+    *most = HEAD_BYTES;
     for (Py_ssize_t line = 0; line < hour->due_count; line++) {
         Py_ssize_t rule = hour->due[line];
         if (rule < 0 || rule >= rules->rules) {
             refused("there is no such rule");
-            return -1;
+            PyMem_Free(due);
+            return NULL;
         }
-        most += end_at(rules, AFTER_END, rule) - (rule ? end_at(rules, AFTER_END, rule - 1) : 0) + NUMBERS_BYTES;
+        int64_t before = rule ? end_at(rules, AFTER_END, rule - 1) : 0, middle = end_at(rules, BEFORE_END, rule);
+        const char *texts = rules->texts.buf;
+        due[line] = (Due){
+            .numerator = int_at(rules, NUMERATOR, rule),
+            .denominator = int_at(rules, DENOMINATOR, rule),
+            .divisor = int_at(rules, DIVISOR, rule),
+            .present = int_at(rules, PRESENT, rule),
+            .flags = flags_at(rules, rule),
+            .scale = float_at(rules, SCALE, rule),
+            .sign = float_at(rules, SIGN, rule),
+            .threshold = float_at(rules, THRESHOLD, rule),
+            .least = float_at(rules, LEAST, rule),
+            .quantile = float_at(rules, QUANTILE, rule),
+            .before = texts + before,
+            .after = texts + middle,
+            .before_size = (Py_ssize_t)(middle - before),
+            .after_size = (Py_ssize_t)(end_at(rules, AFTER_END, rule) - middle),
+            .skipped = hour->skipped ? hour->skipped + line * hour->tenants : NULL,
+        };
+        *most += due[line].before_size + due[line].after_size + NUMBERS_BYTES;
     }
-    return (Py_ssize_t)most;
+    return due;
 }
 
 static PyObject *records_of(const Rules *rules, const Hour *hour, const int64_t *rows, PyObject *names, Py_buffer *middle)
 {
-    Py_ssize_t count = PyList_Size(names), most = most_bytes(rules, hour);
-    if (most < 0) return NULL;
+    Py_ssize_t count = PyList_Size(names), most = 0;
+    Due *due = due_of(rules, hour, &most);
+    if (!due) return NULL;
     char *scratch = PyMem_Malloc((size_t)most);
-    if (!scratch) return PyErr_NoMemory();
-    PyObject *records = PyList_New(count);
+    PyObject *records = scratch ? PyList_New(count) : PyErr_NoMemory();
     for (Py_ssize_t at = 0; records && at < count; at++) {
         PyObject *record = NULL;
         if (rows[at] < 0 || rows[at] >= hour->tenants) refused("there is no such tenant");
-        else record = record_of(rules, hour, (Py_ssize_t)rows[at], PyList_GetItem(names, at), middle->buf, middle->len, scratch);
+        else record = record_of(due, hour, (Py_ssize_t)rows[at], PyList_GetItem(names, at), middle->buf, middle->len, scratch);
         if (!record || PyList_SetItem(records, at, record) < 0) Py_CLEAR(records);
     }
     PyMem_Free(scratch);
+    PyMem_Free(due);
     return records;
 }
 
