@@ -26,7 +26,7 @@ from helpers.patience import PATIENCE_S
 _MOTHER = """
 import gc, importlib, json, os, random, socket, sys, warnings
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # as `main` does before anything of pydantic's is imported
-import aiokafka, alembic.command, fastapi, psycopg, sqlalchemy, typer._adapters, typer._click.decorators, uvicorn
+import aiokafka, alembic.command, fastapi, psycopg, sqlalchemy, uvicorn
 import monitor.adapters.shipped, monitor.policy.file.resolve, monitor.replay.files, schemas.codec
 import streams.consumers.billing.main, streams.kafka.cluster, streams.runtime.logging
 from monitor.policy.load import built_in_document, load

@@ -97,7 +97,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         (f"{REPLAY} --enforce-from -5", f"--enforce-from -5: {YEARS}"),
         ("reviews list --to 99999999999999999999", f"--to 99999999999999999999: {YEARS}"),
         # Numbers.
-        ("simulate --out s --tenants 999999999999", "less than or equal to 1000000"),
+        ("simulate --out s --tenants 999999999999", "999999999999 is not in the range 1<=x<=1000000"),
         ("simulate --out s --calls-per-day inf", "calls per day is inf, expected more than 0, at most 1,000,000,000"),
         (
             "simulate --out s --lateness inf",
