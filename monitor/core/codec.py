@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from monitor.compression import compressed
 from monitor.extensions import WANTED, load
+from monitor.text.state_wording import state_text
 
 if TYPE_CHECKING:
     from monitor.core import _codec
@@ -50,13 +51,13 @@ class StateFormatError(ValueError):
 
 def check_head(data: bytes) -> None:
     """Check the format of a stored head, ignoring its other fields. Raises StateFormatError if it is unknown."""
-    check_format(msgspec.msgpack.decode(data, type=_VersionedHead).format, "the stored head")
+    check_format(msgspec.msgpack.decode(data, type=_VersionedHead).format, state_text("head"))
 
 
 def check_format(known: int, what: str) -> None:
     """Check the format of a head or an entry. Raises StateFormatError if this release does not read it."""
     if known != FORMAT:
-        raise StateFormatError(f"{what} has format {known}; this release reads format {FORMAT}")
+        raise StateFormatError(state_text("other_format", what=what, known=known, expected=FORMAT))
 
 
 def column(values: NDArray[Any]) -> Column:

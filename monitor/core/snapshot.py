@@ -14,6 +14,7 @@ from monitor.core.calls.fields import COUNTED
 from monitor.core.codec import FORMAT, StateFormatError, Unpacker, check_format, packed
 from monitor.core.tenants.tenant_store import page_of
 from monitor.core.windows.pane_store import WindowCheckpoint
+from monitor.text.state_wording import state_text
 
 NAMES_TOGETHER: Final = 1_000
 
@@ -47,14 +48,11 @@ class ShardCheckpoint(Struct, rename={"closed_ms": "sealed_ms", "windows": "span
         The sums of a pane have no names of their own: read by a release with one field more, they would be those of
         other fields.
         """
-        check_format(self.format, "the stored head")
+        check_format(self.format, state_text("head"))
         named = tuple(name for name in self.fields if ":" not in name)
         if named != COUNTED:
             other = sorted({*named}.symmetric_difference(COUNTED))
-            raise StateFormatError(
-                f"the state counts other fields of a call than this release, or in another order ({', '.join(other)}): "
-                "start the release that wrote it"
-            )
+            raise StateFormatError(state_text("other_fields", fields=", ".join(other)))
 
 
 class _StoredNames(Struct, array_like=True):
@@ -85,8 +83,8 @@ def decode_names(entries: Mapping[str, bytes], count: int) -> list[str]:
     for number in range(-(-count // NAMES_TOGETHER)):
         blob = entries.get(f"n{number}")
         if blob is None:
-            raise StateFormatError(f"the stored state lacks n{number}, with names of its {count} tenants")
+            raise StateFormatError(state_text("no_names", number=number, count=count))
         names += unpack(blob).names
     if len(names) != count:
-        raise StateFormatError(f"the stored state has the names of {len(names)} tenants; its head counts {count}")
+        raise StateFormatError(state_text("other_names", found=len(names), counted=count))
     return names

@@ -14,6 +14,7 @@ from monitor.partition.checkpoint_fields import HEAD, DecidingSettings, InputTop
 from monitor.partition.chunking import MissingChunkError
 from monitor.partition.policy_versions import PolicyVersionRef
 from monitor.partition.source_position import SourceHead
+from monitor.text.state_wording import state_text
 
 __all__ = [
     "HANDOVER",
@@ -68,28 +69,20 @@ class CheckpointMetadata(Struct):
         """Check that a partition with this identity and secret can resume from it. Raises MismatchError if not."""
         place = self.place
         if place.partitions != mine.partitions:
-            raise MismatchError(
-                f"the state was written for {place.partitions} partitions, the topics have {mine.partitions}; expected "
-                "the same number, because another number assigns tenants to other partitions"
-            )
+            raise MismatchError(state_text("other_partitions", stored=place.partitions, found=mine.partitions))
         if place.number != mine.number:
-            raise MismatchError(f"expected the state of partition {mine.number}, got that of partition {place.number}")
+            raise MismatchError(state_text("other_partition", expected=mine.number, found=place.number))
         if place.partitioner != mine.partitioner:
-            raise MismatchError(
-                f"the state was written with the partitioner {place.partitioner}; expected the same in "
-                f"CALLWARDEN_PARTITIONER, got {mine.partitioner}"
-            )
+            raise MismatchError(state_text("other_partitioner", stored=place.partitioner, given=mine.partitioner))
         if self.secret != secret:
-            raise MismatchError(
-                "the state was written with another secret; expected the key file that it was written with"
-            )
+            raise MismatchError(state_text("other_secret"))
 
 
 def must_be_whole(counted: int, keys: Iterable[str]) -> set[str]:
     """The keys among ``keys`` of shard entries. Raises MissingChunkError if there are fewer than ``counted``."""
     entries = entries_of(keys)
     if len(entries) < counted:
-        raise MissingChunkError(f"its head counts {counted} entries, got {len(entries)}")
+        raise MissingChunkError(state_text("missing_entries", counted=counted, found=len(entries)))
     return entries
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from monitor.text.state_wording import state_text
+
 PART_BYTES: Final = 900_000
 """The most bytes in a part. By default a broker rejects records above a megabyte; the rest is for key and headers."""
 
@@ -43,9 +45,8 @@ class Chunker:
             try:
                 blobs[key] = b"".join(records[f"{key}/{number}"][_COUNT_BYTES:] for number in range(count))
             except KeyError as missing:
-                raise MissingChunkError(
-                    f"expected {count} parts of {key} in the stored state; {missing.args[0]} is missing"
-                ) from None
+                values = {"count": count, "key": key, "missing": missing.args[0]}
+                raise MissingChunkError(state_text("missing_part", **values)) from None
             if count > 1:
                 self._parts[key] = count
         return blobs

@@ -15,6 +15,7 @@ from monitor.partition.refusal_wording import refusal_text, start_text
 from monitor.policy.load import PolicyError, from_plain, to_plain
 from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion, next_change_ms, version_at
+from monitor.text.state_wording import state_text
 
 POLICY: Final = "policy-"
 """The prefix of policy keys."""
@@ -191,13 +192,11 @@ class LostPolicyError(ValueError):
 def _stored(sha256: str, blobs: Mapping[str, bytes]) -> Policy:
     blob = blobs.get(_key(sha256))
     if blob is None:
-        raise LostPolicyError(
-            f"the head of the stored state names the policy {sha256[:12]}, which the state does not contain"
-        )
+        raise LostPolicyError(state_text("no_policy", policy=sha256[:12]))
     try:
         return from_plain(msgspec.json.decode(zstandard.decompress(blob)), sha256)
     except PolicyError as error:
-        raise LostPolicyError(f"this release cannot read the stored policy: {error}") from None
+        raise LostPolicyError(state_text("unreadable_policy", error=error)) from None
 
 
 def _recorded(switch: PolicyChange) -> PolicyVersion:

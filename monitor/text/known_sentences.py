@@ -12,6 +12,7 @@ from monitor.text.bilingual import Bilingual
 
 _LONGEST: Final = 4_096
 _DEEPEST: Final = 6
+_SENTENCES: Final = ("why", "error", "doing")  # values that are sentences: one in no table is quoted, in English
 _BETWEEN: Final = ", "  # the items of a value that is a list
 
 
@@ -24,7 +25,8 @@ class _Template(NamedTuple):
 
 
 class KnownSentences:
-    """The sentences of wording tables. A value of a sentence may be a sentence of these tables itself.
+    """The sentences of wording tables. A value of a sentence may be a sentence of these tables itself; if it names a
+    sentence (`_SENTENCES`) that is in no table, it is quoted in English.
 
     A template needs a literal between two values, and a word beside them.
     """
@@ -42,16 +44,19 @@ class KnownSentences:
         for template in self._templates:
             values = _values(template.literals, text)
             if values is not None and (named := _named(template.names, values)) is not None:
-                return template.zh.format(**{name: self._value(value, depth) for name, value in named.items()})
+                return template.zh.format(**{name: self._value(name, value, depth) for name, value in named.items()})
         return None
 
-    def _value(self, text: str, depth: int) -> str:
-        if not depth:
-            return text
+    def _value(self, name: str, text: str, depth: int) -> str:
+        found = self._sentence(text, depth) if depth else None
+        return found or (f"“{text}”" if name in _SENTENCES and " " in text else text)
+
+    def _sentence(self, text: str, depth: int) -> str | None:
+        """The Chinese of a value that is a sentence, or a list of sentences."""
         parts = [self._found(part, depth - 1) for part in text.split(_BETWEEN)]
         if len(parts) > 1 and all(parts):
             return "、".join(part for part in parts if part is not None)
-        return self._found(text, depth - 1) or text
+        return self._found(text, depth - 1)
 
 
 def _template(both: Bilingual) -> _Template:

@@ -13,6 +13,7 @@ from streams.ops.control_client import partition_count
 from streams.ops.dead_letters import DeadLetter, read, retry, return_partition, unreturnable_letters
 from streams.settings.load import Settings
 from streams.topics.reported_waits import ReportedWaits, TickReader
+from streams.wording.kafka_wording import kafka_text
 
 log = structlog.get_logger("callwarden")
 
@@ -47,7 +48,7 @@ class ClusterReports:
                 waits = await TickReader(self._names, range(count)).read(self._cluster)
                 letters, retried = await read(self._cluster, self._names, lambda letter: True, LETTERS, tail=TAIL)
         except TimeoutError:
-            raise TransientError(f"Kafka did not answer within {_WITHIN_S:.0f} s") from None
+            raise TransientError(kafka_text("silent", seconds=f"{_WITHIN_S:.0f}")) from None
         return ClusterReport(waits, letters[::-1], retried)
 
     async def retry(self, letter_id: str) -> bool:

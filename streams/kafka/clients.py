@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 from streams.kafka.api import TransientError
 from streams.kafka.errors import translate_error
 from streams.settings.load import Settings
+from streams.wording.kafka_wording import kafka_text
 
 _PROBE_MS = 5_000
 _going_on: set[asyncio.Task[Any]] = set()
@@ -87,9 +88,8 @@ class Clients:
                 translated = translate_error(fault, f"{doing}: {server}")
                 if isinstance(fault, KafkaConnectionError):
                     # The server accepted the connection and closed it.
-                    translated = TransientError(
-                        f"{translated}; does that port speak {self.settings.security} (CALLWARDEN_SECURITY)?"
-                    )
+                    values = {"why": translated, "security": self.settings.security}
+                    translated = TransientError(kafka_text("other_protocol", **values))
             else:
                 connection.close()
                 return translate_error(error, doing)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import aiokafka.errors as theirs
 
 from streams.kafka.api import Fenced, OffsetOutOfRange, PermanentError, TransientError
+from streams.wording.kafka_wording import kafka_text
 
 _FENCED = (
     theirs.ProducerFenced,
@@ -56,17 +57,17 @@ def translate_error(error: BaseException, doing: str) -> Exception:
         return error
     for cause in _chain(error):
         if isinstance(cause, _FENCED):
-            return Fenced(f"{doing}: another writer has taken over, or the transaction had timed out")
+            return Fenced(kafka_text("fenced", doing=doing))
         if isinstance(cause, _LOGIN):
-            return PermanentError(f"{doing}: the login was refused: {_said(cause)}")
+            return PermanentError(kafka_text("login", doing=doing, why=_said(cause)))
         if isinstance(cause, _NOT_ALLOWED):
-            return PermanentError(f"{doing}: not allowed: {_said(cause)}")
+            return PermanentError(kafka_text("not_allowed", doing=doing, why=_said(cause)))
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return PermanentError(f"{doing}: the server's certificate is not trusted: {cause.verify_message}")
+            return PermanentError(kafka_text("not_trusted", doing=doing, why=cause.verify_message))
         if isinstance(cause, _NEVER):
             return PermanentError(f"{doing}: refused: {_said(cause)}")
     if isinstance(error, TimeoutError):
-        return TransientError(f"{doing}: no answer in time")
+        return TransientError(kafka_text("no_answer", doing=doing))
     return TransientError(f"{doing}: {_said(error)}")
 
 

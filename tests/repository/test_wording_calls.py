@@ -17,7 +17,9 @@ from monitor.policy.diff_wording import DIFF_WORDING
 from monitor.policy.file.fault_wording import FAULT_WORDING
 from monitor.policy.note_wording import NOTE_WORDING
 from monitor.text.bilingual import Bilingual
+from monitor.text.state_wording import STATE_WORDING
 from streams.wording.consumer_wording import CONSUMER_WORDING
+from streams.wording.kafka_wording import KAFKA_WORDING
 from streams.wording.topic_wording import TOPIC_WORDING
 from streams.wording.worker_wording import WORKER_WORDING
 
@@ -32,6 +34,8 @@ TABLES: Final[Mapping[str, Mapping[str, Bilingual]]] = {
     "consumer_sentence": CONSUMER_WORDING,
     "worker_text": WORKER_WORDING,
     "topic_text": TOPIC_WORDING,
+    "kafka_text": KAFKA_WORDING,
+    "state_text": STATE_WORDING,
 }
 # By folder: names that mean something else in other folders. Of methods, those of `Checker`.
 OF_FOLDERS: Final[Mapping[str, Mapping[str, Mapping[str, Bilingual]]]] = {

@@ -26,6 +26,7 @@ from monitor.core.tenants.tenant_record import (
     NamedOwner,
     TenantRecord,
 )
+from monitor.text.state_wording import state_text
 
 _PAGE: Final = re.compile(r"([cdoqv])(\d+)\.(\d+)")
 
@@ -137,7 +138,7 @@ def decode_tenant_records(entries: Mapping[str, bytes]) -> list[TenantRecord]:
     for (kind, tenant, number), key in pages:
         tenant_record = tenant_records.get(tenant)
         if tenant_record is None:
-            raise StateFormatError(f"the stored state lacks t{tenant}, whose page {key} it has")
+            raise StateFormatError(state_text("no_tenant", tenant=tenant, page=key))
         tenant_record.load(kind, number, decode[kind](entries[key], tenant))
     for tenant_record in tenant_records.values():
         tenant_record.loaded()

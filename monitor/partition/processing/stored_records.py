@@ -8,6 +8,7 @@ from monitor.core.codec import StateFormatError, check_head
 from monitor.partition.checkpoint import HEAD, CheckpointMetadata, PartitionIdentity, must_be_whole
 from monitor.partition.checkpoint_fields import is_head_part
 from monitor.partition.chunking import Chunker
+from monitor.text.state_wording import state_text
 
 Changes = list[tuple[str, bytes | None]]
 """Entries or records to store, by key. None marks one to delete."""
@@ -67,9 +68,7 @@ class StoredRecords:
         try:
             head = msgspec.msgpack.decode(packed, type=CheckpointMetadata)
         except msgspec.ValidationError as error:
-            raise StateFormatError(
-                f"the stored head is of another release ({error}); start the release that wrote it"
-            ) from None
+            raise StateFormatError(state_text("other_release", error=error)) from None
         head.must_match(place, secret)
         self._entries = must_be_whole(head.entries, blobs)
         self.restored = True

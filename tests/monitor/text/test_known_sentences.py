@@ -24,7 +24,7 @@ KNOWN = KnownSentences(TABLE.values())
     [
         ("it is away", "无法连接"),
         ("partition 3: refused: x is lost. To accept that: do it: now", "分区 3（被拒）：x 丢失：`do it: now`"),
-        ("partition 3: of another release", "分区 3：of another release"),
+        ("partition 3: of another release", "分区 3：“of another release”"),
         ("it has 1,000 bytes {}", "1,000 字节 {}"),
         ("judged: a from 1 on, b from 2 on; apply another", "已判定：a（自 1 起）、b（自 2 起）；改用另一个"),
         ("judged: a, b; apply another", "已判定：a, b；改用另一个"),

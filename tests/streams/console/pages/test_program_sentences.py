@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from string import Formatter
 
+import aiokafka.errors as theirs
 import pytest
 
 from helpers.console_harness import console_at
@@ -22,13 +24,17 @@ from monitor.partition.waiting.watermark_holds import (
 )
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import DEFAULT
+from monitor.text.state_wording import state_text
 from streams.console.cluster_reports import ClusterReport
 from streams.console.identity.users import Role
 from streams.console.pages.formats import Formats
 from streams.console.pages.program_sentences import PROGRAM_SENTENCES, PROGRAM_WORDING
 from streams.console.program_pages import ProgramPage, Programs, ProgramState
+from streams.kafka.api import PermanentError, TransientError
+from streams.kafka.errors import translate_error
 from streams.topics.reported_waits import ReportedWaits
 from streams.wording.consumer_wording import consumer_text
+from streams.wording.kafka_wording import kafka_text
 from streams.wording.topic_wording import topic_text
 from streams.wording.worker_wording import worker_text
 from streams.worker.context import OwnedPhase
@@ -88,6 +94,67 @@ def test_a_reader_of_english_and_an_unknown_sentence_get_none() -> None:
     assert Formats("zh", "UTC", DEFAULT, 0).of_program(said) == "无法连接 broker"
     assert Formats("en", "UTC", DEFAULT, 0).of_program(said) == ""
     assert Formats("zh", "UTC", DEFAULT, 0).of_program("of another release") == ""
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        (
+            worker_text("partition", number=3, why=worker_text("refused_because", why=state_text(
+                "other_format", what=state_text("head"), known=5, expected=4))),
+            "分区 3：拒绝打开：存储的状态的头部的格式为 5，而此版本读取的格式为 4",
+        ),
+        (
+            worker_text("lost_state", topic="callwarden.state", command="callwarden accept x", lost=worker_text(
+                "incomplete_state", why=state_text("missing_entries", counted=9, found=8))),
+            "其状态已丢失：callwarden.state 的状态不完整（其头部记有 9 条，实有 8 条），但此前已作出决定。",
+        ),
+        (
+            str(translate_error(theirs.TopicAuthorizationFailedError("callwarden.cdr"), "reading from b:9092")),
+            "“reading from b:9092”：没有权限：“Returned by the broker when the client is not",
+        ),
+        (
+            str(translate_error(TimeoutError(), "asking b:9092")),
+            "“asking b:9092”：没有及时得到应答",
+        ),
+        (
+            worker_text("partition", number=3, why=worker_text("stopped_because", why=translate_error(
+                theirs.SaslAuthenticationFailed("wrong battery"), "writing as w-3"))),
+            "分区 3：已停止：“writing as w-3”：登录被拒绝：",
+        ),
+        (
+            worker_text("stopped_because", why=translate_error(OSError("a strange end"), "writing as w-3")),
+            "已停止：“writing as w-3: a strange end”",
+        ),
+    ],
+)  # fmt: skip
+def test_a_state_and_kafka_are_said_in_chinese_and_what_is_not_known_is_quoted(english: str, chinese: str) -> None:
+    assert (PROGRAM_SENTENCES.in_chinese(english) or "").startswith(chinese)
+
+
+@pytest.mark.parametrize(
+    ("error", "language", "said"),
+    [
+        (TransientError(kafka_text("silent", seconds=10)), "zh", "Kafka 在 10 秒内没有应答"),
+        (TransientError("b:9092: <b>strange</b>"), "zh", "程序的英文原文：“b:9092: <b>strange</b>”"),
+        (TransientError("b:9092: <b>strange</b>"), "en", "b:9092: <b>strange</b>"),
+        (PermanentError(kafka_text("login", doing="asking b", why="no")), "zh", "“asking b”：登录被拒绝：no"),
+    ],
+)
+async def test_the_page_of_health_says_why_kafka_cannot_be_read(
+    tmp_path: Path, error: Exception, language: str, said: str
+) -> None:
+    class Away:
+        async def report(self) -> ClusterReport:
+            raise error
+
+    async with console_at(tmp_path) as console:
+        console.context = replace(console.context, reports=Away())  # type: ignore[arg-type]
+        async with pages_of(console, Role.ADMIN) as pages:
+            pages.cookies.set("lang", language)
+            page = (await pages.get("/health/cluster")).text
+    assert said in unescape(re.sub(r"</?(bdi|p|div)[^>]*>", "", page))
+    assert "<b>" not in page
 
 
 class Reports:
