@@ -58,8 +58,7 @@ class Run:
         settings, cases, summary = self.settings, self._cases, self.summary
         write_line = CallLines(self.population.ids, int(self.population.agents.max(initial=0)), settings.optional)
         tenants = np.array(self.population.ids, dtype=object)
-        self._send(cases.registrations())
-        self._send(cases.scripted())
+        self._send(cases.registered_and_scripted())
         for tenant, stop_ms in cases.stop_ms.items():
             self._traffic.stop_ms[tenant] = stop_ms
         for hour_ms in range(settings.start_ms, settings.end_ms, HOUR_MS):

@@ -39,15 +39,23 @@ class Cases:
         self.first_bad_ms: dict[int, int] = {}
         self.stop_ms: dict[int, int] = {}
         self._made = 0
+        # By tenant index: the businesses that findings name as declared.
+        self._found_declared: dict[int, list[str]] = {}
         self._mark = _letters(settings.mark)
         self._own = own_base(population.seed)
         self._grievances = [PROFILES[name].grievances for name in PROFILE_NAMES]
         self._rates: Floats = np.array([sum(g.per_answered for g in each) for each in self._grievances])
 
-    def registrations(self) -> Iterator[tuple[int, Record]]:
+    def registered_and_scripted(self) -> Iterator[tuple[int, Record]]:
+        """The registrations, and all scripted records of the tenants' kinds."""
+        before = self.rng.integers(1, HOUR_MS, len(self.population)).tolist()
+        scripted = list(self._scripted())  # they say what the inspection finds declared
+        yield from self._registrations(before)
+        yield from scripted
+
+    def _registrations(self, before: list[int]) -> Iterator[tuple[int, Record]]:
         """A `tenant` record each, within the hour before the run; those that rotate numbers register new ones daily."""
         people, start = self.population, self.settings.start_ms
-        before = self.rng.integers(1, HOUR_MS, len(people)).tolist()
         for i, tenant_id in enumerate(people.ids):
             pool = int(people.numbers[i])
             rotates = PROFILES[people.kinds[i].profile].rotates
@@ -55,10 +63,10 @@ class Cases:
                 when = start - before[i] + day * DAY_MS
                 first = int(self._own[i]) + (rotation(when + HOUR_MS) * pool if rotates else 0)
                 numbers = [f"+{first + j}" for j in range(min(pool, DECLARED_NUMBERS))]
-                yield when, Tenant(tenant_id, [people.declared[i]], numbers, when, people.names[i])
+                declared = list(dict.fromkeys((people.declared[i], *self._found_declared.get(i, ()))))
+                yield when, Tenant(tenant_id, declared, numbers, when, people.names[i])
 
-    def scripted(self) -> Iterator[tuple[int, Record]]:
-        """All scripted records of the tenants' kinds."""
+    def _scripted(self) -> Iterator[tuple[int, Record]]:
         for i, kind in enumerate(self.population.kinds):
             for step in SCRIPTS[kind.script] if kind.script else ():
                 for _ in range(int(self.rng.integers(step.times[0], step.times[1] + 1))):
@@ -123,6 +131,8 @@ class Cases:
                 raise ValueError("a step that applies for numbers needs a wording")
             return Application(self._id("n"), tenant_id, wording.declared, when, wording.actual)
         if step.record == "finding":
+            if wording is not None:
+                self._found_declared.setdefault(tenant, []).append(wording.declared)
             return Finding(
                 finding_id=self._id("f"),
                 tenant_id=tenant_id,

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 
 class Wording(NamedTuple):
-    """A business as declared and as found; ``declared`` is used only in findings and applications."""
+    """A business as declared and as found. What a finding names as declared, its tenant has registered beside the
+    business of its kind."""
 
     declared: str
     actual: str

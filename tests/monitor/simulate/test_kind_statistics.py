@@ -8,7 +8,7 @@ import pytest
 from simulated_world import World
 
 from monitor.simulate.tenants.kinds import KINDS
-from schemas.inputs import Application, Cdr, Complaint, Finding, Review
+from schemas.inputs import Application, Cdr, Complaint, Finding, Review, Tenant
 
 HOUR_MS = 3_600_000
 
@@ -210,6 +210,17 @@ def test_the_bombed_are_complained_of_by_few_and_never_verified(world: World) ->
     assert sum(people.values()) >= 6
     assert len(people) <= 3
     assert {r.status for r in complaints if r.category != "other"} == {"received", "dismissed"}
+
+
+def test_what_a_finding_says_was_declared_is_in_each_record_of_the_tenant(world: World) -> None:
+    declared: dict[str, list[set[str]]] = {}
+    for record in world.records:
+        if isinstance(record, Tenant):
+            declared.setdefault(record.tenant_id, []).append(set(record.declared_businesses))
+            assert len(set(record.declared_businesses)) == len(record.declared_businesses)
+    said = [(one.tenant_id, one.declared_business) for one in world.records if isinstance(one, Finding)]
+    assert any(business for _, business in said)
+    assert [each for each in said if each[1] and not all(each[1] in some for some in declared[each[0]])] == []
 
 
 @pytest.mark.parametrize("kind", ["prohibited-certain", "prohibited-likely", "undeclared-harmless", "banned-returner"])
