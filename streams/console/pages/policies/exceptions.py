@@ -11,6 +11,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from monitor.policy.describe import rule_names
 from monitor.policy.edit.exceptions import ExceptionChange, edit_exception
 from monitor.policy.edit.nodes import NotEditable
 from monitor.policy.file.errors import PolicyError
@@ -51,6 +52,7 @@ async def exceptions(request: Request, user: PolicyViewer, context: Context, q: 
     first = (max(1, min(page, 10_000)) - 1) * _PAGE_OF
     values: dict[str, Any] = {
         "policy": policy,
+        "rule_names": rule_names(policy),
         "shown": found[first : first + _PAGE_OF],
         "total": len(found),
         "counts": {state: sum(one.state == state for one in found) for state in ("holds", "soon", "expired")},

@@ -64,6 +64,7 @@ async def test_the_list_shows_what_holds_and_what_has_expired(owner: httpx.Async
     page = (await owner.get("/policy/exceptions")).text
     for said in ("acme", "short-calls", "hospital", "schools", "60 %", "→", "s5"):
         assert said in page, said
+    assert ("Short-call ratio in 4h" if lang == "en" else "4 小时内短呼占比") in page
     assert ("Expired" if lang == "en" else "已到期") in page
     assert ("2 more" if lang == "en" else "另有 2 个") in page
     assert "<img src=x" not in page
