@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Any
 
-import hypothesis  # noqa: F401 - the first import after `gc.freeze` warns of a plugin's object without referrers
+import hypothesis  # the first import after `gc.freeze` would warn of a plugin's object without referrers
 import pytest
 import structlog
 from leftover_processes import kill, leftovers, mark_this_run
@@ -62,6 +62,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # By default, hypothesis fails an example that takes more than 0.2 s: on a busy machine any may.
+    hypothesis.settings.register_profile("callwarden", deadline=None)
+    hypothesis.settings.load_profile("callwarden")
     config.stash[_LEFT_RUNNING] = []
     mark_this_run()
 

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import gzip
 import io
+import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +39,7 @@ def open_input(path: str) -> Iterator[BinaryIO]:
     if path == "-":
         if sys.stdin is None:
             raise OSError(errno.EBADF, "standard input is closed", path)
-        yield _standard_input()
+        yield _interruptible(_standard_input())
         return
     with Path(path).open("rb") as raw:
         kind = _kind(path, raw)
@@ -47,7 +49,14 @@ def open_input(path: str) -> Iterator[BinaryIO]:
         elif kind.endswith(".zst"):
             yield io.BufferedReader(_Decompressed(path, _Frames(raw).read), _BLOCK)
         else:
-            yield raw
+            yield _interruptible(raw)
+
+
+def _interruptible(stream: BinaryIO) -> BinaryIO:
+    """The same bytes. Reading much of a pipe or terminal can be interrupted at each part that comes."""
+    if not isinstance(stream, io.BufferedReader) or stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        return stream
+    return io.BufferedReader(_Parts(stream))
 
 
 def _standard_input() -> BinaryIO:
@@ -68,6 +77,22 @@ def _kind(path: str, raw: io.BufferedReader) -> str:
         return path
     begins = raw.peek(4)
     return next((kind for magic, kind in _MAGIC.items() if begins.startswith(magic)), "")
+
+
+class _Parts(io.RawIOBase):
+    """A stream that is read in Python, part by part, as they come.
+
+    `io.BufferedReader.read` waits in C for all the bytes: it would not see a Ctrl-C that came between two parts.
+    """
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        return self._stream.readinto1(buffer)
 
 
 class DamagedFileError(OSError):

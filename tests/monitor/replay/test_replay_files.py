@@ -4,8 +4,11 @@ mistaken for the end.
 
 import gzip
 import io
+import os
 import random
+import signal
 import sys
+import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.patience import PATIENCE_S
 from helpers.thorough import thorough
 from monitor.policy.load import load
 from monitor.replay.files import DamagedFileError, line_chunks, open_input
@@ -257,3 +261,31 @@ def test_little_is_kept_of_the_lines_of_a_bomb(ending: str, lines: int, tmp_path
     assert (outcome.summary.rejected, outcome.summary.accepted) == (lines, int(lines > 1))
     assert {one.reason.split(":")[0] for one in outcome.rejected} == {"too_long"}
     assert held < 20_000_000
+
+
+def test_an_interrupt_is_seen_as_soon_as_a_part_of_a_pipe_comes(tmp_path: Path) -> None:
+    """Also one that does not end the system's call, as when it comes right before that."""
+    path, done, late = tmp_path / "pipe", threading.Event(), threading.Event()
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR)
+    waits_in = Path(f"/proc/self/task/{threading.get_native_id()}/wchan")
+
+    def interrupt() -> None:
+        while "pipe" not in waits_in.read_text():
+            done.wait(0.01)
+        signal.raise_signal(signal.SIGINT)  # in this thread: the other one goes on waiting
+        os.write(pipe, b"{}\n")
+        if not done.wait(PATIENCE_S):
+            late.set()
+            os.write(pipe, bytes(5 << 20))  # more than is read at once
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), open_input(str(path)) as stream:
+            list(line_chunks(stream, 1))
+    finally:
+        done.set()
+        thread.join()
+        os.close(pipe)
+    assert not late.is_set()

@@ -82,6 +82,17 @@ def task(file: int, policy: bytes = POLICY) -> PreviewTask:
     return PreviewTask(policy, base, BASE.sha256, "file", load({}), T0 + 86_400_000, file=file)
 
 
+@pytest.fixture
+def endless(tmp_path: Path) -> Iterator[PreviewTask]:
+    """A preview of a file and of a pipe without an end: it reports progress, and does not end of itself."""
+    file, pipe = tmp_path / "records", tmp_path / "endless"
+    file.write_bytes(call(0, "a", 2_000))
+    os.mkfifo(pipe)
+    held = os.open(pipe, os.O_RDWR)
+    yield replace(task(0), source="replay", file=None, paths=(str(file), str(pipe)))
+    os.close(held)
+
+
 async def run(of: PreviewTask, limits: PreviewLimits = LIMITS) -> list[Report]:
     async with aclosing(launch(of, limits)) as reports:
         return [report async for report in reports]
@@ -244,8 +255,8 @@ async def test_cpu_time_is_limited_by_the_system(tmp_path: Path) -> None:
     assert failure_of(await child.wait()) == Failed("time")
 
 
-async def test_one_that_is_killed(records: int) -> None:
-    reports = launch(task(records), LIMITS)
+async def test_one_that_is_killed(endless: PreviewTask) -> None:
+    reports = launch(endless, LIMITS)
     first = await anext(reports)
     assert isinstance(first, Progress)
     (child,) = _children()
@@ -254,8 +265,8 @@ async def test_one_that_is_killed(records: int) -> None:
     assert rest[-1] == Failed("killed", "exit status -9")
 
 
-async def test_one_that_is_closed_leaves_no_process(records: int) -> None:
-    reports = launch(task(records), LIMITS)
+async def test_one_that_is_closed_leaves_no_process(endless: PreviewTask) -> None:
+    reports = launch(endless, LIMITS)
     await anext(reports)
     assert len(_children()) == 1
     await reports.aclose()
