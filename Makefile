@@ -22,6 +22,8 @@ COMPILE := pip compile -q --universal --python-version 3.11 --fork-strategy fewe
 
 # Each of the many processes would compile all modules again, and pytest rewrite all tests.
 unexport PYTHONDONTWRITEBYTECODE
+# Each process of pytest would import trio for a plugin that no test uses.
+export HYPOTHESIS_NO_PLUGINS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo live lint test test-services test-all-pythons sanitize soak bench peers schemas metrics lock vendor tools clean

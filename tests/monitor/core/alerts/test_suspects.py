@@ -77,7 +77,7 @@ def pieces(files: list[list[bytes]], rng: random.Random) -> Iterator[Fed]:
         at[source] = min(stop, len(files[source]))
 
 
-@pytest.mark.parametrize("seed", thorough(range(100, 160), 5))
+@pytest.mark.parametrize("seed", thorough(range(100, 160), 3))
 def test_alerts_of_random_policies_are_those_of_full_evaluations(seed: int) -> None:
     print(f"seed {seed}")
     made = scenario(seed, size=150)
@@ -117,7 +117,7 @@ def hovering_calls(rng: random.Random, count: int) -> list[bytes]:
     return lines
 
 
-@pytest.mark.parametrize("seed", thorough(range(20), 3))
+@pytest.mark.parametrize("seed", thorough(range(20), 2))
 def test_tenants_that_hover_at_thresholds_alert_as_in_full_evaluations(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
