@@ -110,7 +110,8 @@ async def _page(request: Request, context: ConsoleContext, tenant_id: str) -> Re
 def _gap(seen: Formats, gap: float, metric: str) -> str:
     """How far a value of the metric is from a threshold; of a share in percentage points."""
     if metric in METRICS and METRICS[metric].unit == "ratio":
-        return text(seen.language, "tenant.points", n=f"{100 * gap:.3g}")
+        points = f"{100 * gap:.3g}"
+        return text(seen.language, "tenant.point" if points == "1" else "tenant.points", n=points)
     return quantity(metric, gap)
 
 

@@ -9,8 +9,10 @@ from typing import Final
 import msgspec
 
 from monitor.adapters.errors import EXCLUSIONS
+from monitor.policy.describe import rule_names
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
+from monitor.text.bilingual import Bilingual
 from monitor.text.masking import mask_text
 from monitor.whatif import backtest
 from monitor.whatif.backtest import SELECTIONS, TIERS, Change, Channel, PolicyOutcome, Truth
@@ -48,6 +50,7 @@ class PolicyJudgement:
     outcome: PolicyOutcome
     alerts: dict[str, int]
     records: RecordCounts
+    rule_names: dict[str, Bilingual]
 
 
 def judgement_by(policy: Policy, result: Outcome, *, of_file: bool = False) -> PolicyJudgement:
@@ -69,7 +72,7 @@ def judgement_by(policy: Policy, result: Outcome, *, of_file: bool = False) -> P
         rejected_by=[(reason[:100], count) for reason, count in reasons.most_common(_MOST_REASONS)],
         first_rejected=list(_first_rejected(result)) if of_file else [],
     )
-    return PolicyJudgement(backtest.outcome_of(result, policy), dict(alerts), records)
+    return PolicyJudgement(backtest.outcome_of(result, policy), dict(alerts), records, rule_names(policy))
 
 
 def _first_rejected(result: Outcome) -> Iterable[RejectedLine]:
@@ -105,6 +108,7 @@ def compare(
         truth=truth if truths else None,
         truth_tenants=len(truths),
         since_ms=since_ms,
+        rule_names=before.rule_names | after.rule_names,
     )
 
 

@@ -2,6 +2,8 @@
 
 from msgspec import Struct, field
 
+from monitor.text.bilingual import Bilingual
+
 Tiers = dict[str, str | None]
 """The highest tier by channel: final, pending, shadow."""
 
@@ -107,6 +109,7 @@ class PreviewResult(Struct, frozen=True):
 
     ``changed`` has as many of the ``changed_total`` tenants as fit, the most severe first. ``truth``: the source of the
     reviews for the scores, ``file`` or ``console``; None: no reviews, no scores. ``since_ms``: no decisions before it.
+    ``rule_names``: those of the rules of both policies, by id; of a rule that differs, the name by the previewed one.
     """
 
     before: ComparedPolicy
@@ -122,3 +125,4 @@ class PreviewResult(Struct, frozen=True):
     truth: str | None = None
     truth_tenants: int = 0
     since_ms: int | None = None
+    rule_names: dict[str, Bilingual] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_identity import recorded
 from helpers.console_pages import HOSTILE, HOSTILE_ID, NUMBER, pages_of
 from helpers.english_sentences import english_on
+from monitor.text.bilingual import Bilingual
 from streams.console.identity.users import Role, User
 from streams.console.policies import drafts
 from streams.console.previews.process import PreviewLimits
@@ -65,6 +66,7 @@ RESULT = PreviewResult(
     truth="console",
     truth_tenants=7,
     since_ms=1_795_579_200_000,
+    rule_names={"short-calls": Bilingual("4 小时内短呼占比", "Short-call ratio in 4h")},
 )
 
 
@@ -133,8 +135,8 @@ async def test_a_preview_of_the_topics_is_started_and_its_result_is_shown(
     (task,) = launcher.tasks
     assert (task.policy, task.source, task.since_ms) == (b"id: x", "topics", console.now_ms - 3 * 86_400_000)
     for lang, words in (
-        ("en", ("Newly decided", "66.7 %", "100.0 %", "another tier", "Next page")),
-        ("zh", ("精确率", "新增决定")),
+        ("en", ("Newly decided", "66.7 %", "100.0 %", "another tier", "Next page", "Short-call ratio in 4h <")),
+        ("zh", ("精确率", "新增决定", "4 小时内短呼占比 <")),
     ):
         owner.cookies.set("lang", lang)
         page = (await owner.get(path)).text

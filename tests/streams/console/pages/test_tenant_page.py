@@ -112,7 +112,7 @@ def distances(page: str) -> dict[str, str]:
     [
         ("short-calls", Measure("short_call_ratio", 40, 100, 0.4, 0.25, 0.3), "5 percentage points beyond"),
         ("short-calls", Measure("short_call_ratio", 40, 100, 0.4, 0.25, 0.25), "0 percentage points to go"),
-        ("short-calls", Measure("short_call_ratio", 40, 100, 0.4, 0.25, 0.24), "1 percentage points to go"),
+        ("short-calls", Measure("short_call_ratio", 40, 100, 0.4, 0.25, 0.24), "1 percentage point to go"),
         ("padded-talk", Measure("median_talk_s", 4_500, 100, 4.5, 10.0, None), "5.5 s beyond"),
         ("padded-talk", Measure("median_talk_s", 12_500, 100, 12.5, 10.0, None), "2.5 s to go"),
         ("callee-called-all-day", Measure("callee_peak", 7, None, 7, 20.0, None), "13 to go"),

@@ -19,6 +19,7 @@ from helpers.patience import PATIENCE_S
 from helpers.thorough import thorough
 from monitor.policy.load import loads
 from monitor.policy.serialize import canonical, to_plain
+from monitor.text.bilingual import Bilingual
 from streams.console.previews.process import PreviewLimits, failure_of, launch
 from streams.console.previews.task import Done, Failed, PreviewTask, Progress, Report
 from streams.settings.load import load
@@ -104,6 +105,7 @@ async def test_a_file_is_judged_by_both_policies(records: int) -> None:
     assert isinstance(done, Done)
     result = done.result
     assert (result.before.version, result.after.version) == ("1", "2")
+    assert result.rule_names["short"] == Bilingual("1 小时内短呼占比", "Short-call ratio in 1h")
     assert (result.records.read, result.records.accepted, result.records.rejected) == (122, 120, 2)
     # The decisions that the reviews name are not among these records' own.
     assert result.records.rejected_by == [("unknown_enforcement", 2)]
