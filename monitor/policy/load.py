@@ -3,7 +3,7 @@
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitor.policy.built_in import built_in, built_in_document
 from monitor.policy.file.errors import PolicyError, PolicyFault
@@ -11,7 +11,10 @@ from monitor.policy.file.fault_wording import fault_text
 from monitor.policy.model import Policy
 from monitor.policy.serialize import canonical, to_plain
 
-__all__ = ["PolicyError", "from_plain", "load", "load_bytes", "load_text", "loads", "to_plain"]
+if TYPE_CHECKING:
+    from monitor.policy.file.yaml_source import YamlSource
+
+__all__ = ["PolicyError", "from_plain", "load", "load_bytes", "load_text", "loads", "of_source", "to_plain"]
 
 # The built-in policy needs neither pydantic nor a parser of YAML. They are imported where another one is read.
 
@@ -48,10 +51,15 @@ def load_bytes(raw: bytes, name: str) -> Policy:
 
 def loads(text: str, name: str) -> Policy:
     """The policy in ``text``, named ``name`` in faults. Raises `PolicyError` with every fault."""
-    from monitor.policy.file.resolve import read_document, resolve
     from monitor.policy.file.yaml_source import parse
 
-    source = parse(text, name)
+    return of_source(parse(text, name))
+
+
+def of_source(source: "YamlSource") -> Policy:
+    """The policy in a text that was parsed. Raises `PolicyError` with every fault."""
+    from monitor.policy.file.resolve import read_document, resolve
+
     faults: list[PolicyFault] = []
     own = read_document(source, faults)
     return resolve(own, built_in_document(), faults)

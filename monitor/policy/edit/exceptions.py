@@ -2,13 +2,14 @@
 changed."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from monitor.policy.edit.nodes import NotEditable
 from monitor.policy.edit.text import PolicyText, Value
 from monitor.policy.file.yaml_source import parse
-from monitor.policy.load import loads
+from monitor.policy.load import of_source
 from monitor.policy.model import Policy
 
 ExceptionKind = Literal["override", "exemption", "profile"]
@@ -43,9 +44,8 @@ class EditedPolicy:
     text: str
 
 
-def entries(text: str, name: str, kind: ExceptionKind) -> list[tuple[int | str, dict[str, Any]]]:
-    """The exceptions of a kind as the text has them, each with its number or name. Raises PolicyError."""
-    data = parse(text, name).data
+def entries(data: Any, kind: ExceptionKind) -> list[tuple[int | str, dict[str, Any]]]:
+    """The exceptions of a kind in the data of a policy's text, each with its number or name."""
     section = data.get(SECTIONS[kind]) if isinstance(data, dict) else None
     if isinstance(section, dict):
         return [(key, value) for key, value in section.items() if isinstance(value, dict)]
@@ -57,7 +57,8 @@ def edit_exception(text: str, name: str, change: ExceptionChange) -> EditedPolic
 
     Raises PolicyError with the faults of the result, and NotEditable if the text must be edited by hand.
     """
-    before = loads(text, name)
+    source = parse(text, name)
+    before = of_source(source)
     edited, section = PolicyText(text), SECTIONS[change.kind]
     if change.at is None:
         fields = {key: value for key, value in (change.fields or {}).items() if value is not None}
@@ -70,7 +71,7 @@ def edit_exception(text: str, name: str, change: ExceptionChange) -> EditedPolic
     elif change.fields is None:
         edited.take(section, change.at)
     else:
-        written = dict(entries(text, name, change.kind)).get(change.at)
+        written = dict(entries(source.data, change.kind)).get(change.at)
         if written is None:
             raise NotEditable("there is no such exception")
         for key, value in change.fields.items():
@@ -80,8 +81,9 @@ def edit_exception(text: str, name: str, change: ExceptionChange) -> EditedPolic
                 edited.set((section, change.at), key, value)
     if change.version is not None and change.version != before.version:
         edited.set((), "version", change.version)
-    after = loads(edited.text, name)
-    if parse(edited.text, name).data != _expected(parse(text, name).data, change):
+    result = parse(edited.text, name)
+    after = of_source(result)
+    if result.data != _expected(deepcopy(source.data), change):
         raise NotEditable("the edit would change something else")
     return EditedPolicy(before, after, edited.text)
 

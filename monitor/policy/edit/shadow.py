@@ -8,7 +8,7 @@ from monitor.policy.edit.exceptions import EditedPolicy
 from monitor.policy.edit.nodes import NotEditable
 from monitor.policy.edit.text import PolicyText
 from monitor.policy.file.yaml_source import parse
-from monitor.policy.load import loads
+from monitor.policy.load import loads, of_source
 from monitor.policy.model import Policy, Rule
 from monitor.policy.serialize import rule_plain
 
@@ -24,14 +24,14 @@ def with_shadows(text: str, name: str, wanted: Policy) -> EditedPolicy:
     Everything else of ``wanted`` is left out. Raises NothingToTry, PolicyError with the faults of the result, and
     NotEditable if the text must be edited by hand.
     """
-    before = loads(text, name)
+    source = parse(text, name)
+    before = of_source(source)
     tried = _tried(before, wanted)
     if not tried:
         raise NothingToTry
     edited = PolicyText(text)
-    data = parse(text, name).data
     # A file that has a list of its own cannot change the inherited one.
-    own_list = "rules" in data or data.get("extends") == "none"
+    own_list = "rules" in source.data or source.data.get("extends") == "none"
     for rule in tried:
         edited.append("rules" if own_list else "add", _fields(rule))
     edited.set((), "version", f"{wanted.version}-shadow")

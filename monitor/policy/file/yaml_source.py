@@ -22,7 +22,7 @@ from monitor.text.bilingual import Bilingual
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
-_KEPT_LENGTH = 150_000  # a longer text is parsed each time: its nodes would take memory for long
+_KEPT_LENGTH, _KEPT = 40_000, 8  # characters, texts: at most 36 MB, if all values are of one character
 MAX_VALUES = 200_000  # nested aliases could otherwise expand a small file without limit
 
 Path = tuple[str | int, ...]
@@ -128,7 +128,7 @@ def _tree(text: str, name: str) -> tuple[_Node, list[PolicyFault]]:
     return root, faults
 
 
-_kept_tree = lru_cache(maxsize=16)(_tree)  # nobody changes the nodes: data are read from them each time
+_kept_tree = lru_cache(maxsize=_KEPT)(_tree)  # nobody changes the nodes: data are read from them each time
 
 
 def _json_for_yaml(text: str) -> str:

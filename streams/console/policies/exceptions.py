@@ -7,6 +7,7 @@ from typing import Any, Final, get_args
 
 from monitor.policy.edit.exceptions import ExceptionChange, ExceptionKind, entries
 from monitor.policy.edit.text import Value
+from monitor.policy.file.yaml_source import parse
 from monitor.policy.model import Override, Policy, Rule
 from monitor.text.durations import DAY
 from monitor.text.masking import mask_text
@@ -55,7 +56,8 @@ class ListedException:
 @lru_cache(maxsize=4)
 def _written(text: str) -> dict[ExceptionKind, list[tuple[int | str, dict[str, Any]]]]:
     # Parsing a long file takes a second, and the text changes with the policy alone.
-    return {kind: entries(text, "policy", kind) for kind in KINDS}
+    data = parse(text, "policy").data
+    return {kind: entries(data, kind) for kind in KINDS}
 
 
 def written(text: str, kind: ExceptionKind, at: int | str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from helpers.thorough import thorough
 from monitor.policy.edit.exceptions import EditedPolicy, ExceptionChange, ExceptionKind, edit_exception, entries
 from monitor.policy.edit.nodes import NotEditable
 from monitor.policy.file.errors import PolicyError
+from monitor.policy.file.yaml_source import parse
 from monitor.policy.load import loads, to_plain
 from monitor.policy.write import dump_json, dump_yaml
 
@@ -154,7 +155,7 @@ def test_a_policy_that_was_written_out(written: Any) -> None:
     again = edit(edit(added, "exemption", None, EXEMPTION | {"tenant": "x"}).text, "override", 0, {"above": 0.7}).text
     if written is dump_json:
         assert len(json.loads(again)["exemptions"]) == 2
-    assert [one["tenant"] for _, one in entries(again, "p", "exemption")] == ["hospital-7", "x"]
+    assert [one["tenant"] for _, one in entries(parse(again, "p").data, "exemption")] == ["hospital-7", "x"]
     removed = edit(edit(again, "exemption", 0, None).text, "override", 0, None)
     assert [one.tenant for one in removed.after.exemptions] == ["x"]
     assert removed.after.overrides == ()
@@ -223,7 +224,7 @@ def test_random_edits_change_what_they_say_and_nothing_else(seed: int) -> None:
         comment for comment in ("# ours", "# all of them", "# in brackets", "# after", "# none yet") if comment in text
     ]
     for step in range(9):
-        known = entries(text, "p", "exemption")
+        known = entries(parse(text, "p").data, "exemption")
         fields = {
             "tenant": f"t{step}",
             "rules": drawn.sample(["short-calls", "out-of-hours", "callees-called-too-often"], drawn.randint(1, 2)),
@@ -237,7 +238,8 @@ def test_random_edits_change_what_they_say_and_nothing_else(seed: int) -> None:
                 edited = edit(text, "exemption", at, None)
             else:
                 edited = edit(text, "exemption", at, fields)
-                assert entries(edited.text, "p", "exemption")[-1 if at is None else at][1] == fields, f"seed {seed}"
+                made = entries(parse(edited.text, "p").data, "exemption")[-1 if at is None else at][1]
+                assert made == fields, f"seed {seed}"
         except (PolicyError, NotEditable) as error:
             raise AssertionError(f"seed {seed}, step {step}: {error}\n{text[:4_000]}") from None
         text = edited.text
