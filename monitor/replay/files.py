@@ -39,9 +39,10 @@ def open_input(path: str) -> Iterator[BinaryIO]:
     if path == "-":
         if sys.stdin is None:
             raise OSError(errno.EBADF, "standard input is closed", path)
-        yield _interruptible(_standard_input())
+        yield _standard_input()
         return
-    with Path(path).open("rb") as raw:
+    with Path(path).open("rb") as opened:
+        raw = _interruptible(opened)
         kind = _kind(path, raw)
         if kind.endswith(".gz"):
             with gzip.open(raw, "rb") as unzipped:
@@ -49,20 +50,18 @@ def open_input(path: str) -> Iterator[BinaryIO]:
         elif kind.endswith(".zst"):
             yield io.BufferedReader(_Decompressed(path, _Frames(raw).read), _BLOCK)
         else:
-            yield _interruptible(raw)
+            yield raw
 
 
-def _interruptible(stream: BinaryIO) -> BinaryIO:
+def _interruptible(stream: io.BufferedReader) -> io.BufferedReader:
     """The same bytes. Reading much of a pipe or terminal can be interrupted at each part that comes."""
-    if not isinstance(stream, io.BufferedReader) or stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        return stream
-    return io.BufferedReader(_Parts(stream))
+    return stream if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else io.BufferedReader(_Parts(stream))
 
 
 def _standard_input() -> BinaryIO:
     """Standard input by a buffer of its own: a thread that still reads it must not hold that of `sys.stdin` at exit."""
     try:
-        return open(sys.stdin.fileno(), "rb", closefd=False)  # nothing is to be closed
+        return _interruptible(open(sys.stdin.fileno(), "rb", closefd=False))  # nothing is to be closed
     except io.UnsupportedOperation:
         return sys.stdin.buffer
 
