@@ -62,8 +62,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    # By default, hypothesis fails an example that takes more than 0.2 s: on a busy machine any may.
-    hypothesis.settings.register_profile("callwarden", deadline=None)
+    # By default, an example that takes more than 0.2 s fails, as any may on a busy machine, and how to repeat one that
+    # failed is not printed.
+    hypothesis.settings.register_profile("callwarden", deadline=None, print_blob=True)
     hypothesis.settings.load_profile("callwarden")
     config.stash[_LEFT_RUNNING] = []
     mark_this_run()

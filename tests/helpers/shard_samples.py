@@ -45,11 +45,9 @@ OUTCOMES = (
 
 
 def tries(count: int) -> settings:
-    """Run that many examples without a deadline. A failure prints how to repeat it."""
+    """Run that many examples, however long they take to draw."""
     return settings(
         max_examples=count,
-        deadline=None,
-        print_blob=True,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
 

@@ -28,8 +28,6 @@ def examples(
         def test(number: int) -> None:
             more = settings(
                 max_examples=number,
-                deadline=None,
-                print_blob=True,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             )
             more(given(*strategies)(check))()

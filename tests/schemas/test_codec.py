@@ -162,7 +162,7 @@ def test_times_that_are_all_the_same_are_possible() -> None:
     assert read(raw(CALL | dict.fromkeys(("ring_ms", "answer_ms", "end_ms"), START)))
 
 
-@settings(max_examples=300, deadline=None, print_blob=True)
+@settings(max_examples=300)
 @given(st.integers(1, 12).flatmap(lambda n: st.tuples(*[st.text("0123456789", min_size=n + 6, max_size=n + 6)] * 2)))
 def test_a_reason_never_reveals_a_telephone_number(numbers: tuple[str, str]) -> None:
     number, other = numbers

@@ -59,13 +59,13 @@ def test_only_what_the_pattern_matches_in_full_is_converted() -> None:
     assert writer("212-555-0123") == "212-555-0123"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.from_regex("[0-9]{10}", fullmatch=True))
 def test_the_quick_way_for_the_us_agrees_with_the_library(text: str) -> None:
     assert NumberWriter("US")(text) == e164(text, "US")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text("0123456789+- ()xX;", max_size=24), st.sampled_from(["CN", "US", "IL", "DE"]))
 def test_a_number_once_written_stays_so(text: str, region: str) -> None:
     once = e164(text, region)

@@ -112,7 +112,7 @@ def test_durations_are_added_and_taken_off() -> None:
         assert str(time_of(plus, content.replace("90", wrong))).startswith("unreadable_time: updated_ms")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.datetimes(datetime(1990, 1, 2), datetime(2099, 12, 30)), st.sampled_from(["Asia/Shanghai", "America/New_York"])
 )
@@ -124,7 +124,7 @@ def test_the_quick_ways_agree_with_strptime(when: datetime, name: str) -> None:
         assert TimeReader((form,), local)(text) == int(expected.timestamp()) * 1000
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.text("0123456789-: TW", min_size=8, max_size=20))
 def test_the_quick_ways_take_nothing_that_strptime_refuses(text: str) -> None:
     for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d"):

@@ -43,7 +43,7 @@ def test_rows_without_a_time_come_first_and_are_counted() -> None:
     assert [row.reason is None for row in found] == [False, False, False, True, True]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from(["", " ", "x", ",", '"', "1,2,1700000000", "1,2,17000000", '"a"', "\x00"]), max_size=40)
 )

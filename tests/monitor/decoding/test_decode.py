@@ -24,7 +24,7 @@ LAYOUT = FieldLayout((6_000,), ("Asia/Shanghai",))
 DECODER = Decoder(LAYOUT, np.uint64(0))
 LATENESS = 50
 LATE = LateLine(LATENESS)
-tries = settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+tries = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def call(name: str, end_ms: int, tenant: str = "acme", **changes: Any) -> bytes:

@@ -184,7 +184,7 @@ def test_a_line_cut_anywhere_is_not_taken() -> None:
         assert not taken(whole[:size])
 
 
-@settings(max_examples=200, deadline=None, print_blob=True)
+@settings(max_examples=200)
 @given(st.text(max_size=140), st.text(max_size=140), st.text(max_size=70))
 def test_any_text_that_the_codec_writes_comes_back(call_id: str, tenant_id: str, callee: str) -> None:
     raw = line(call_id=call_id, tenant_id=tenant_id, callee=callee)

@@ -52,7 +52,7 @@ def _proposal(kind: ProposalKind, by: User, state: ProposalState = ProposalState
     return Proposal("cwp-1", kind, "cwe-1", "{}", "", by.subject, NOON_MS, expires_ms, state, None, None, None)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # no test rests on seconds
+@settings(suppress_health_check=[HealthCheck.too_slow])  # no test rests on seconds
 @given(kinds, people, people, steps, st.sampled_from(ProposalState), st.integers(0, 2 * LASTS_MS))
 def test_the_rule(
     kind: ProposalKind, by: User, other: User, step: ProposalStep, state: ProposalState, after_ms: int
@@ -126,9 +126,7 @@ class Desk(RuleBasedStateMachine):
 
 
 TestDesk = Desk.TestCase
-TestDesk.settings = settings(
-    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestDesk.settings = settings(max_examples=12, stateful_step_count=25, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _of(name: str) -> User:

@@ -158,7 +158,7 @@ def test_two_texts_of_a_tenant_do_not_share_a_key(texts: list[str], salt: int) -
 
 
 def test_ids_that_collide_under_one_salt_do_not_under_others() -> None:
-    """So whoever does not know the salt cannot choose any."""
+    """To choose ids that collide, one must know the salt."""
     distinct = [len(set(text_keys(COLLIDING_IDS, salts(2, salt)).tolist())) for salt in range(1_000)]
     assert distinct == [1] + [2] * 999
 

@@ -128,7 +128,7 @@ def test_any_request_gets_an_answer_that_is_declared(tmp_path: Path) -> None:
         document = ask("/v1/openapi.json").json()
         statuses: set[int] = set()
 
-        @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
         @given(requests_of(document))
         def each(request: tuple[str, str]) -> None:
             path, address = request

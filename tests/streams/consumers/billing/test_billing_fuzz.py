@@ -41,7 +41,7 @@ def ask_whatever(port: int, wanted: list[object], examples: int) -> Counter[tupl
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):  # apart, so that neither is left out by chance
 
             @given(case=operation.as_strategy(generation_mode=mode))
-            @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=examples, database=None, suppress_health_check=list(HealthCheck))
             def ask(case: schemathesis.Case) -> None:
                 answer = case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=wanted)
                 answered[case.operation.path, answer.status_code] += 1

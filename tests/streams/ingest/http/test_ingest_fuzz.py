@@ -28,7 +28,7 @@ def ask_whatever(port: int) -> Counter[int]:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):  # apart, so that neither is left out by chance
 
             @given(case=operation.as_strategy(generation_mode=mode))
-            @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=30, database=None, suppress_health_check=list(HealthCheck))
             def ask(case: schemathesis.Case) -> None:
                 answer = case.call_and_validate(headers={"Authorization": f"Bearer {TOKEN}"}, checks=CHECKS)
                 answered[answer.status_code] += 1
