@@ -73,7 +73,7 @@ sanitize: setup ## The tests of the C extensions, built with AddressSanitizer an
 	.ci/sanitize $(BIN)/python $(ARGS)
 
 soak: setup tools sanitize ## The long suites, against real services, too: what is absent is a failure.
-	CALLWARDEN_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m soak $(ARGS)
+	CALLWARDEN_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -o timeout=0 -m soak $(ARGS)
 
 bench: setup ## Measure speed, memory and CPU time by phase; ARGS are passed on.
 	PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
