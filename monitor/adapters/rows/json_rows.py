@@ -23,7 +23,8 @@ _TEXTS: Final = msgspec.json.Decoder(dict[str, str])
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _LOOKED_AT: Final = 1_000
 _NESTED: Final = 2  # names in the path of a field in an object in the row
-_SPLITTER: Final = json.JSONDecoder()
+# Numbers stay text: Python refuses to convert integers of more than 4,300 digits, with an error of its own.
+_SPLITTER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
 _SPACE: Final = re.compile(r"\s*")
 _NEXT: Final = re.compile(r"(?<=\})\s*(?=\{)")
 # Outside of its texts a JSON value never has this.

@@ -88,6 +88,14 @@ def test_a_hostile_line_costs_its_neighbours_nothing(hostile: str, word: str, ma
     assert len(str(bad.reason)) < 400
 
 
+@pytest.mark.parametrize("number", ["9" * 5_000, "9" * 5_000 + ".5", "-" + "9" * 5_000, "1e" + "9" * 5_000])
+@pytest.mark.parametrize("mapping", [LINES, EITHER], ids=["jsonl", "json"])
+def test_an_endless_number_costs_its_neighbours_on_the_line_nothing(number: str, mapping: str) -> None:
+    found = rows(mapping, f'{call(1)}{{"id": "2", "to": "2", "end": {number}}}{call(3)}\n')
+    assert [row.record.call_id for row in found if row.record] == ["1", "3"]
+    assert [str(row.reason).partition(":")[0] for row in found if row.reason] == ["malformed_json"]
+
+
 def test_bytes_that_are_no_text_are_one_rejected_row() -> None:
     found = rows(LINES, call(1).encode() + b'\n{"id": "\xff\xfe", "to": "2", "end": 1}\n')
     assert [row.line for row in found] == [2, 1]
