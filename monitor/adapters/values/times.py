@@ -25,6 +25,7 @@ _ISO: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?!24)[0-9]{2}:[0-9]{2
 _YEAR: Final = re.compile(r"%[YyGcxD]")
 _WHOLE_DIGITS: Final = 15
 _REMEMBERED: Final = 65_536
+_LONGEST_REMEMBERED: Final = 64  # a format takes any amount of white space, so a sender could fill the memory
 
 
 def zone(name: str) -> tzinfo:
@@ -77,6 +78,8 @@ class TimeReader:
         found = self._seen.get(text)
         if found is None:
             found = self._read(text)
+            if len(text) > _LONGEST_REMEMBERED:
+                return found
             if len(self._seen) >= _REMEMBERED:
                 self._seen.clear()
             self._seen[text] = found

@@ -142,3 +142,10 @@ def test_the_cache_of_times_is_bounded() -> None:
     for n in range(70_000):
         assert reader(str(n)) == n * 1000
     assert len(reader._seen) <= 65_536
+
+
+def test_a_long_text_of_a_time_is_not_remembered() -> None:
+    reader = TimeReader(("%a, %d %b %Y %H:%M:%S %z",), None)
+    for n in range(100):
+        assert reader(f"Mon,{' ' * (1_000 + n)}02 Mar 2026 01:30:00 +0000") == 1_772_415_000_000
+    assert sum(map(len, reader._seen)) < 1_000
