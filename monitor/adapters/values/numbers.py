@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 import phonenumbers
 
@@ -13,8 +14,10 @@ _DIALLED: Final = re.compile(r"\+?[0-9(][0-9 ().\-/]*")
 # What the library makes of these is known: mobile numbers of China, and complete numbers of North America.
 _CN_MOBILE: Final = re.compile(r"(?:\+86)?1(?:[3-689][0-9]|7[0-8])[0-9]{8}")
 _NANP: Final = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
-# RFC 3966 and RFC 3261: a number as an address of a telephone or a switch.
+# RFC 3966 and RFC 3261: a number as an address of a telephone or a switch, whose user part may be percent-encoded.
 _ADDRESS: Final = re.compile(r"(?:tel|sips?):([^@;?]+)[@;?]?.*", re.IGNORECASE | re.DOTALL)
+# The user part of such an address alone, with its parameters: `+12025550123;npdi;rn=+12025550000` (RFC 4694).
+_WITH_PARAMETERS: Final = re.compile(r"([^@;:]+)(?:;[A-Za-z][^;]*)+", re.DOTALL)
 _REMEMBERED: Final = 65_536
 _LONGEST: Final = 256
 
@@ -34,7 +37,7 @@ class NumberWriter:
     begin with 2 to 9), not only if it is assigned: assignments change with each edition of the library's tables, and
     the names of tenants and callees would change with them. Others are kept: short codes, pseudonyms, masked and
     impossible numbers. With ``only``, numbers that this pattern does not fully match are kept too. Of `tel:` and
-    `sip:` addresses the number is taken, if it is one.
+    `sip:` addresses, and of texts with parameters as these have them, the number is taken, if it is one.
     """
 
     def __init__(self, region: str, only: LinearPattern | None = None) -> None:
@@ -69,9 +72,8 @@ class NumberWriter:
 
 def e164(text: str, region: str) -> str:
     """``text`` in E.164 if it is a possible number of its country, else unchanged."""
-    if ":" in text:
-        address = _ADDRESS.fullmatch(text)
-        return e164(address[1], region) if address and _DIALLED.fullmatch(address[1]) else text
+    if ":" in text or ";" in text:
+        return _of_address(text, region)
     if not _DIALLED.fullmatch(text):
         return text
     try:
@@ -87,4 +89,18 @@ def e164(text: str, region: str) -> str:
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if number.country_code == 1 and not _NANP.fullmatch(written):
         return text
+    # In most countries each reading takes a leading zero for the prefix of a trunk call; in Italy it is part of the number.
+    if number.italian_leading_zero and phonenumbers.parse(written, None) != number:
+        return text
     return str(written)
+
+
+def _of_address(text: str, region: str) -> str:
+    """The number in an address, or before parameters, in E.164; a short code of an address, too. Else ``text``."""
+    address = _ADDRESS.fullmatch(text)
+    found = address or _WITH_PARAMETERS.fullmatch(text)
+    number = unquote(found[1]) if found else ""
+    if not _DIALLED.fullmatch(number):
+        return text
+    written = e164(number, region)
+    return written if address or written[0] == "+" else text

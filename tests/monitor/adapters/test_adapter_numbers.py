@@ -29,8 +29,35 @@ def test_numbers_become_e164(text: str, region: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("+12125550123;npdi", "US", "+12125550123"),
+        ("+12125550123;npdi;rn=+12125550000", "CN", "+12125550123"),
+        ("13800138000;phone-context=+86", "CN", "+8613800138000"),
+        ("+12125550123;phone-context=sip:x", "US", "+12125550123"),
+        ("tel:+12125550123;ext=5", "US", "+12125550123"),
+        ("sip:+12125550123;npdi@192.0.2.1:5060;user=phone", "US", "+12125550123"),
+        ("sip:%2B12125550123@host", "CN", "+12125550123"),
+        ("SIPS:13800138000@host", "CN", "+8613800138000"),
+    ],
+)
+def test_the_number_of_an_address_and_of_its_user_part_is_taken(text: str, region: str, expected: str) -> None:
+    assert NumberWriter(region)(text) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "region"),
     [
+        ("sip:alice@host", "US"),
+        ("sip:alice;x=1@+12125550123", "US"),
+        ("130xxxxxxxx;npdi", "CN"),
+        ("alice;npdi", "CN"),
+        ("sip:%FF@host", "CN"),
+        ("+12125550123;", "US"),
+        ("+12125550123;222;npdi", "US"),
+        (";npdi", "US"),
+        ("000000000", "CN"),
+        ("00002212", "DE"),
         ("10086", "CN"),
         ("130xxxxxxxx", "CN"),
         ("0086130xxxxxxxx", "CN"),
