@@ -53,3 +53,8 @@ def test_rows_of_asterisk_differ_by_their_sequence_and_by_their_trunk() -> None:
     assert reason("asterisk-csv", row, carrier_gateways="other").startswith("internal_leg: ")
     assert fields("asterisk-csv", master(context="from-trunk"))["direction"] == "inbound"
     assert reason("asterisk-csv", master(more="")).startswith("malformed_row: 16 cells; expected 17 to 21")
+
+
+def test_only_an_attempt_without_an_answer_is_answered_elsewhere() -> None:
+    assert reason("asterisk-csv", master("NO ANSWER", ',"1.1","26"')).startswith("internal_leg: answered elsewhere")
+    assert fields("asterisk-csv", master("ANSWERED", ',"1.1","26"'))["outcome"] == "answered"

@@ -47,7 +47,8 @@ def test_a_disconnect_of_bandwidth_is_a_call() -> None:
         ("account-limit", "policy_blocked"),
         ("node-capacity-exceeded", "failed"),
         ("unknown", "failed"),
+        (None, "failed"),
     ],
 )
-def test_a_cause_of_bandwidth_has_its_outcome(cause: str, expected: str) -> None:
+def test_a_cause_of_bandwidth_has_its_outcome(cause: str | None, expected: str) -> None:
     assert outcome("bandwidth", lines([DISCONNECT | {"answerTime": None, "cause": cause}])) == (expected, None)

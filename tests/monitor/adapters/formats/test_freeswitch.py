@@ -79,7 +79,34 @@ def test_a_leg_of_freeswitch_has_its_times_to_the_millisecond() -> None:
             "carrier_blocked",
             "callee",
         ),
+        (
+            {
+                "hangup_cause": "CALL_REJECTED",
+                "sip_term_status": "603",
+                "sip_hangup_phrase": "Decline",
+                "sip_reason": 'SIP;cause=603;text="Network Blocked"',
+            },
+            "carrier_blocked",
+            "callee",
+        ),
+        (
+            {
+                "hangup_cause": "CALL_REJECTED",
+                "sip_term_status": "603",
+                "sip_hangup_phrase": "Decline",
+                "sip_reason": "Q.850;cause=21",
+                "sip_rh_Reason": 'SIP;cause=603;text="NETWORK BLOCKED"',
+            },
+            "carrier_blocked",
+            "callee",
+        ),
         ({"hangup_cause": "CALL_REJECTED", "sip_term_status": "608"}, "carrier_blocked", "callee"),
+        ({"hangup_cause": "NO_USER_RESPONSE", "sip_term_status": "480"}, "unreachable", "callee"),
+        (
+            {"hangup_cause": "NO_USER_RESPONSE", "sip_term_status": "480", "progress_uepoch": "1772415002001000"},
+            "no_answer",
+            "callee",
+        ),
         ({"hangup_cause": "NO_USER_RESPONSE", "sip_term_status": "408"}, "unreachable", "callee"),
         ({"hangup_cause": "OUTGOING_CALL_BARRED"}, "policy_blocked", "callee"),
         ({"hangup_cause": "OUTGOING_CALL_BARRED", "sip_term_status": "403"}, "failed", "callee"),
@@ -187,3 +214,22 @@ def test_a_row_of_mod_cdr_csv_may_have_the_recommended_columns() -> None:
     )
     assert found["start_ms"] == 8 * 3_600_000
     assert reason("freeswitch-csv", row, carrier_gateways="carrier2").startswith("internal_leg: ")
+
+
+@pytest.mark.parametrize(
+    ("more", "outcome"),
+    [
+        (',"outbound","carrier1","","","52","",""', "policy_blocked"),
+        (',"outbound","carrier1","","403","52","",""', "failed"),
+        ("", "failed"),
+    ],
+)
+def test_what_the_switch_itself_bars_is_told_by_the_recommended_columns(more: str, outcome: str) -> None:
+    row = CDR_CSV.replace("2026-03-02 09:30:08", "").replace("NORMAL_CLEARING", "OUTGOING_CALL_BARRED")
+    assert fields("freeswitch-csv", row + more)["outcome"] == outcome
+
+
+def test_an_inbound_call_that_the_switch_refuses_is_released_by_the_callee() -> None:
+    row = CDR_CSV.replace("2026-03-02 09:30:08", "").replace("NORMAL_CLEARING", "CALL_REJECTED")
+    found = fields("freeswitch-csv", row + ',"inbound","","carrier1","603","21","send_refuse",""')
+    assert (found["direction"], found["hangup_by"]) == ("inbound", "callee")

@@ -107,3 +107,16 @@ def test_the_rows_of_a_proxy_may_be_json_with_columns_of_other_names() -> None:
     settings = {"form": "json", "tenant": "who", "from": "a", "to": "b"}
     found = fields("opensips-acc", json.dumps(row), **settings)
     assert (found["tenant_id"], found["caller"], found["callee"], found["outcome"]) == ("acme", "1", "2", "busy")
+
+
+@pytest.mark.parametrize("durations", ["0,0,0,", "0,,0,", ",0,0,"])
+def test_an_answered_row_with_the_defaults_of_the_table_is_no_call_of_zero_seconds(durations: str) -> None:
+    row = f"INVITE,4e1a,200,OK,2026-03-02 01:30:08,{durations},acme,1,2\n"
+    assert reason("opensips-acc", ACC + row).startswith("excluded: an answered call without its duration")
+
+
+def test_a_call_of_zero_seconds_has_its_creation() -> None:
+    found = fields("opensips-acc", ACC + "INVITE,c,200,OK,2026-03-02 01:30:08,0,0,8,2026-03-02 01:30:00,acme,1,2\n")
+    assert [found[name] for name in ("start_ms", "answer_ms", "end_ms")] == [0, 8_000, 8_000]
+    failed = fields("opensips-acc", ACC + "INVITE,c,486,Busy,2026-03-02 01:30:08,0,0,0,,acme,1,2\n")
+    assert (failed["outcome"], failed["start_ms"], failed["end_ms"]) == ("busy", 8_000, 8_000)

@@ -59,3 +59,8 @@ def test_of_parent_and_child_one_counts() -> None:
     assert reason("twilio", parent, legs="children").startswith("internal_leg: ")
     assert reason("twilio", json.dumps(twilio(status="ringing", end_time=None))) == "excluded: the call has not ended"
     assert reason("twilio", json.dumps(twilio(to="client:desk1"))).startswith("internal_leg: ")
+
+
+@pytest.mark.parametrize(("trunk", "direction"), [("terminating", "outbound"), ("originating", "inbound")])
+def test_a_call_of_a_trunk_has_the_direction_that_the_network_sees(trunk: str, direction: str) -> None:
+    assert fields("twilio", json.dumps(twilio(direction=f"trunking-{trunk}")))["direction"] == direction

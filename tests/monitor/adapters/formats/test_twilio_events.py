@@ -85,3 +85,15 @@ def test_a_callback_of_another_leg_is_counted_once() -> None:
     )
     assert [row.record.call_id for row in parents if row.record] == [TWILIO[0]["CallSid"]]
     assert [row.record.call_id for row in children if row.record] == ["CA2"]
+
+
+@pytest.mark.parametrize(("rang", "expected"), [(True, "no_answer"), (False, "unreachable")])
+def test_480_after_ringing_is_no_answer(rang: bool, expected: str) -> None:
+    end = twilio("failed", 2, 20, SipResponseCode="480")
+    assert outcome("twilio-events", forms([*TWILIO[: 2 if rang else 1], end])) == (expected, None)
+
+
+@pytest.mark.parametrize(("trunk", "direction"), [("terminating", "outbound"), ("originating", "inbound")])
+def test_a_call_of_a_trunk_has_the_direction_that_the_network_sees(trunk: str, direction: str) -> None:
+    found = fields("twilio-events", forms([each | {"Direction": f"trunking-{trunk}"} for each in TWILIO]))
+    assert found["direction"] == direction
