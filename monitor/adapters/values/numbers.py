@@ -89,7 +89,8 @@ def e164(text: str, region: str) -> str:
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if number.country_code == 1 and not _NANP.fullmatch(written):
         return text
-    # In most countries each reading takes a leading zero for the prefix of a trunk call; in Italy it is part of the number.
+    # In most countries each reading takes a leading zero for the prefix of a trunk call. In Italy it is part of the
+    # number.
     if number.italian_leading_zero and phonenumbers.parse(written, None) != number:
         return text
     return str(written)
