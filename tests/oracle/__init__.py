@@ -24,7 +24,7 @@ Interpretations, where a sentence of the contract leaves room:
 11. Evidence of complaints is the newest by the event time of the record that the metric counts (the first; for the
     `verified_` metrics the verified one).
 12. A mean or a median (`acd_s`, `pdd_s`, `median_talk_s`), either way: the calls that enter it. `below` of a count:
-    none. `complaint_rate` and `verified_complaint_rate` `below`: the answered calls.
+    none, nor of the metrics of complaints, the two rates included.
 13. A shadow decision has status final, the full actions, the tier's refunds, and the count of violations that
     it would have caused. An alert's ``enforcement_id`` never names a shadow decision.
 14. An alert's ``enforcement_id`` is the newest decision of that rule and tenant while the alert was active, up to that

@@ -251,7 +251,7 @@ def behind(metric: str, direction: str, seen: Seen, params: Params) -> tuple[lis
     if metric in OF_PARTIES:
         return [], []
     if not above:
-        return ([c for c in seen.calls if is_answered(c)] if metric.endswith("_rate") else []), []
+        return [], []  # "none for counts and metrics of complaints"
     if metric == "complainants":
         return [], [c for c in seen.first if c["complainant"] is not None]
     return [], (seen.verified if metric.startswith("verified") else seen.first)

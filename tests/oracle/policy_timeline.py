@@ -94,7 +94,7 @@ def evidence_kind(rule: Rule) -> tuple[object, ...]:
         # All answered calls, whether they are the metric or a part of the attempts.
         return ("answered" if rule.metric in {"answered", "asr"} else known,)
     if rule.metric in OF_COMPLAINTS:
-        return ("answered",) if rule.metric.endswith("_rate") else ("none",)
+        return ("none",)
     return ("not", known)
 
 

@@ -70,7 +70,7 @@ def ruled_field(rule: Rule, layout: FieldLayout) -> Ruled:
     """The calls that are evidence for a rule.
 
     For ``above``, the calls of the numerator; for ``below``, the calls of the denominator that are not in the
-    numerator; for a mean or a median, all calls of the denominator.
+    numerator; for a mean or a median, all calls of the denominator. A metric of complaints has no calls as evidence.
     """
     metric = METRICS[rule.metric]
     if metric.numerator in SUMS or metric.family == "talk":
@@ -79,8 +79,6 @@ def ruled_field(rule: Rule, layout: FieldLayout) -> Ruled:
         return layout.evidence_bit(metric.numerator, rule.params), -1
     if metric.family == "calls" and metric.denominator is not None:
         return layout.field(metric.denominator, rule.params), layout.evidence_bit(metric.numerator, rule.params)
-    if metric.family == "complaints" and metric.denominator is not None and rule.direction == "below":
-        return BIT[metric.denominator], -1
     return -1, -1
 
 
