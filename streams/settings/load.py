@@ -86,13 +86,11 @@ def read(options: Mapping[str, object] | None = None) -> tuple[Settings, GivenSe
             given.add(name, environment[variable(name)], "environment")
         if (value := (options or {}).get(name)) is not None:
             given.add(name, value, _option(name))
-    aliases = {variable(name).lower(): name for name in Settings.model_fields}
     try:
-        settings = Settings(**{alias: given.values[of] for alias, of in aliases.items() if of in given.values})  # type: ignore[arg-type]
+        settings = Settings.model_validate(given.values)
     except ValidationError as error:
         for fault in error.errors(include_url=False, include_input=False):
-            at = str(fault["loc"][0])
-            name = aliases.get(at, at)  # a fault of a default has the field's name
+            name = str(fault["loc"][0])
             fault_text = fault.get("ctx", {}).get("error", fault["msg"])
             faults.append(f"{given.at(name)}: {fault_text}")
         raise SettingsError(faults) from None

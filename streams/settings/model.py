@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationInfo, field_validator
 
 from monitor.text.display import Display
 from monitor.text.durations import DAY, HOUR, MINUTE, SECOND, format_duration
@@ -58,7 +57,7 @@ def variable(field: str) -> str:
     return PREFIX + field.removesuffix("_ms").upper()
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of the shell. Durations are ms here, and written `90s`, `5m`, `24h`, `30d`.
 
     Each is the environment variable `variable(name)`, or a line of a file; the string below it is its meaning, for
@@ -66,15 +65,7 @@ class Settings(BaseSettings):
     """
 
     # `streams.cli.settings_table` reads the docstrings of fields where it shows them: finding them parses this file.
-    # Aliases alone: by their bare names, SSL_CERT_FILE and the like would be taken from the environment, too.
-    model_config = SettingsConfigDict(
-        alias_generator=lambda field: variable(field).lower(),
-        env_ignore_empty=True,
-        frozen=True,
-        validate_default=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-    )
+    model_config = ConfigDict(frozen=True, validate_default=True, extra="forbid", hide_input_in_errors=True)
 
     # The cluster.
     bootstrap_servers: Servers = "127.0.0.1:9092"
