@@ -1,6 +1,7 @@
 """The routes of `/v1`. Each one reads; each answer is bounded, and its cursor is opaque."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -157,6 +158,11 @@ async def measures(
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi() -> JSONResponse:
     """The OpenAPI document of `/v1`."""
+    return JSONResponse(_document())
+
+
+@cache
+def _document() -> dict[str, Any]:
     document = get_openapi(title="Callwarden console", version="1", routes=router.routes)
     components = document["components"]
     components.setdefault("securitySchemes", {})["token"] = {"type": "http", "scheme": "bearer"}
@@ -174,7 +180,7 @@ async def openapi() -> JSONResponse:
         if "422" in answers:
             answers["422"]["description"] = "A parameter is not valid; `detail` names it."
     document["security"] = [{"token": []}]
-    return JSONResponse(document)
+    return document
 
 
 async def _read(context: ConsoleContext, query: Callable[[Connection], T]) -> T:

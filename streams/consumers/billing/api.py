@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Final
 
 import orjson
@@ -118,14 +119,21 @@ def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRou
         return await _answer(sources, in_query(request))
 
     problems.install(app)
-    document = _document(app)
-    text, html = orjson.dumps(document), page(document)
+
+    # Made when they are first asked for: that takes longer than the rest of this function.
+    @cache
+    def openapi_text() -> bytes:
+        return orjson.dumps(_document(app))
+
+    @cache
+    def docs_html() -> str:
+        return page(_document(app))
 
     async def openapi(_: Request) -> Response:
-        return Response(text, media_type="application/json")
+        return Response(openapi_text(), media_type="application/json")
 
     async def docs(_: Request) -> Response:
-        return HTMLResponse(html)
+        return HTMLResponse(docs_html())
 
     app.add_route("/openapi.json", openapi)
     app.add_route("/docs", docs)

@@ -1,6 +1,7 @@
 """The HTTP API: records of other systems in, an answer for each of them out."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -170,10 +171,13 @@ def make(intake: Intake, access: Access, routes: Sequence[BaseRoute]) -> FastAPI
 
     problems.install(app)
     app.add_middleware(TokenHider)
-    text = orjson.dumps(_document(app, with_tokens=access.tokens is not None))
+
+    @cache  # made when it is first asked for: that takes longer than the rest of this function
+    def openapi_text() -> bytes:
+        return orjson.dumps(_document(app, with_tokens=access.tokens is not None))
 
     async def openapi(_: Request) -> Response:
-        return Response(text, media_type="application/json")
+        return Response(openapi_text(), media_type="application/json")
 
     app.add_route("/openapi.json", openapi)
     return app

@@ -5,6 +5,7 @@ consumers fail.
 import json
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +32,7 @@ def test_the_committed_kit_equals_the_generated_one() -> None:
     assert [name for name, content in wanted.items() if (PACK / name).read_bytes() != content] == []
 
 
+@cache
 def schema(name: str) -> jsonschema.protocols.Validator:
     text = json.loads((PACK / f"{name}.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(text)
