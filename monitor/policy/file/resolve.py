@@ -1,8 +1,8 @@
 """Resolves a file and what it extends into one policy: sections inherited or replaced, checked as a whole."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from monitor.policy import serialize as plain
 from monitor.policy.file.access_rules import read_behaviours, read_tiers
@@ -80,6 +80,13 @@ class Document:
 
     head: CheckedMapping[RawHead]
     sections: dict[str, Cell]
+    checked: "dict[str, _CheckedItems]" = field(default_factory=dict)
+    """The items of its lists, checked once for all the files that extend it, by section."""
+
+
+class _CheckedItems(NamedTuple):
+    items: list[CheckedMapping[Any]]
+    faults: list[PolicyFault]
 
 
 def read_document(source: YamlSource, faults: list[PolicyFault]) -> Document:
@@ -190,21 +197,20 @@ class _Resolver:
 
     def _items(
         self, name: str, model: type[M], fixed: Mapping[str, Bilingual] | None = None
-    ) -> Iterator[CheckedMapping[M]]:
-        yield from self._items_of(self._section(name), name, model, fixed)
+    ) -> list[CheckedMapping[M]]:
+        return self._items_of(self._section(name), name, model, fixed)
 
     def _items_of(
         self, section: Cell | None, name: str, model: type[M], fixed: Mapping[str, Bilingual] | None = None
-    ) -> Iterator[CheckedMapping[M]]:
-        if section is None:
-            return
-        if not isinstance(section.value, list):
-            self.faults.append(section.at.fault(fault_text("no_section_list", section=name)))
-            return
-        for n, item in enumerate(section.value):
-            taken = read_mapping(model, item, section.at.child(n), self.faults, fixed)
-            if isinstance(item, dict):
-                yield taken
+    ) -> list[CheckedMapping[M]]:
+        inherited = section is self.builtin.sections.get(name)
+        kept = self.builtin.checked.get(name) if inherited else None
+        if kept is None:
+            kept = _check(section, name, model, fixed)
+            if inherited:
+                self.builtin.checked[name] = kept
+        self.faults += kept.faults
+        return kept.items
 
     def _defaults(self) -> tuple[dict[str, Any], Cell]:
         values: dict[str, Any] = {}
@@ -265,9 +271,11 @@ class _Resolver:
 
     def _remark_mode(self, taken: CheckedMapping[RawRule]) -> None:
         """Remarks on a new rule that enforces by default."""
+        if taken.place.source is not self.own.head.place.source:
+            return
         inherited = self.builtin.sections["rules"].value
         known = {rule.get("id") for rule in inherited if isinstance(rule, dict)}
-        if taken.place.source is self.own.head.place.source and not {"mode", taken.model.id} & {*taken.given, *known}:
+        if not {"mode", taken.model.id} & {*taken.given, *known}:
             self.remarks.append(note_text("new_without_mode", rule=taken.model.id, line=taken.place.mark[0]))
 
     def _name(self, taken: CheckedMapping[Any], what: str) -> None:
@@ -298,7 +306,10 @@ class _Resolver:
     def _catalogue(self) -> list[CatalogueRow]:
         rows = []
         seen: dict[str, YamlPath] = {}
-        for taken in self._items("prohibited_businesses", RawRow):
+        section, inherited = self._section("prohibited_businesses"), self.builtin.sections.get("prohibited_businesses")
+        if section is not None and inherited is not None and section.value == inherited.value:
+            section = inherited  # a policy that was written out has all 2,900 terms, which take long to check
+        for taken in self._items_of(section, "prohibited_businesses", RawRow):
             model, place = taken.model, taken.place
             whole = require(taken, "catalogue_row", self.faults, "key", "zh", "en", "terms")
             if model.key is not None:
@@ -312,3 +323,18 @@ class _Resolver:
                 words = (tuple(model.terms or ()), tuple(model.unless or ()))
                 rows.append(CatalogueRow(str(model.key), str(model.zh), str(model.en), *words))
         return rows
+
+
+def _check(section: Cell | None, name: str, model: type[Raw], fixed: Mapping[str, Bilingual] | None) -> _CheckedItems:
+    """The items of a list, read as ``model``."""
+    checked = _CheckedItems([], [])
+    if section is None:
+        return checked
+    if not isinstance(section.value, list):
+        checked.faults.append(section.at.fault(fault_text("no_section_list", section=name)))
+        return checked
+    for n, item in enumerate(section.value):
+        taken = read_mapping(model, item, section.at.child(n), checked.faults, fixed)
+        if isinstance(item, dict):
+            checked.items.append(taken)
+    return checked
