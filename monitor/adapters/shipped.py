@@ -3,6 +3,7 @@
 import inspect
 import io
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -14,7 +15,7 @@ from monitor.adapters.base import Adapter, InputRow
 from monitor.adapters.errors import MappingError, RowErrorCode, quoted_value
 from monitor.adapters.lines import bounded_lines
 from monitor.adapters.mapped import MappedAdapter, must_not_have_more
-from monitor.adapters.mapping.read import RECORDS, read_mapping, record_fields
+from monitor.adapters.mapping.read import RECORDS, mapping_of, parse_mapping, read_mapping, record_fields
 from monitor.adapters.mapping.settings import setting_names
 from monitor.adapters.mapping.spec import ROW, Mapping
 from monitor.adapters.mapping_wording import NO_HINT, mapping_text
@@ -22,7 +23,7 @@ from monitor.adapters.rows.csv_rows import CsvRows
 from monitor.adapters.values.pseudonym import key_from
 from monitor.adapters.versioned import VersionedAdapter
 from monitor.policy.file.errors import PolicyFault, near_miss
-from monitor.policy.file.yaml_source import parse
+from monitor.policy.file.yaml_source import YamlSource, parse
 from monitor.text.bilingual import Bilingual
 from monitor.text.masking import mask_text
 from schemas.inputs import Cdr
@@ -49,7 +50,7 @@ def open_adapter(name: str, constants: dict[str, str] | None = None, key: bytes 
     if name == bank.NAME:
         return bank.BankAdapter(key, _checked(constants))
     if name in _MAPPINGS:
-        mappings = [read_mapping(shipped_text(file), file, constants) for file in _MAPPINGS[name]]
+        mappings = [mapping_of(_shipped(file), constants) for file in _MAPPINGS[name]]
         return _adapter_of(mappings[0], key) if len(mappings) == 1 else ByHeader(mappings, key)
     path = Path(name)
     try:
@@ -77,8 +78,10 @@ def constant_names(name: str) -> frozenset[str]:
     if name == bank.NAME:
         return frozenset(record_fields(Cdr))
     try:
-        text = shipped_text(_MAPPINGS[name][0]) if name in _MAPPINGS else Path(name).read_text(encoding="utf-8-sig")
-        data = parse(text, name).data
+        if name in _MAPPINGS:
+            data = _shipped(_MAPPINGS[name][0]).data
+        else:
+            data = parse(Path(name).read_text(encoding="utf-8-sig"), name).data
     except (OSError, ValueError):
         return frozenset()
     record = RECORDS.get(data.get("record", "")) if isinstance(data, dict) else None
@@ -90,7 +93,7 @@ def about(name: str) -> str:
     if name == bank.NAME:
         return bank.ABOUT
     file = _MAPPINGS[name][-1]
-    return read_mapping(shipped_text(file), file).about
+    return mapping_of(_shipped(file)).about
 
 
 def described(name: str) -> str:
@@ -98,6 +101,11 @@ def described(name: str) -> str:
     if name == bank.NAME:
         return f"{bank.__doc__}\n{inspect.getdoc(bank.BankAdapter)}\n"
     return "---\n".join(shipped_text(file) for file in _MAPPINGS[name])
+
+
+@cache  # a service opens many again whenever the file of its sources changes, and parsing one takes 20 ms
+def _shipped(file: str) -> YamlSource:
+    return parse_mapping(shipped_text(file), file)
 
 
 def shipped_text(file: str) -> str:

@@ -25,7 +25,7 @@ from monitor.adapters.mapping.spec import (
 )
 from monitor.adapters.mapping_wording import NO_HINT, listed, mapping_text
 from monitor.policy.file.errors import PolicyError, PolicyFault, near_miss
-from monitor.policy.file.yaml_source import YamlPath, parse
+from monitor.policy.file.yaml_source import YamlPath, YamlSource, parse
 from monitor.text.bilingual import BilingualError
 from monitor.text.durations import parse_duration
 from schemas import inputs
@@ -51,12 +51,21 @@ def read_mapping(text: str, name: str, constants: dict[str, str] | None = None) 
 
     ``constants`` (field to text) replace the mapping's entries for these fields.
     """
+    return mapping_of(parse_mapping(text, name), constants)
+
+
+def parse_mapping(text: str, name: str) -> YamlSource:
+    """The data in ``text``, a mapping file's. Raises `MappingError` if it is not YAML, or has none."""
     if not text.strip():
         raise MappingError([PolicyFault.worded(name, 1, 1, mapping_text("empty"))])
     try:
-        source = parse(text, name)
+        return parse(text, name)
     except PolicyError as error:
         raise MappingError(map(_of_a_mapping, error.faults)) from None
+
+
+def mapping_of(source: YamlSource, constants: dict[str, str] | None = None) -> Mapping:
+    """The mapping in the data of a file, which it leaves as they are. Otherwise as `read_mapping`."""
     reader = _Reader(YamlPath(source), constants or {})
     mapping = reader.mapping()
     if reader.faults or mapping is None:

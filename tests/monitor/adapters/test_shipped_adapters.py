@@ -3,13 +3,15 @@
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from monitor.adapters.base import InputRow
 from monitor.adapters.errors import MappingError
-from monitor.adapters.shipped import NAMES, about, described, open_adapter, shipped_text
+from monitor.adapters.mapping.read import read_mapping
+from monitor.adapters.shipped import NAMES, ByHeader, about, constant_names, described, open_adapter, shipped_text
 from schemas.inputs import Cdr, Complaint
 
 FULL = (
@@ -368,3 +370,14 @@ def test_a_mapping_file_is_opened_by_its_path(tmp_path) -> None:
     path.write_bytes(b"format: csv\n# \xff\n")
     with pytest.raises(MappingError, match="a mapping is UTF-8; byte 15 is not"):
         open_adapter(str(path))
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {"bank-calls"}))
+def test_opening_an_adapter_changes_nothing_for_those_who_open_it_later(name: str) -> None:
+    """The data of its file are kept."""
+    for setting in constant_names(name):
+        with suppress(MappingError):
+            open_adapter(name, {setting: "a,b"})
+    opened = open_adapter(name)
+    mappings = opened.mappings if isinstance(opened, ByHeader) else [opened.mapping]  # type: ignore[attr-defined]
+    assert mappings == [read_mapping(shipped_text(each.file), each.file) for each in mappings]
