@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +25,8 @@ _LOOKED_AT: Final = 1_000
 _NESTED: Final = 2  # names in the path of a field in an object in the row
 # Numbers stay text: Python refuses to convert integers of more than 4,300 digits, with an error of its own.
 _SPLITTER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
+_PART: Final = 4_096
+_MARGIN: Final = 64  # longer than any word or escape that the end of a part may cut
 _SPACE: Final = re.compile(r"\s*")
 _NEXT: Final = re.compile(r"(?<=\})\s*(?=\{)")
 # Outside of its texts a JSON value never has this.
@@ -224,31 +226,48 @@ def _begins_with_value(line: bytes) -> bool:
     """Whether the line is an object or an array, or begins with a complete object."""
     if not line.lstrip().startswith((b"{", b"[")):
         return False
-    return _is_value(line) or (_MORE.search(line) is not None and len(_values(line)) > 1)
+    return _is_value(line) or (_MORE.search(line) is not None and any(islice(_values(line), 1, 2)))
 
 
-def _values(raw: bytes) -> list[bytes]:
+def _values(raw: bytes) -> Iterator[bytes]:
     """The JSON values that stand one behind the other in ``raw``, where most stand alone.
 
     What is not JSON ends at the next place where one object could end and another begin, and is a value by itself.
-    The cost is linear: no byte is read again.
+    The cost is linear.
     """
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        return [raw]
-    found: list[bytes] = []
+        yield raw
+        return
     at = _after_space(text, 0)
     while at < len(text):
-        try:
-            _, end = _SPLITTER.raw_decode(text, at)
-        except json.JSONDecodeError as error:
-            end = _next_object(text, max(error.pos, at + 1))
-        except RecursionError:
-            end = len(text)
-        found.append(text[at:end].rstrip().encode())
+        end = _end_of_value(text, at)
+        yield text[at:end].rstrip().encode()
         at = _after_space(text, end)
-    return found
+
+
+def _end_of_value(text: str, at: int) -> int:
+    """Where the value that begins at ``at`` ends.
+
+    It is read from a part of the text that begins with it: an error of the decoder counts the lines before it, and so
+    reads whatever stands before it again. The part is doubled until it has the value or its error: what is close to its
+    end may be cut there. A text that does not end costs all that is left, but once: behind it each quote is escaped, so
+    no other object has a text that begins.
+    """
+    length = _PART
+    while True:
+        sure = length - _MARGIN if at + length < len(text) else len(text)
+        try:
+            end = _SPLITTER.raw_decode(text[at : at + length])[1]
+            if end <= sure:
+                return at + end
+        except json.JSONDecodeError as error:
+            if error.pos <= sure and (sure == len(text) or not error.msg.startswith("Unterminated")):
+                return _next_object(text, at + max(error.pos, 1))
+        except RecursionError:
+            return len(text)
+        length *= 2
 
 
 def _next_object(text: str, at: int) -> int:

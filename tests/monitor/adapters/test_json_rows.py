@@ -1,9 +1,14 @@
 """Real-world JSON: lines, a document, a line that is a document; each row with its bytes and its line."""
 
 import io
+import json
+import random
+import re
 
 import pytest
 from adapter_rows import SMALL, rows
+
+from monitor.adapters.rows import json_rows
 
 LINES = SMALL.replace("format: csv", "format: jsonl")
 EITHER = SMALL.replace("format: csv", "format: json\nrows: data.list")
@@ -117,3 +122,80 @@ def test_a_dot_goes_down_unless_the_whole_name_is_there() -> None:
 def test_a_path_that_leads_to_no_array_leaves_the_document_a_row() -> None:
     assert ids('{"data": {"list": 7}, "id": 1, "to": "2", "end": 1700000000}') == [(1, "1")]
     assert len(rows(EITHER, io.BytesIO(b'{"data": 1}').read())) == 1
+
+
+def plainly_split(text: str) -> list[str]:
+    """The values of a text, each read from where it begins to the end of the text."""
+    found, at = [], 0
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str)
+    while text[at:].strip():
+        at += len(text[at:]) - len(text[at:].lstrip())
+        try:
+            end = decoder.raw_decode(text, at)[1]
+        except json.JSONDecodeError as error:
+            boundary = re.compile(r"(?<=\})\s*(?=\{)").search(text, max(error.pos, at + 1))
+            end = boundary.start() if boundary else len(text)
+        found.append(text[at:end].rstrip())
+        at = end
+    return found
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_where_a_value_ends_does_not_depend_on_the_part_that_is_read(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_rows, "_PART", 1 << seed % 9)
+    rng = random.Random(seed)
+    pieces = [
+        *(
+            "{}",
+            '{"a": 1}',
+            '{"b": tru}',
+            "}{",
+            '"',
+            "\\",
+            '\\"',
+            "[",
+            "]",
+            " ",
+            "\t",
+            ": ",
+            ",",
+            "-Infinity",
+            "12.5e3",
+        ),
+        *("\\u00e4", "null", "x" * 70, '{"t": "' + "y" * 200 + '"}', "\u00e4", '{"c": "}{"}', "{\n}"),
+    ]
+    for _ in range(300):
+        text = "".join(rng.choices(pieces, k=rng.randint(1, 12)))
+        found = [each.decode() for each in json_rows._values(text.encode())]
+        assert found == plainly_split(text), f"seed {seed}: {text!r}"
+
+
+def test_broken_objects_on_a_line_are_each_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The decoder counts the lines before an error, from the beginning of what it is given.
+    given = 0
+
+    class Counting(json.JSONDecoder):
+        def raw_decode(self, s: str, idx: int = 0) -> tuple[object, int]:
+            nonlocal given
+            given += len(s)
+            return super().raw_decode(s, idx)
+
+    monkeypatch.setattr(json_rows, "_SPLITTER", Counting())
+    text = '{"a": 1}{"b": tru}' * 5_000
+    assert len(list(json_rows._values(text.encode()))) == 10_000
+    assert given <= 10_000 * json_rows._PART
+
+
+def test_no_more_objects_of_a_line_are_read_than_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def end(text: str, at: int) -> int:
+        read.append(at)
+        return at + 2
+
+    monkeypatch.setattr(json_rows, "_end_of_value", end)
+    values = json_rows._values(b"{}" * 1_000)
+    assert [next(values), next(values)] == [b"{}", b"{}"]
+    assert len(read) == 2
