@@ -32,6 +32,9 @@ _FIRST: Final = -(1 << 62)
 # What splitting a document allocates depends on the number of its parts: this many for each row that is accepted.
 _PARTS_A_ROW: Final = 100
 
+_SHOWN_NAMES: Final = 100  # columns of a header, in the reason why one is missing
+_SHOWN_CHARS: Final = 60
+
 _SMALL_BYTES: Final = 100_000  # a document that cannot have too many parts
 
 
@@ -243,7 +246,9 @@ def _complain(mapping: Mapping, columns: tuple[str, ...], names: tuple[str, ...]
 
 def _no_column(mapping: Mapping, column: str, names: tuple[str, ...]) -> Bilingual:
     tenant = mapping_text("all_of_one_tenant") if column in mapping.tenant_columns else NO_HINT
-    return mapping_text("no_such_column", column=column, hint=near_miss(column, names), tenant=tenant)
+    # A body that is no CSV may be one name of megabytes, or a million names: comparing these would take minutes.
+    some = [name[:_SHOWN_CHARS] for name in names[:_SHOWN_NAMES]]
+    return mapping_text("no_such_column", column=column, hint=near_miss(column, some), tenant=tenant)
 
 
 class MappedRows:

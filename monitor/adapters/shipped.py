@@ -25,7 +25,6 @@ from monitor.adapters.versioned import VersionedAdapter
 from monitor.policy.file.errors import PolicyFault, near_miss
 from monitor.policy.file.yaml_source import YamlSource, parse
 from monitor.text.bilingual import Bilingual
-from monitor.text.masking import mask_text
 from schemas.inputs import Cdr
 
 # For a name with several mappings, the first whose columns are all in the file's header is used.
@@ -152,7 +151,7 @@ class ByHeader:
                 return adapter, chain(head, stream)
         forms = [",".join(c for c in mapping.columns if c != ROW) for mapping in self.mappings]
         name = self.mappings[0].name
-        header = quoted_value(mask_text(",".join(names)))
+        header = quoted_value(",".join(names))
         message = mapping_text("other_header", header=header, forms=Bilingual(" 或 ".join(forms), " or ".join(forms)))
         raise MappingError([PolicyFault.worded(name, 1, 1, message)])
 

@@ -10,6 +10,7 @@ from typing import Final
 from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
 from monitor.adapters.lines import LongLine, must_be_whole
 from monitor.adapters.mapping.spec import Dialect
+from monitor.adapters.rows.open_row import OpenRow
 
 # A quoted cell may contain line breaks. An unclosed quote must not consume the file, so the search for its end stops
 # here, and only the first line is the malformed row.
@@ -28,8 +29,7 @@ class CsvRows:
     def __init__(self, lines: Iterable[bytes], dialect: Dialect, encoding: str) -> None:
         self._dialect = dialect
         self._encoding = encoding
-        self._whole = _whole(dialect, strict=False)
-        self._strict = _whole(dialect, strict=True)
+        self._whole = _whole(dialect)
         self._lines = iter(enumerate(lines, 1))
         self._back: deque[Physical] = deque()
         self._width = self._least = 0
@@ -100,12 +100,12 @@ class CsvRows:
                 continue
             if not line or line.isspace():
                 continue
-            if quote and quote in line and not self._closed(line, self._whole):
+            if quote and quote in line and self._whole.fullmatch(self._text(line)) is None:
                 line = self._joined(number, line)
             yield number, line.rstrip(b"\r\n")
 
-    def _closed(self, raw: bytes, whole: re.Pattern[str]) -> bool:
-        return whole.fullmatch(raw.rstrip(b"\r\n").decode(self._encoding, "replace")) is not None
+    def _text(self, line: bytes) -> str:
+        return line.rstrip(b"\r\n").decode(self._encoding, "replace")
 
     def _joined(self, number: int, first: bytes) -> bytes:
         """``first`` with the lines that its open cell continues on, or alone if they do not form a row.
@@ -114,20 +114,25 @@ class CsvRows:
         or the end may follow, or a stray quote would end at the next stray quote.
         """
         quote = self._dialect.quote.encode()
+        row = OpenRow(self._dialect, self._width)
+        row.read(self._text(first))
         taken: list[Physical] = []
-        raw = first
-        while len(taken) < MAX_LINES and len(raw) < MAX_BYTES:
+        parts, size = [first], len(first)
+        while row.is_open and len(taken) < MAX_LINES and size < MAX_BYTES:
             found = self._back.popleft() if self._back else next(self._lines, None)
             if found is None:
                 break
             taken.append(found)
             if isinstance(found[1], LongLine):
                 break
-            raw += found[1]
-            if quote in found[1] and self._closed(raw, self._strict):
-                if not self._width or self._least <= self._count(raw) <= self._width:
-                    return raw
-                break
+            parts.append(found[1])
+            size += len(found[1])
+            if quote in found[1]:
+                row.read(self._text(found[1]))
+        if row.is_closed:
+            raw = b"".join(parts)
+            if not self._width or self._least <= self._count(raw) <= self._width:
+                return raw
         self._back.extendleft(reversed(taken))
         return first
 
@@ -172,17 +177,12 @@ def is_open(raw: bytes, dialect: Dialect, encoding: str) -> bool:
     """Whether a row ends inside of a quoted cell: it may continue on lines that are not there yet."""
     if not dialect.quote or isinstance(raw, LongLine):
         return False
-    return _whole(dialect, strict=False).fullmatch(raw.rstrip(b"\r\n").decode(encoding, "replace")) is None
+    return _whole(dialect).fullmatch(raw.rstrip(b"\r\n").decode(encoding, "replace")) is None
 
 
-def _whole(dialect: Dialect, strict: bool) -> re.Pattern[str]:
-    """Matches a row in which every quoted cell is closed, without backtracking.
-
-    By the rules of Python's csv module; with ``strict``, of RFC 4180: nothing may be between a closing quote and the
-    delimiter.
-    """
+def _whole(dialect: Dialect) -> re.Pattern[str]:
+    """Matches a row in which every quoted cell is closed, by the rules of Python's csv module, without backtracking."""
     delimiter, quote = re.escape(dialect.delimiter), re.escape(dialect.quote or '"')
     plain = f"[^{delimiter}]*+"
-    after = "" if strict else plain
-    cell = f"(?>{quote}(?:[^{quote}]++|{quote}{quote})*+{quote}{after}|(?!{quote}){plain})"
+    cell = f"(?>{quote}(?:[^{quote}]++|{quote}{quote})*+{quote}{plain}|(?!{quote}){plain})"
     return re.compile(f"{cell}(?:{delimiter}{cell})*+", re.DOTALL)

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.spec import Dialect
+from monitor.adapters.rows import csv_rows
 from monitor.adapters.rows.csv_rows import MAX_LINES, CsvRows
+from monitor.adapters.rows.open_row import OpenRow
 
 T = 1_700_000_000
 
@@ -181,3 +183,26 @@ def test_output_of_pythons_csv_module_is_read_back(table: list[list[str]]) -> No
     csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([["x", "y"], *table])
     source = CsvRows(io.BytesIO(text.getvalue().encode()), Dialect(), "utf-8")
     assert [source.cells(raw) for _, raw in source.records()] == table
+
+
+@pytest.mark.parametrize("line", ['"x', '"a,b', 'x","y', '"",', '"""', '"a""', 'a"b,"c', '"x' + "y" * 500])
+def test_lines_that_each_open_a_quote_are_not_read_a_thousand_times(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    class Counting(OpenRow):
+        def read(self, line: str) -> None:
+            nonlocal read
+            read += len(line)
+            super().read(line)
+
+    monkeypatch.setattr(csv_rows, "OpenRow", Counting)
+    content = "id,tenant,to,end\n" + f"{line}\n" * 3_000
+    assert len(list(CsvRows(io.BytesIO(content.encode()), Dialect(), "utf-8").records())) > 1_000
+    assert read <= 6 * len(content)
+
+
+def test_a_body_that_is_one_endless_name_of_a_column_is_rejected_with_a_short_reason() -> None:
+    for body in ("x" * 1_000_000, "x," * 100_000):
+        with pytest.raises(MappingError) as error:
+            rows(SMALL, body + "\n1\n")
+        assert len(str(error.value)) < 50_000
