@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
 from monitor.adapters.mapping.spec import Extract
+from monitor.adapters.values.percent import percent_decoded
 
 Cells = list[str]
 Index = Mapping[str, int]
@@ -20,7 +20,7 @@ def url_decoded(text: str) -> str:
     if "%" not in text:
         return text
     try:
-        return unquote(text, errors="strict")
+        return percent_decoded(text.encode()).decode()
     except UnicodeDecodeError:
         raise Reject(f"{RowErrorCode.NOT_TEXT}: expected UTF-8, percent-encoded, got {quoted_value(text)}") from None
 

@@ -4,10 +4,10 @@ import base64
 import binascii
 from collections.abc import Iterable, Iterator
 from typing import Final
-from urllib.parse import parse_qsl, unquote_to_bytes
 
 from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
 from monitor.adapters.lines import LongLine, must_be_whole
+from monitor.adapters.values.percent import percent_decoded
 
 Physical = tuple[int, bytes]
 
@@ -33,13 +33,7 @@ class FormRows:
         """The texts of the mapping's columns. Raises `Reject` if the body is not a form, or has a column twice."""
         must_be_whole(raw)
         try:
-            pairs = parse_qsl(
-                raw.decode("ascii"),
-                keep_blank_values=True,
-                strict_parsing=True,
-                errors="strict",
-                max_num_fields=MAX_FIELDS,
-            )
+            pairs = _fields(raw)
         except UnicodeDecodeError as error:
             raise Reject(
                 f"{RowErrorCode.NOT_TEXT}: expected a form in UTF-8, percent-encoded: {error.reason}"
@@ -56,6 +50,21 @@ class FormRows:
         return [found.get(column, "") for column in self._columns]
 
 
+def _fields(raw: bytes) -> list[tuple[str, str]]:
+    """The names and values of a form. Raises ValueError if it is none, or has more than `MAX_FIELDS` fields."""
+    raw.decode("ascii")
+    parts = raw.replace(b"+", b" ").split(b"&")
+    if len(parts) > MAX_FIELDS:
+        raise ValueError
+    pairs = []
+    for part in parts:
+        name, equals, value = part.partition(b"=")
+        if not equals:
+            raise ValueError
+        pairs.append((percent_decoded(name).decode(), percent_decoded(value).decode()))
+    return pairs
+
+
 def unwrapped(body: bytes, field: str) -> bytes:
     """The document in the form field at the beginning of ``body``, else ``body``.
 
@@ -67,11 +76,11 @@ def unwrapped(body: bytes, field: str) -> bytes:
     value = body[len(begin) :]
     if value.lstrip()[:1] in (b"{", b"["):
         return value
-    decoded = unquote_to_bytes(value.replace(b"+", b" "))
+    decoded = percent_decoded(value.replace(b"+", b" "))
     if decoded.lstrip()[:1] in (b"{", b"["):
         return decoded
     try:
-        plain = base64.b64decode(b"".join(unquote_to_bytes(value).split()), validate=True)
+        plain = base64.b64decode(b"".join(percent_decoded(value).split()), validate=True)
     except (binascii.Error, ValueError):
         return decoded
     return plain

@@ -1,11 +1,18 @@
 """Form bodies, and documents in a field of a form."""
 
 import base64
-from urllib.parse import quote, urlencode
+import random
+import tracemalloc
+from collections.abc import Callable
+from urllib.parse import quote, unquote_to_bytes, urlencode
 
 import pytest
 from adapter_rows import SMALL, adapter, rows
 from mapped_calls import JSON, T, ids
+
+from monitor.adapters.mapping.cells import url_decoded
+from monitor.adapters.rows.form_rows import unwrapped
+from monitor.adapters.values.percent import percent_decoded
 
 FORM = SMALL.replace("format: csv", "format: form")
 
@@ -55,3 +62,22 @@ def test_a_field_that_holds_no_document_is_a_rejected_row() -> None:
     mapping = JSON.replace("json\n", "json\nform_field: cdr\n")
     (row,) = adapter(mapping).read(b"cdr=!!")
     assert str(row.reason).startswith("malformed_json")
+
+
+def test_percent_signs_are_decoded_like_the_library_does() -> None:
+    rng = random.Random(7)
+    pieces = ["a", "%", "%41", "%C3%A9", "%FF", "%e4", "%0", "%zz", "\u00e9", " ", "%25", "+"]
+    for _ in range(2_000):
+        text = "".join(rng.choices(pieces, k=rng.randint(0, 10))).encode()
+        assert percent_decoded(text) == unquote_to_bytes(text), text
+
+
+@pytest.mark.parametrize("read", [url_decoded, lambda text: unwrapped(f"cdr={text}".encode(), "cdr")])
+def test_a_text_of_percent_signs_is_not_taken_apart(read: Callable[[str], object]) -> None:
+    text = "%" * 1_000_000
+    tracemalloc.start()
+    try:
+        read(text)
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(text)
+    finally:
+        tracemalloc.stop()
