@@ -15,10 +15,10 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import httpx
 import msgspec
@@ -27,11 +27,11 @@ from sqlalchemy import Connection, insert
 from helpers.console_harness import NAMES, ConsoleHarness, console_at
 from helpers.console_pages import pages_of
 from monitor.policy.load import load
-from monitor.text.durations import HOUR
+from monitor.text.durations import HOUR, MINUTE
 from oracle.ledger import DAY, T0, pending
 from schemas.measures import RuleMeasure, TenantHour
 from streams.console.identity.users import Role
-from streams.console.tables import CASES, EVENTS, TENANTS
+from streams.console.tables import CASES, EVENTS, TENANTS, VERDICTS
 
 _FEW: Final = 10
 _AT_ONCE: Final = 2_000
@@ -52,8 +52,10 @@ class PageTime(NamedTuple):
     p95_ms: float
 
 
-def fill(connection: Connection, cases: int) -> None:
-    """Pending cases of many tenants and rules, the same for the same number."""
+def fill(connection: Connection, cases: int, now_ms: int) -> None:
+    """Pending cases of many tenants and rules, and a verdict of the last days for a tenth of them: the same for the
+    same number.
+    """
     rng = random.Random(1)
     names = [(f"t{number}", f"company {number}") for number in range(min(cases, _TENANTS))]
     shared = {"owner_id": "o", "businesses": "[]", "numbers": 1, "updated_ms": T0}
@@ -75,6 +77,18 @@ def fill(connection: Connection, cases: int) -> None:
             events.append({**common, **place, "shadow": False, "case_id": event.id, "value": value})
         connection.execute(insert(CASES), rows)
         connection.execute(insert(EVENTS), events)
+        verdicts = [_verdict(number, events[number - start], now_ms) for number in range(start, start + len(rows), 10)]
+        connection.execute(insert(VERDICTS), verdicts)
+
+
+def _verdict(number: int, event: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
+    """A verdict of one of twenty reviewers, in effect; there is one every minute."""
+    given_ms = now_ms - number // 10 % (6 * 24 * 60) * MINUTE
+    who = "li" if number % 200 == 0 else f"reviewer-{number % 200 // 10}"
+    about = {"case_id": event["case_id"], "enforcement_id": event["id"], "tenant_id": event["tenant_id"]}
+    said = {"review_id": f"r{number}", "verdict": "overturn", "kind": "reversal", "reason": "heard the recording"}
+    times = {"given_ms": given_ms, "send_ms": given_ms + 30_000, "ended_ms": given_ms + 40_000}
+    return {**about, **said, **times, "subject": f"local:{who}", "name": who, "state": "effective"}
 
 
 async def fill_measures(console: ConsoleHarness) -> None:
@@ -101,6 +115,8 @@ async def measure(console: ConsoleHarness, times: int, server: int = 0) -> list[
             "queue, a tenant": "/queue?tenant=t5",
             "queue, mine": "/queue?view=mine",
             "queue, grouped": "/queue?grouped=1",
+            "recent verdicts": "/queue?view=verdicts",
+            "recent verdicts, mine": "/queue?view=verdicts&mine=1",
             "case": f"/cases/cwe-{1:032x}",
             "tenant": "/tenants/t5",
             "tenant, charts": "/tenants/t5/measures",
@@ -146,15 +162,15 @@ async def run(place: Path | str, cases: int, times: int, server: int = 0) -> lis
     """Each page with ``cases`` cases, and how many times the CPU time of ten it took."""
     async with console_at(place) as console:
         await fill_measures(console)
-        await console.database.run(lambda connection: fill(connection, _FEW))
+        await console.database.run(lambda connection: fill(connection, _FEW, console.now_ms))
         few = {each.page: each for each in await measure(console, times)}
         await console.database.run(lambda connection: _empty(connection))
-        await console.database.run(lambda connection: fill(connection, cases))
+        await console.database.run(lambda connection: fill(connection, cases, console.now_ms))
         return [(each, each.cpu_ms / few[each.page].cpu_ms) for each in await measure(console, times, server)]
 
 
 def _empty(connection: Connection) -> None:
-    for table in (CASES, EVENTS, TENANTS):
+    for table in (CASES, EVENTS, TENANTS, VERDICTS):
         connection.execute(table.delete())
 
 

@@ -10,5 +10,15 @@ def test_each_page_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--cases", "60", "--times", "2"])
     printed = capsys.readouterr().out
     assert "SQLite, 60 cases" in printed
-    for page in ("queue", "queue, next page", "queue, grouped", "case", "tenant", "search, a rule", "health"):
+    pages = (
+        "queue",
+        "queue, next page",
+        "queue, grouped",
+        "recent verdicts",
+        "case",
+        "tenant",
+        "search, a rule",
+        "health",
+    )
+    for page in pages:
         assert f"| {page} |" in printed
