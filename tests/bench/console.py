@@ -31,7 +31,7 @@ from monitor.text.durations import HOUR, MINUTE
 from oracle.ledger import DAY, T0, pending
 from schemas.measures import RuleMeasure, TenantHour
 from streams.console.identity.users import Role
-from streams.console.tables import CASES, EVENTS, TENANTS, VERDICTS
+from streams.console.tables import CASES, EVENTS, REVIEWS, TENANTS, VERDICTS
 
 _FEW: Final = 10
 _AT_ONCE: Final = 2_000
@@ -79,6 +79,7 @@ def fill(connection: Connection, cases: int, now_ms: int) -> None:
         connection.execute(insert(EVENTS), events)
         verdicts = [_verdict(number, events[number - start], now_ms) for number in range(start, start + len(rows), 10)]
         connection.execute(insert(VERDICTS), verdicts)
+        connection.execute(insert(REVIEWS), [_review(verdict) for verdict in verdicts])
 
 
 def _verdict(number: int, event: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
@@ -86,9 +87,17 @@ def _verdict(number: int, event: Mapping[str, Any], now_ms: int) -> dict[str, An
     given_ms = now_ms - number // 10 % (6 * 24 * 60) * MINUTE
     who = "li" if number % 200 == 0 else f"reviewer-{number % 200 // 10}"
     about = {"case_id": event["case_id"], "enforcement_id": event["id"], "tenant_id": event["tenant_id"]}
-    said = {"review_id": f"r{number}", "verdict": "overturn", "kind": "reversal", "reason": "heard the recording"}
+    said = {"review_id": f"r{number}", "verdict": "uphold", "kind": "termination", "reason": "heard the recording"}
     times = {"given_ms": given_ms, "send_ms": given_ms + 30_000, "ended_ms": given_ms + 40_000}
     return {**about, **said, **times, "subject": f"local:{who}", "name": who, "state": "effective"}
+
+
+def _review(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """The review of a verdict, as the topic has it."""
+    copied = ("review_id", "enforcement_id", "tenant_id", "verdict", "kind", "reason")
+    place = {"topic": "r", "partition": 0, "offset": 0, "timestamp_ms": verdict["send_ms"], "key": None, "value": b""}
+    times = {"updated_ms": verdict["send_ms"]}
+    return {**{name: verdict[name] for name in copied}, **place, **times, "reviewer": verdict["subject"]}
 
 
 async def fill_measures(console: ConsoleHarness) -> None:
@@ -170,7 +179,7 @@ async def run(place: Path | str, cases: int, times: int, server: int = 0) -> lis
 
 
 def _empty(connection: Connection) -> None:
-    for table in (CASES, EVENTS, TENANTS, VERDICTS):
+    for table in (CASES, EVENTS, REVIEWS, TENANTS, VERDICTS):
         connection.execute(table.delete())
 
 

@@ -95,6 +95,7 @@ def _cases() -> None:
     op.create_index("console_case_claimed", "console_case", ["claimed_by", "order_ms", "id"])
     op.create_index("console_case_decided", "console_case", ["decided_ms", "id"])
     op.create_index("console_case_rule", "console_case", ["rule_id", "decided_ms", "id"])
+    op.create_index("console_case_status", "console_case", ["rule_id", "status", "decided_ms"])
     op.create_index("console_case_queue", "console_case", ["queue", "order_ms", "id"])
     op.create_index("console_case_queue_rule", "console_case", ["queue", "rule_id", "order_ms", "id"])
     op.create_index("console_case_queue_tenant", "console_case", ["queue", "tenant_id", "order_ms", "id"])
@@ -103,8 +104,8 @@ def _cases() -> None:
     op.create_index("console_case_verdict", "console_case", ["verdict"])
     op.create_table(
         "console_event",
-        sa.Column("shadow", sa.Boolean(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("shadow", sa.Boolean(), nullable=False),
         sa.Column("case_id", sa.Text(), nullable=False),
         sa.Column("tenant_id", sa.Text(), nullable=False),
         sa.Column("rule_id", sa.Text(), nullable=False),
@@ -116,10 +117,12 @@ def _cases() -> None:
         sa.Column("timestamp_ms", sa.BigInteger(), nullable=False),
         sa.Column("key", sa.LargeBinary()),
         sa.Column("value", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("shadow", "id"),
+        sa.PrimaryKeyConstraint("id", "shadow"),
     )
     op.create_index("console_event_case", "console_event", ["case_id"])
-    op.create_index("console_event_newest", "console_event", ["shadow", "timestamp_ms"])
+    for name, shadow in (("console_event_newest", False), ("console_event_shadow", True)):
+        in_sqlite, in_postgresql = sa.text(f"shadow IS {shadow:d}"), sa.text(f"shadow IS {shadow}")
+        op.create_index(name, "console_event", ["timestamp_ms"], sqlite_where=in_sqlite, postgresql_where=in_postgresql)
     op.create_index("console_event_decided", "console_event", ["decided_ms", "id"])
     op.create_index("console_event_tenant", "console_event", ["tenant_id", "decided_ms"])
     op.create_table(
@@ -200,6 +203,7 @@ def _cases() -> None:
     op.create_index("console_review_about", "console_review", ["enforcement_id"])
     op.create_index("console_review_id", "console_review", ["review_id"])
     op.create_index("console_review_tenant", "console_review", ["tenant_id", "updated_ms"])
+    op.create_index("console_review_updated", "console_review", ["updated_ms"])
     op.create_table(
         "console_tenant",
         sa.Column("tenant_id", sa.Text(), nullable=False),
