@@ -13,7 +13,7 @@ from monitor.reasons.admissions import (
     banned_applicant,
     newer_application,
 )
-from monitor.reasons.measures import alert, measured
+from monitor.reasons.measures import Unmeasured, alert, measured
 from monitor.reasons.owners import banned_owner, owner_ban_lifted, owner_banned
 from monitor.reasons.records import (
     complaint,
@@ -30,6 +30,7 @@ from monitor.reasons.wording import ReviewQuote
 __all__ = [
     "AdmissionField",
     "ReviewQuote",
+    "Unmeasured",
     "admission",
     "alert",
     "application_forgotten",

@@ -1,5 +1,7 @@
 """The reasons of measured decisions and of alerts: every metric of the contract's table as a sentence."""
 
+from typing import Final, Literal
+
 from monitor.policy.metric_wording import METRIC_WORDING, OPERATORS, MetricWording, denominator_wording
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, Condition, Params, Rule
@@ -36,8 +38,23 @@ def measured(
     return Reason(zh + clause_zh + then_zh, en + clause_en + then_en)
 
 
-def alert(rule: Rule, measure: Measure | None, state: str, behaviour: Behaviour) -> Reason:
-    """Why an alert fires or is over: no value, too small a denominator, or no longer beyond ``recover``.
+Unmeasured = Literal["not_judged", "rule_removed", "policy_changed"]
+"""Why an alert is over whatever the records say: the rule is not judged for the tenant, by an exemption or because its
+first period is over; the policy no longer has the rule; or the policy was changed before the window of an early alert
+ended."""
+
+_UNMEASURED: Final[dict[Unmeasured, tuple[str, str]]] = {
+    "not_judged": ("该规则目前不适用于该租户", "the rule does not apply to this tenant now"),
+    "rule_removed": ("策略中已没有该规则", "the policy no longer has the rule"),
+    "policy_changed": ("策略在窗口结束前已变更", "the policy was changed before the window ended"),
+}
+
+
+def alert(
+    rule: Rule, measure: Measure | None, state: str, behaviour: Behaviour, unmeasured: Unmeasured | None = None
+) -> Reason:
+    """Why an alert fires or is over: no value, too small a denominator, no longer beyond ``recover``, or what
+    ``unmeasured`` says.
 
     An early alert is also over if the evaluation of its window does not find the breach.
     """
@@ -46,6 +63,9 @@ def alert(rule: Rule, measure: Measure | None, state: str, behaviour: Behaviour)
     clause_zh, clause_en = clause(behaviour)
     if rule.mode == "shadow":
         clause_zh, clause_en = clause_zh + "；影子规则，仅作观察", clause_en + "; a shadow rule, only observed"
+    if unmeasured is not None:
+        zh, en = _UNMEASURED[unmeasured]
+        return Reason(f"{head_zh}：{zh}{clause_zh}", f"{head_en}: {en}{clause_en}")
     of = denominator_wording(measure.metric) if measure else None
     if measure is None or (measure.value is None and of is None):
         zh, en = f"最近 {long_zh}内没有可供判断的记录", f"no records to judge in the last {long_en}"

@@ -38,6 +38,8 @@ from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Policy, Rule
+from monitor.reasons import Unmeasured
+from schemas.outputs import Measure
 
 _FEW_CALLS = 500  # as much work as comparing their tenants, at most
 _CALLS_A_TENANT = 20  # taking in so many calls costs as much as comparing a tenant
@@ -266,8 +268,10 @@ class EarlyAlerts:
             newest, who = early_windows[-1], np.array([tenant])
             judging = next((rule for rule, _ in rule_state.ruled(who, newest.end_ms, tenants)), None)
             rule = judging or rule_state.rule
-            measured = None if judging is None else last_measure(rule, rule_view(newest, rule, tenants, who), 0)
-            self._alerts.resolve(rule_state, rule, tenant, measured, self._windows.range_ms(rule_state.window)[1])
+            found_then: Measure | Unmeasured | None = "not_judged"
+            if judging is not None:
+                found_then = last_measure(rule, rule_view(newest, rule, tenants, who), 0)
+            self._alerts.resolve(rule_state, rule, tenant, found_then, self._windows.range_ms(rule_state.window)[1])
             self._firing.discard(rule_id, [tenant])
             rule_state.taken_back[tenant] = since[tenant]
 

@@ -7,6 +7,7 @@ from monitor.core.rules.rule_state import Alerts, RuleState
 from monitor.core.rules.window_end import OutputRoom
 from monitor.core.tenants.active_alert import ActiveAlerts, ByTenant
 from monitor.core.tenants.alert_store import AlertStore
+from monitor.reasons import Unmeasured
 
 
 class AlertStates:
@@ -36,10 +37,11 @@ class AlertStates:
         """
         for rule_state in self._rule_states:
             removed = rule_state.rule.id not in rules
+            why: Unmeasured = "rule_removed" if removed else "policy_changed"
             tenants = sorted(tenant for tenant, firing in rule_state.firing.items() if removed or firing.early)
             for tenant in tenants[:most]:
                 rule_state.taken_back[tenant] = rule_state.firing[tenant].since_ms
-                alerts.resolve(rule_state, rule_state.rule, tenant, None, at_ms)
+                alerts.resolve(rule_state, rule_state.rule, tenant, why, at_ms)
             if most is not None:
                 if len(tenants) > most:
                     return False

@@ -16,6 +16,7 @@ from monitor.core.tenants.ids import alert_id
 from monitor.core.windows.window import SlidingWindow
 from monitor.policy.metrics import METRICS, Metric
 from monitor.policy.model import Behaviour, Policy, Rule
+from monitor.reasons import Unmeasured
 from schemas.outputs import Alert, Measure
 
 
@@ -103,8 +104,15 @@ class Alerts:
         rule_state.firing[tenant] = firing
         self._tell(rule_state, rule, tenant, "firing", measure, updated_ms)
 
-    def resolve(self, rule_state: RuleState, rule: Rule, tenant: int, measure: Measure | None, updated_ms: int) -> None:
-        """Resolve an alert."""
+    def resolve(
+        self,
+        rule_state: RuleState,
+        rule: Rule,
+        tenant: int,
+        measure: Measure | Unmeasured | None,
+        updated_ms: int,
+    ) -> None:
+        """Resolve an alert. ``measure`` None: there are no records to judge."""
         self._tell(rule_state, rule, tenant, "resolved", measure, updated_ms)
         del rule_state.firing[tenant]
         rule_state.reopened.add(tenant)
@@ -132,10 +140,10 @@ class Alerts:
         """Resolve the alerts of these tenants, for whom the rule is not judged at this end."""
         for tenant in who.tolist():
             if tenant in rule_state.firing and _may_resolve(rule_state.firing[tenant], end_ms):
-                self._resolve_at(rule_state, rule, tenant, None, end_ms)
+                self._resolve_at(rule_state, rule, tenant, "not_judged", end_ms)
 
     def _resolve_at(
-        self, rule_state: RuleState, rule: Rule, tenant: int, measured: Measure | None, end_ms: int
+        self, rule_state: RuleState, rule: Rule, tenant: int, measured: Measure | Unmeasured | None, end_ms: int
     ) -> None:
         since_ms = rule_state.firing[tenant].since_ms
         if since_ms > end_ms:  # the end that it named is still to come, and must not reopen it
@@ -148,9 +156,10 @@ class Alerts:
         rule: Rule,
         tenant: int,
         state: Literal["firing", "resolved"],
-        measure: Measure | None,
+        found: Measure | Unmeasured | None,
         updated_ms: int,
     ) -> None:
+        measure, unmeasured = (None, found) if isinstance(found, str) else (found, None)
         tenant_id = self._names[tenant]
         firing = rule_state.firing[tenant]
         behaviour = self._policy.behaviours[rule.behaviour]
@@ -165,7 +174,7 @@ class Alerts:
                 since_ms=firing.since_ms,
                 updated_ms=updated_ms,
                 enforcement_id=firing.enforcement_id,
-                reason=reasons.alert(rule, measure, state, behaviour),
+                reason=reasons.alert(rule, measure, state, behaviour, unmeasured),
             )
         )
 

@@ -1,5 +1,7 @@
 """The sentences of alerts: why one fires, and why it is resolved."""
 
+from typing import get_args
+
 import pytest
 from metric_facts import FACTS
 from reason_samples import (
@@ -27,6 +29,15 @@ def test_an_alert_says_why_it_fires() -> None:
         f"(95 % confidence); clause 6: {BLIND.en}"
     )
     assert reason.zh.startswith("预警：最近 24 小时内，1,000 通接通电话中 200 通")
+
+
+def test_an_alert_that_is_over_whatever_its_value_is_says_why() -> None:
+    for unmeasured in get_args(reasons.Unmeasured):
+        reason = reasons.alert(rule(), None, "resolved", BLIND, unmeasured)
+        said(reason)
+        assert "no records" not in reason.en
+    shadow = reasons.alert(rule(mode="shadow"), None, "resolved", BLIND, "policy_changed")
+    assert shadow.en.endswith("; a shadow rule, only observed")
 
 
 @pytest.mark.parametrize(
