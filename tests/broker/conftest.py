@@ -4,7 +4,6 @@ own.
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import apicurio as schema_registry
 import pytest
 from node_options import short_lived_nodes
 from postgres import Postgres, programs
+from shared_broker import Broker
 from worker_platform import platform, three_brokers
 
 from streams.dev import kafka_jars as kafkajars
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["platform", "three_brokers"]
 TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
-
-
-@dataclass(frozen=True)
-class Broker:
-    """``address`` is its `bootstrap.servers`; ``node`` its process, None if the test run did not start it."""
-
-    address: str
-    node: DevKafka | None
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Broker
 from deadlines import deadline
 from followers import Followers
 from ingest_instances import ready
 from postgres import Postgres
+from shared_broker import Broker
 
 from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Broker
 from followers import Followers
 from ingest_instances import ready
+from shared_broker import Broker
 
 from streams.ingest.follow.tables import table_database
 from streams.ingest.follow.tables.sql_table import SqlTable

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from conftest import Broker
 from followers import Followers
 from ingest_instances import ready
 from postgres import Postgres
+from shared_broker import Broker
 
 from helpers.kamailio import TICK_S, Call, Callee, Caller, Kamailio, Seen, absent, seen
 
