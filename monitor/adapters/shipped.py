@@ -102,7 +102,7 @@ def described(name: str) -> str:
     return "---\n".join(shipped_text(file) for file in _MAPPINGS[name])
 
 
-@cache  # a service opens many again whenever the file of its sources changes, and parsing one takes 20 ms
+@cache  # a service opens many again whenever the file of its sources changes, and most of that is parsing
 def _shipped(file: str) -> YamlSource:
     return parse_mapping(shipped_text(file), file)
 

@@ -21,7 +21,7 @@ def url_decoded(text: str) -> str:
         return text
     try:
         return percent_decoded(text.encode()).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:  # also half of a surrogate pair, which some encodings of files give
         raise Reject(f"{RowErrorCode.NOT_TEXT}: expected UTF-8, percent-encoded, got {quoted_value(text)}") from None
 
 

@@ -15,6 +15,11 @@ def test_a_value_is_decoded_where_the_mapping_says_so() -> None:
     )
 
 
+def test_half_of_a_surrogate_pair_is_not_text() -> None:
+    half = value("{column: v, decode: url}", "id,v\n1,\\ud800%41\n", "encoding: raw_unicode_escape\n")
+    assert str(half).startswith("not_text: declared_business")
+
+
 def test_the_whole_file_may_be_decoded_and_its_conditions_too() -> None:
     field = '{cases: [{when: {column: v, equals: "sip:404"}, const: seen}, {const: missed}]}'
     assert value(field, '{"id": 1, "v": "sip%3A404"}', "decode: url\n" + LINES) == "seen"
