@@ -72,36 +72,38 @@ class NumberWriter:
 
 def e164(text: str, region: str) -> str:
     """``text`` in E.164 if it is a possible number of its country, else unchanged."""
-    if ":" in text or ";" in text:
-        return _of_address(text, region)
+    written = _of_address(text, region) if ":" in text or ";" in text else _possible(text, region)
+    return text if written is None else written
+
+
+def _possible(text: str, region: str) -> str | None:
+    """``text`` in E.164, or None if it is not a possible number of its country."""
     if not _DIALLED.fullmatch(text):
-        return text
+        return None
     try:
         if region == INTERNATIONAL:
             number = phonenumbers.parse(f"+{text.removeprefix('+')}", None)
         else:
             number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
-        return text
+        return None
     # Not `is_possible_number`, which also accepts numbers without their area code.
     if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        return text
-    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        return None
+    written = str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
     if number.country_code == 1 and not _NANP.fullmatch(written):
-        return text
+        return None
     # In most countries each reading takes a leading zero for the prefix of a trunk call. In Italy it is part of the
     # number.
     if number.italian_leading_zero and phonenumbers.parse(written, None) != number:
-        return text
-    return str(written)
+        return None
+    return written
 
 
-def _of_address(text: str, region: str) -> str:
-    """The number in an address, or before parameters, in E.164; a short code of an address, too. Else ``text``."""
+def _of_address(text: str, region: str) -> str | None:
+    """The number in an address, or before parameters, in E.164; of an address also a short code as it is. Else None."""
     address = _ADDRESS.fullmatch(text)
     found = address or _WITH_PARAMETERS.fullmatch(text)
     number = unquote(found[1]) if found else ""
-    if not _DIALLED.fullmatch(number):
-        return text
-    written = e164(number, region)
-    return written if address or written[0] == "+" else text
+    written = _possible(number, region)
+    return number if written is None and address and _DIALLED.fullmatch(number) else written

@@ -5,7 +5,7 @@ import re
 
 import phonenumbers
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitor.adapters.values.numbers import NumberWriter, e164
@@ -93,6 +93,7 @@ def test_the_quick_way_for_the_us_agrees_with_the_library(text: str) -> None:
 
 
 @settings(max_examples=300)
+@example("+0;X", "CN")
 @given(st.text("0123456789+- ()xX;", max_size=24), st.sampled_from(["CN", "US", "IL", "DE"]))
 def test_a_number_once_written_stays_so(text: str, region: str) -> None:
     once = e164(text, region)
