@@ -29,8 +29,10 @@ from helpers.console_harness import NAMES, ConsoleHarness, console_at
 from helpers.console_pages import pages_of
 from monitor.policy.load import load
 from monitor.text.durations import HOUR, MINUTE
+from monitor.text.timestamps import rfc3339
 from oracle.ledger import DAY, T0, pending
 from schemas.measures import RuleMeasure, TenantHour
+from schemas.outputs import Enforcement
 from streams.console.identity.users import Role
 from streams.console.tables import CASES, EVENTS, REVIEWS, TENANTS, VERDICTS
 
@@ -54,8 +56,8 @@ class PageTime(NamedTuple):
 
 
 def fill(connection: Connection, cases: int, now_ms: int) -> None:
-    """Pending cases of many tenants and rules, and a verdict of the last days for a tenth of them: the same for the
-    same number.
+    """That many pending cases of many tenants and rules, and a tenth as many that were upheld in the last days: the
+    same for the same number.
     """
     rng = random.Random(1)
     names = [(f"t{number}", f"company {number}") for number in range(min(cases, _TENANTS))]
@@ -63,30 +65,51 @@ def fill(connection: Connection, cases: int, now_ms: int) -> None:
     connection.execute(
         insert(TENANTS), [{"tenant_id": one, "name": name, "name_folded": name, **shared} for one, name in names]
     )
-    for start in range(0, cases, _AT_ONCE):
-        rows, events = [], []
-        for number in range(start, min(start + _AT_ONCE, cases)):
+    every = cases + cases // 10
+    for start in range(0, every, _AT_ONCE):
+        rows: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
+        verdicts: list[dict[str, Any]] = []
+        for number in range(start, min(start + _AT_ONCE, every)):
             tenant, rule = f"t{rng.randrange(_TENANTS)}", f"rule-{rng.randrange(30)}"
             tier, due_ms = rng.choice(["minor", "major", "severe"]), T0 + DAY + rng.randrange(7 * DAY)
             event = pending(f"cwe-{number:032x}", tenant, rule_id=rule, tier=tier, review_by_ms=due_ms)
-            common = {"id": event.id, "tenant_id": tenant, "rule_id": rule, "kind": event.data.kind}
-            common["decided_ms"] = event.data.decided_ms
-            case = {"in_force_id": event.id, "behaviour": event.data.behaviour, "tier": tier, "status": "pending"}
-            rows.append({**common, **case, "review_by_ms": due_ms, "queue": "cases", "order_ms": due_ms})
-            place = {"topic": "e", "partition": 0, "offset": number, "timestamp_ms": T0, "key": None}
-            value = msgspec.json.encode(event)
-            events.append({**common, **place, "shadow": False, "case_id": event.id, "value": value})
+            events.append(_event(event, event.id, len(events) + start))
+            case = {name: events[-1][name] for name in ("id", "tenant_id", "rule_id", "kind", "decided_ms")}
+            case |= {"behaviour": event.data.behaviour, "tier": tier}
+            state: dict[str, Any] = {"in_force_id": event.id, "status": "pending", "queue": "cases"}
+            if number >= cases:
+                verdicts.append(_verdict(number - cases, events[-1], now_ms))
+                upheld = _upheld(event, f"cwe-{every + number:032x}")
+                events.append(_event(upheld, event.id, every + number))
+                state = {"in_force_id": upheld.id, "status": "final", "queue": None}
+            rows.append({**case, **state, "review_by_ms": due_ms, "order_ms": due_ms})
         connection.execute(insert(CASES), rows)
         connection.execute(insert(EVENTS), events)
-        verdicts = [_verdict(number, events[number - start], now_ms) for number in range(start, start + len(rows), 10)]
-        connection.execute(insert(VERDICTS), verdicts)
-        connection.execute(insert(REVIEWS), [_review(verdict) for verdict in verdicts])
+        if verdicts:
+            connection.execute(insert(VERDICTS), verdicts)
+            connection.execute(insert(REVIEWS), [_review(verdict) for verdict in verdicts])
+
+
+def _upheld(event: Enforcement, new_id: str) -> Enforcement:
+    """The final decision that a review made of a pending one."""
+    said = {"status": "final", "actions": event.data.proposed_actions, "proposed_actions": (), "review_by_ms": None}
+    data = msgspec.structs.replace(event.data, **said, decided_ms=event.data.decided_ms + HOUR, supersedes=event.id)
+    return msgspec.structs.replace(event, id=new_id, time=rfc3339(data.decided_ms), data=data)
+
+
+def _event(event: Enforcement, case_id: str, offset: int) -> dict[str, Any]:
+    """A decision, as the console keeps it."""
+    about = {"id": event.id, "case_id": case_id, "tenant_id": event.subject, "rule_id": event.data.rule_id}
+    said = {"kind": event.data.kind, "decided_ms": event.data.decided_ms, "shadow": False}
+    place = {"topic": "e", "partition": 0, "offset": offset, "timestamp_ms": T0, "key": None}
+    return {**about, **said, **place, "value": msgspec.json.encode(event)}
 
 
 def _verdict(number: int, event: Mapping[str, Any], now_ms: int) -> dict[str, Any]:
     """A verdict of one of twenty reviewers, in effect; there is one every minute."""
-    given_ms = now_ms - number // 10 % (6 * 24 * 60) * MINUTE
-    who = "li" if number % 200 == 0 else f"reviewer-{number % 200 // 10}"
+    given_ms = now_ms - number % (6 * 24 * 60) * MINUTE
+    who = f"reviewer-{number % 20}" if number % 20 else "li"
     about = {"case_id": event["case_id"], "enforcement_id": event["id"], "tenant_id": event["tenant_id"]}
     said = {"review_id": f"r{number}", "verdict": "uphold", "kind": "termination", "reason": "heard the recording"}
     times = {"given_ms": given_ms, "send_ms": given_ms + 30_000, "ended_ms": given_ms + 40_000}
