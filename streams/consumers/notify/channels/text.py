@@ -1,7 +1,11 @@
 """A message as chat text: Chinese, then English. Nothing from a record acts as markup."""
 
 import re
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Final
+
+import orjson
 
 from streams.consumers.notify.messages.message import Message
 
@@ -13,7 +17,11 @@ _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-
 _SCHEME: Final = re.compile(
     r"(?<=\w):(?=//)|(?i:(?<=\bmailto)|(?<=\btel)|(?<=\bsms)|(?<=\bdata)|(?<=\bjavascript)):(?=\S)"
 )
-_DOT: Final = re.compile(r"(?<=[\w-])[.．。｡](?=[^\W\d_])|(?<=\d)\.(?=\d{1,3}\.\d{1,3}\.\d)")
+# What no label of a host name ends with: it may end with a combining accent, or an emoji.
+_PUNCTUATION: Final = (
+    r"\s!-,./:-@\[-^`{-~\u2010-\u205e\u3000-\u303f\uff01-\uff0c\uff0e\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65"
+)
+_DOT: Final = re.compile(rf"(?<=[^{_PUNCTUATION}])[.．。｡](?=[^\W\d_])|(?<=\d)\.(?=\d{{1,3}}\.\d{{1,3}}\.\d)")
 
 
 def plain(text: str) -> str:
@@ -36,18 +44,23 @@ def halves(message: Message) -> tuple[list[str], list[str]]:
 
 
 def markdown(message: Message, page: str | None, most: int) -> str:
-    """The message in the markdown of DingTalk and WeCom, at most ``most`` bytes of UTF-8. ``page``: what it links."""
+    """The message in the markdown of DingTalk and WeCom, at most ``most`` bytes in JSON. ``page``: what it links."""
     zh, en = halves(message)
     tail = f"\n\n[详情 Details]({page})" if page else ""
-    room = (most - len(tail.encode())) // 2 - 2
+    room = (most - _json_size(tail)) // 2 - 2
     first = clipped([f"### {plain(message.title.zh)}", *zh], room)
     return f"{first}\n\n{clipped([f'**{plain(message.title.en)}**', *en], room)}{tail}"
 
 
 def clipped(lines: list[str], most: int) -> str:
-    """The lines as paragraphs, at most ``most`` bytes; an ellipsis marks a cut."""
+    """The lines as paragraphs, at most ``most`` bytes as they are in JSON, which escapes quotes, backslashes and line
+    ends; an ellipsis marks a cut."""
     text = "\n\n".join(lines)
-    encoded = text.encode()
-    if len(encoded) <= most:
+    if _json_size(text) <= most:
         return text
-    return encoded[: max(0, most - 3)].decode("utf-8", "ignore") + "…"
+    ends = list(accumulate(map(_json_size, text)))
+    return text[: bisect_right(ends, most - _json_size("…"))] + "…"
+
+
+def _json_size(text: str) -> int:
+    return len(orjson.dumps(text)) - 2  # without its quotes
