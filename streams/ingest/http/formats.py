@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +28,8 @@ _WHITE: Final = b" \t\r\n"
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
+_NOT_WHITE: Final = re.compile(r"[^ \t\r\n]")
+_LENIENT: Final = json.JSONDecoder(parse_int=len, parse_float=len)  # whose values nobody reads
 
 JSON: Final = ("application/json",)
 LINES: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl")
@@ -110,7 +114,35 @@ def _array(body: bytes) -> list[bytes]:
     except RecursionError:
         raise RequestProblem("bad-request", f"{ErrorCode.TOO_DEEP}: arrays and objects are nested too deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if (elements := _elements(body)) is not None:
+            return elements
         raise RequestProblem("bad-request", codec.explain(body, error)) from None
+
+
+def _elements(body: bytes) -> list[bytes] | None:
+    """The elements of an array, where the strict parser rejects the text of one, such as half a surrogate pair, and
+    with it the others. None if it cannot be split."""
+    text = body.decode("latin-1")  # structure is ASCII, and each character stays one byte
+    found, at = list[bytes](), _skipped(text, 0) + 1
+    try:
+        while True:
+            start = _skipped(text, at)
+            _, end = _LENIENT.raw_decode(text, start)
+            found.append(body[start:end])
+            at = _skipped(text, end) + 1
+            if text[at - 1] == "]":
+                break
+            if text[at - 1] != ",":
+                return None
+    except (ValueError, IndexError, RecursionError):
+        return None
+    return found if _skipped(text, at) == len(text) else None
+
+
+def _skipped(text: str, at: int) -> int:
+    """The place of the first character from there on that is not white space."""
+    found = _NOT_WHITE.search(text, at)
+    return found.start() if found else len(text)
 
 
 def _lines(body: bytes) -> list[ReceivedRecord]:

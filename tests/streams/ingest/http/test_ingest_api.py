@@ -257,6 +257,43 @@ async def test_a_deep_record_among_others_is_rejected_alone(tmp_path) -> None:
         assert (status, answer["accepted"], answer["rejections"][0]["code"]) == (202, 1, "too_deep")
 
 
+BAD = call(2, source="half of \ud83d")
+HALF = json.dumps(BAD).encode()
+WHITE = b"\r\n\t "
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (json.dumps([BAD, call(1)]).encode(), JSON),
+        (
+            WHITE.join(
+                [b"", b"[", '{"source": "，",'.encode(), json.dumps(call(1)).encode()[1:], b",", HALF, b"]", b""]
+            ),
+            JSON,
+        ),
+        (json.dumps([event(BAD), event(call(1))]).encode(), EVENTS),
+    ],
+)
+async def test_half_a_surrogate_pair_in_one_record_does_not_reject_the_others(
+    tmp_path, body: bytes, headers: dict[str, str]
+) -> None:
+    async with serving(tmp_path) as service:
+        status, answer = await service.post(body, headers)
+        assert (status, answer["accepted"], answer["rejections"][0]["code"]) == (202, 1, "lone_surrogate")
+        [written] = service.topics.of("cdr")
+        assert written.value in body
+        assert json.loads(written.value)["call_id"] == "c-1"
+
+
+@pytest.mark.parametrize("rest", [b"", b",", b"]]", b" 1]", b",]", b",1]x", b"}"])
+async def test_an_array_with_half_a_surrogate_pair_must_be_an_array(tmp_path, rest: bytes) -> None:
+    async with serving(tmp_path) as service:
+        status, problem = await service.post(b"[" + HALF + rest)
+        assert (status, problem["type"]) == (400, "urn:callwarden:problem:bad-request")
+        assert all(not log for log in service.topics.logs.values())
+
+
 async def test_dead_letters_are_limited_by_token(tmp_path) -> None:
     async with serving(tmp_path) as service:
         for _ in range(2):
