@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
 
-def thorough(seeds: Sequence[Any], fast: int) -> list[Any]:
-    """All seeds as parameters of a test, tuples as several. Those after the first ``fast`` run in `make test-services`,
-    and so in `.ci/run`.
+def thorough(seeds: Sequence[Any], fast: int | Sequence[Any]) -> list[Any]:
+    """All seeds as parameters of a test, tuples as several. ``fast`` are those of the fast suite, or how many of the
+    first. The others run in `make test-services`, and so in `.ci/run`.
     """
-    others = (seed if isinstance(seed, tuple) else (seed,) for seed in seeds[fast:])
-    return [*seeds[:fast], *(pytest.param(*seed, marks=pytest.mark.thorough) for seed in others)]
+    quick = seeds[:fast] if isinstance(fast, int) else fast
+    others = (seed if isinstance(seed, tuple) else (seed,) for seed in seeds if seed not in quick)
+    return [*quick, *(pytest.param(*seed, marks=pytest.mark.thorough) for seed in others)]
 
 
 def examples(

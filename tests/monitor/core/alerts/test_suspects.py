@@ -25,6 +25,7 @@ from oracle.record_generator import event_time, records
 from oracle.scenario_generator import lines_of, scenario
 from schemas import codec
 
+# The seeds of the fast suite are those that fire many alerts for the time that they take.
 Fed = tuple[int, list[bytes]]
 
 
@@ -77,7 +78,7 @@ def pieces(files: list[list[bytes]], rng: random.Random) -> Iterator[Fed]:
         at[source] = min(stop, len(files[source]))
 
 
-@pytest.mark.parametrize("seed", thorough(range(100, 160), 3))
+@pytest.mark.parametrize("seed", thorough(range(100, 160), [102, 108]))
 def test_alerts_of_random_policies_are_those_of_full_evaluations(seed: int) -> None:
     print(f"seed {seed}")
     made = scenario(seed, size=150)
@@ -117,7 +118,7 @@ def hovering_calls(rng: random.Random, count: int) -> list[bytes]:
     return lines
 
 
-@pytest.mark.parametrize("seed", thorough(range(20), 2))
+@pytest.mark.parametrize("seed", thorough(range(20), [1]))
 def test_tenants_that_hover_at_thresholds_alert_as_in_full_evaluations(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,14 +157,14 @@ def codec_line(record: dict[str, Any]) -> bytes:
     return json.dumps(record).encode()
 
 
-@pytest.mark.parametrize("seed", thorough([2, 0, 3, 1, *range(4, 30)], 2))
+@pytest.mark.parametrize("seed", thorough(range(30), [2, 7]))
 def test_alerts_near_the_thresholds_of_random_rules_are_those_of_comparing_everyone(seed: int) -> None:
     print(f"seed {seed}")
     run = hovering_run(seed)
     assert run.alerts() == run.alerts_of_everyone()
 
 
-@pytest.mark.parametrize("seed", thorough(range(100, 120), 2))
+@pytest.mark.parametrize("seed", thorough(range(100, 120), [104, 106]))
 def test_sampled_tenants_alert_as_if_everyone_were_compared(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     for module in ("distinct_counts", "key_counts"):
@@ -173,7 +174,7 @@ def test_sampled_tenants_alert_as_if_everyone_were_compared(seed: int, monkeypat
     assert run.alerts() == run.alerts_of_everyone(afresh=False)
 
 
-@pytest.mark.parametrize("seed", thorough(range(200, 220), 2))
+@pytest.mark.parametrize("seed", thorough(range(200, 220), [200, 203]))
 def test_postponed_alerts_are_those_of_comparing_everyone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", 3)
