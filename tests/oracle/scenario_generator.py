@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -30,6 +30,7 @@ class Scenario:
     until_ms: int | None = None
     enforce_from_ms: int = 0
     frame: Frame | None = None
+    ids: dict[str, str] = field(default_factory=dict)  # the oracle's ids by name, as far as `solve` found them
 
 
 def short_names(events: list[dict[str, Any]]) -> dict[str, str]:
@@ -51,6 +52,7 @@ def solve(scenario: Scenario) -> dict[str, Any]:
             )
         ),
         short_names,
+        scenario.ids,
     )
 
 

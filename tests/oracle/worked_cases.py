@@ -40,9 +40,14 @@ def keys_of(events: list[dict[str, Any]]) -> dict[str, str]:
     return named
 
 
-def resolve(files: list[list[str]], run: Run, named: Named = keys_of) -> dict[str, Any]:
-    """Run repeatedly, replacing `@key` by event ids, until no line changes. Returns the last run's output."""
-    known: dict[str, str] = {}
+def resolve(
+    files: list[list[str]], run: Run, named: Named = keys_of, known: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """Run repeatedly, replacing `@key` by event ids, until no line changes. Returns the last run's output.
+
+    ``known`` are the ids of the same run of almost the same files, by key; those of these files are added.
+    """
+    known = {} if known is None else known
     filled = [[_filled(line, known) for line in lines] for lines in files]
     while True:
         out = run(filled)
