@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.thorough import examples
 from schemas.error_codes import InvalidRecordError
 from schemas.review_signature import (
     MAX_HEADER_BYTES,
@@ -23,7 +24,7 @@ WRITTEN = base64.b64encode(SIGNATURE)
 NAMES = st.text(min_size=1, max_size=64).filter(lambda name: name_fault(name) is None)
 
 
-@given(NAMES, st.binary(min_size=64, max_size=64))
+@examples(NAMES, st.binary(min_size=64, max_size=64), fast=25, most=100)
 def test_what_is_written_is_read(name: str, signature: bytes) -> None:
     header = write_signature(name, signature)
     assert len(header) <= MAX_HEADER_BYTES
@@ -48,7 +49,7 @@ def test_any_headers_are_a_signature_or_have_a_reason_of_one_short_line(values: 
         assert write_signature(name, signature) == headers[0], "each signature has one spelling"
 
 
-@given(NAMES, st.text("ABCDwxyz0123456789+/=-_ \n", min_size=80, max_size=92).map(str.encode))
+@examples(NAMES, st.text("ABCDwxyz0123456789+/=-_ \n", min_size=80, max_size=92).map(str.encode), fast=25, most=100)
 def test_no_second_spelling_of_a_signature_is_read(name: str, encoded: bytes) -> None:
     header = name.encode() + b":" + encoded
     try:

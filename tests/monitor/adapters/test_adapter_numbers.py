@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from helpers.thorough import examples
 from monitor.adapters.values.numbers import NumberWriter, e164
 
 
@@ -86,8 +87,7 @@ def test_only_what_the_pattern_matches_in_full_is_converted() -> None:
     assert writer("212-555-0123") == "212-555-0123"
 
 
-@settings(max_examples=500)
-@given(st.from_regex("[0-9]{10}", fullmatch=True))
+@examples(st.from_regex("[0-9]{10}", fullmatch=True), fast=125, most=500)
 def test_the_quick_way_for_the_us_agrees_with_the_library(text: str) -> None:
     assert NumberWriter("US")(text) == e164(text, "US")
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 from adapter_rows import time_of
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.thorough import examples
 from monitor.adapters.errors import Reject
 from monitor.adapters.values.times import TimeReader, zone
 
@@ -112,9 +112,11 @@ def test_durations_are_added_and_taken_off() -> None:
         assert str(time_of(plus, content.replace("90", wrong))).startswith("unreadable_time: updated_ms")
 
 
-@settings(max_examples=300)
-@given(
-    st.datetimes(datetime(1990, 1, 2), datetime(2099, 12, 30)), st.sampled_from(["Asia/Shanghai", "America/New_York"])
+@examples(
+    st.datetimes(datetime(1990, 1, 2), datetime(2099, 12, 30)),
+    st.sampled_from(["Asia/Shanghai", "America/New_York"]),
+    fast=75,
+    most=300,
 )
 def test_the_quick_ways_agree_with_strptime(when: datetime, name: str) -> None:
     local = zone(name)
@@ -124,8 +126,7 @@ def test_the_quick_ways_agree_with_strptime(when: datetime, name: str) -> None:
         assert TimeReader((form,), local)(text) == int(expected.timestamp()) * 1000
 
 
-@settings(max_examples=500)
-@given(st.text("0123456789-: TW", min_size=8, max_size=20))
+@examples(st.text("0123456789-: TW", min_size=8, max_size=20), fast=125, most=500)
 def test_the_quick_ways_take_nothing_that_strptime_refuses(text: str) -> None:
     for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d"):
         try:

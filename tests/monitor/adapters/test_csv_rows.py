@@ -4,9 +4,9 @@ import io
 
 import pytest
 from adapter_rows import SMALL, rows
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.thorough import examples
 from monitor.adapters.errors import MappingError
 from monitor.adapters.mapping.spec import Dialect
 from monitor.adapters.rows import csv_rows
@@ -160,8 +160,7 @@ def test_an_optional_column_may_be_absent() -> None:
 HOSTILE = st.lists(st.sampled_from([b'"', b",", b"\n", b"\r\n", b"a", b"1700000000", b"\xff", b" ", b"\x00", b'""']))
 
 
-@settings(max_examples=400)
-@given(HOSTILE)
+@examples(HOSTILE, fast=100, most=400)
 def test_every_byte_of_a_file_lies_in_exactly_one_row(parts: list[bytes]) -> None:
     content = b"".join(parts)
     source = CsvRows(io.BytesIO(b"id,to,end\n" + content), Dialect(), "utf-8")
@@ -174,8 +173,7 @@ def test_every_byte_of_a_file_lies_in_exactly_one_row(parts: list[bytes]) -> Non
         assert lines[line - 2].startswith(raw.split(b"\n")[0])
 
 
-@settings(max_examples=300)
-@given(st.lists(st.lists(st.text('ab,"\n ;', max_size=6), min_size=2, max_size=2), max_size=6))
+@examples(st.lists(st.lists(st.text('ab,"\n ;', max_size=6), min_size=2, max_size=2), max_size=6), fast=75, most=300)
 def test_output_of_pythons_csv_module_is_read_back(table: list[list[str]]) -> None:
     import csv
 

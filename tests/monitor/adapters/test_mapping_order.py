@@ -5,9 +5,9 @@ import random
 
 import pytest
 from adapter_rows import SMALL, adapter, rows
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.thorough import examples
 from monitor.adapters.base import InputRow
 
 T = 1_700_000_000
@@ -43,9 +43,10 @@ def test_rows_without_a_time_come_first_and_are_counted() -> None:
     assert [row.reason is None for row in found] == [False, False, False, True, True]
 
 
-@settings(max_examples=200)
-@given(
-    st.lists(st.sampled_from(["", " ", "x", ",", '"', "1,2,1700000000", "1,2,17000000", '"a"', "\x00"]), max_size=40)
+@examples(
+    st.lists(st.sampled_from(["", " ", "x", ",", '"', "1,2,1700000000", "1,2,17000000", '"a"', "\x00"]), max_size=40),
+    fast=50,
+    most=200,
 )
 def test_every_line_is_one_row_and_no_row_is_both(lines: list[str]) -> None:
     # Without quotes no row spans several lines, and the count is known.

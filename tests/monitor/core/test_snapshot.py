@@ -8,7 +8,6 @@ import msgspec
 import numpy as np
 import pytest
 import zstandard
-from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -25,8 +24,8 @@ from helpers.shard_samples import (
     counted_keys,
     policy_of,
     some_cdrs,
-    tries,
 )
+from helpers.thorough import examples
 from monitor.core.calls.fields import BIT, COUNTED
 from monitor.core.codec import FORMAT, StateFormatError, check_head
 from monitor.core.shard import Shard
@@ -74,8 +73,7 @@ def kept(changes: Iterable[tuple[str, bytes | None]]) -> dict[str, bytes]:
     return {key: blob for key, blob in changes if blob is not None}
 
 
-@tries(40)
-@given(some_cdrs(most=30), st.booleans())
+@examples(some_cdrs(most=30), st.booleans(), fast=15, most=40)
 def test_a_pane_comes_back_as_it_was(cdrs: list[Cdr], distinct_keys: bool) -> None:
     _, calls, _ = columns(cdrs)
     panes = to_panes(calls, MINUTE, LAYOUT if distinct_keys else BARE_LAYOUT, WANTED)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from helpers.thorough import examples
 from monitor.adapters.base import InputRow
 from monitor.core.calls.fields import FieldLayout
 from monitor.decoding.decode import Decoder
@@ -126,8 +127,7 @@ def check(batches: list[MergedRows], expected: Naive) -> None:
     assert [(one.ref.source, one.ref.line) for one in rejected] == expected.rejected
 
 
-@tries
-@given(st.integers(0, 2**32), st.integers(1, 4), st.integers(0, 25))
+@examples(st.integers(0, 2**32), st.integers(1, 4), st.integers(0, 25), fast=37, most=150)
 def test_rows_are_read_in_the_order_of_a_greedy_reader(seed: int, sources: int, count: int) -> None:
     """Always in the source whose clock is least, for equal clocks in the first; whole sources at once."""
     rng = random.Random(seed)
@@ -136,8 +136,7 @@ def test_rows_are_read_in_the_order_of_a_greedy_reader(seed: int, sources: int, 
     check([merge([(piece, 0, len(piece)) for piece in pieces], LATE)], naive(files))
 
 
-@tries
-@given(st.integers(0, 2**32), st.integers(1, 3), st.integers(1, 25), st.integers(1, 5))
+@examples(st.integers(0, 2**32), st.integers(1, 3), st.integers(1, 25), st.integers(1, 5), fast=37, most=150)
 def test_batches_cut_anywhere_hold_the_same_rows(seed: int, sources: int, count: int, cuts: int) -> None:
     """The reading order is cut at random: each batch holds some rows of each piece, from where the
     previous one ended.
@@ -155,8 +154,7 @@ def test_batches_cut_anywhere_hold_the_same_rows(seed: int, sources: int, count:
     check(batches, expected)
 
 
-@tries
-@given(st.integers(0, 2**32), st.integers(1, 40), st.lists(st.integers(0, 40), max_size=4))
+@examples(st.integers(0, 2**32), st.integers(1, 40), st.lists(st.integers(0, 40), max_size=4), fast=37, most=150)
 def test_a_source_in_pieces_has_the_clocks_and_offsets_of_the_whole(seed: int, count: int, cuts: list[int]) -> None:
     rng = random.Random(seed)
     lines = some_lines(rng, 0, count)
@@ -174,8 +172,7 @@ def test_a_source_in_pieces_has_the_clocks_and_offsets_of_the_whole(seed: int, c
     check([merge([(part, 0, len(part))], LATE) for part in parts], naive([lines]))
 
 
-@tries
-@given(st.integers(0, 2**32), st.integers(1, 30))
+@examples(st.integers(0, 2**32), st.integers(1, 30), fast=37, most=150)
 def test_decoding_together_is_decoding_one_by_one(seed: int, count: int) -> None:
     """A hostile line costs its neighbours nothing, and rows keep their own bytes and numbers."""
     rng = random.Random(seed)
@@ -206,8 +203,7 @@ def test_more_lines_than_are_decoded_at_once_keep_their_places() -> None:
     assert [int(decoded.line[row]) - 1 for row, _ in decoded.rejected] == bad
 
 
-@tries
-@given(st.integers(0, 2**32), st.integers(-100, 600))
+@examples(st.integers(0, 2**32), st.integers(-100, 600), fast=37, most=150)
 def test_records_too_far_ahead_advance_no_clock_and_make_no_record_late(seed: int, ahead: int) -> None:
     rng = random.Random(seed)
     files = [some_lines(rng, source, 15) for source in range(2)]

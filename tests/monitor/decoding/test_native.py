@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from native_lines import BARE, DECODERS, LINE, T0, content, line, rows_in_blocks, some_lines
 
+from helpers.thorough import examples
 from monitor.decoding import decode, native
 from monitor.decoding.byte_rows import ByteRows
 from monitor.decoding.decode import Decoder
@@ -184,8 +184,7 @@ def test_a_line_cut_anywhere_is_not_taken() -> None:
         assert not taken(whole[:size])
 
 
-@settings(max_examples=200)
-@given(st.text(max_size=140), st.text(max_size=140), st.text(max_size=70))
+@examples(st.text(max_size=140), st.text(max_size=140), st.text(max_size=70), fast=50, most=200)
 def test_any_text_that_the_codec_writes_comes_back(call_id: str, tenant_id: str, callee: str) -> None:
     raw = line(call_id=call_id, tenant_id=tenant_id, callee=callee)
     try:

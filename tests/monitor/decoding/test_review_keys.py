@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.review_signing import key_of, texts_of
+from helpers.thorough import examples
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.calls.keys import salt_of
 from monitor.decoding.decode import Decoder
@@ -26,7 +27,7 @@ REVIEW = (
 )
 
 
-@given(st.binary(max_size=300))
+@examples(st.binary(max_size=300), fast=25, most=100)
 def test_a_key_vouches_for_these_bytes_and_no_others(value: bytes) -> None:
     assert KEYS.verify(value, (sign(value, WANG),)) == "wang"
     assert KEYS.verify(value, (sign(value, LI),)) == "李敏"

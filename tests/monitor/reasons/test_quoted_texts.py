@@ -16,6 +16,7 @@ from reason_samples import (
     said,
 )
 
+from helpers.thorough import examples
 from monitor import reasons
 from monitor.policy.catalogue import Match
 from monitor.policy.model import Behaviour, Escalation
@@ -59,7 +60,7 @@ def test_a_record_cannot_break_the_line_or_turn_the_writing_direction() -> None:
 SOME_TEXT = st.one_of(st.none(), st.text(st.characters(exclude_categories=[]), max_size=200))
 
 
-@given(SOME_TEXT, SOME_TEXT, SOME_TEXT, st.sampled_from([None, CERTAIN, LIKELY]))
+@examples(SOME_TEXT, SOME_TEXT, SOME_TEXT, st.sampled_from([None, CERTAIN, LIKELY]), fast=25, most=100)
 def test_any_text_of_a_record_makes_one_clean_line(
     first: str | None, second: str | None, third: str | None, match: Match | None
 ) -> None:

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import LAYOUT, MINUTE, OUTCOMES, PARAMS, T0, cdr, columns, some_cdrs, tries
+from helpers.shard_samples import LAYOUT, MINUTE, OUTCOMES, PARAMS, T0, cdr, columns, some_cdrs
+from helpers.thorough import examples
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.calls.keys import modulus_of, number_keys, text_keys
@@ -77,8 +77,7 @@ def bits_of(word: int) -> set[int]:
     return {bit for bit in range(64) if word >> bit & 1}
 
 
-@tries(100)
-@given(some_cdrs(most=12))
+@examples(some_cdrs(most=12), fast=25, most=100)
 def test_each_field_counts_the_calls_that_its_sentence_names(cdrs: list[Cdr]) -> None:
     _, calls, valid = columns(cdrs)
     assert valid.all()
@@ -90,8 +89,7 @@ def test_each_field_counts_the_calls_that_its_sentence_names(cdrs: list[Cdr]) ->
         assert calls.call_id[row] == c.call_id
 
 
-@tries(120)
-@given(some_cdrs(valid=False, most=8))
+@examples(some_cdrs(valid=False, most=8), fast=30, most=120)
 def test_rows_that_the_contract_rejects_are_invalid_and_do_not_affect_others(cdrs: list[Cdr]) -> None:
     _, calls, valid = columns(cdrs)
     for row, c in enumerate(cdrs):
@@ -103,8 +101,7 @@ def test_rows_that_the_contract_rejects_are_invalid_and_do_not_affect_others(cdr
             assert bits_of(int(calls.word[row])) == plain_word(c, LAYOUT), c
 
 
-@tries(40)
-@given(some_cdrs(most=12), st.integers(0, 2**64 - 1))
+@examples(some_cdrs(most=12), st.integers(0, 2**64 - 1), fast=15, most=40)
 def test_keys_are_those_of_the_tenant_and_tenants_are_found_by_name(cdrs: list[Cdr], salt: int) -> None:
     names, calls, _ = columns(cdrs, salt=salt)
     assert [names[i] for i in calls.tenant] == [c.tenant_id for c in cdrs]
@@ -156,8 +153,7 @@ def test_fields_of_more_rules_are_distinguished() -> None:
     assert layout.field("short", Params(2_000, 5, "UTC")) in bits_of(int(calls.word[3]))
 
 
-@tries(30)
-@given(some_cdrs(most=12), st.data())
+@examples(some_cdrs(most=12), st.data(), fast=15, most=30)
 def test_taking_rows_and_joining_parts_keeps_columns_in_step(cdrs: list[Cdr], data: st.DataObject) -> None:
     _, calls, _ = columns(cdrs)
     rows = data.draw(st.lists(st.integers(0, len(cdrs) - 1), max_size=10))

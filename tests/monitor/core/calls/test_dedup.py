@@ -5,10 +5,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import T0, tries
+from helpers.shard_samples import T0
+from helpers.thorough import examples
 from monitor.core.calls.dedup import Deduplicator
 
 Row = tuple[int, int, int]  # key, event time, late line of its source
@@ -58,13 +58,14 @@ class Reader:
         return rows
 
 
-@tries(200)
-@given(
+@examples(
     st.integers(0, 2**32),
     st.integers(1, 3),
     st.sampled_from((0, 1, 5, 60)),
     st.sampled_from((3, 40, 400)),
     st.booleans(),
+    fast=50,
+    most=200,
 )
 def test_ids_are_remembered_as_long_as_the_contract_says(
     seed: int, sources: int, lateness: int, ids: int, small: bool

@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import policy_of, tries
+from helpers.shard_samples import policy_of
+from helpers.thorough import examples
 from monitor.core.calls.fields import BIT, FIXED, SUMS, FieldLayout, count_bits
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import MAX_VARIANTS, Params
@@ -27,8 +27,9 @@ def counted(groups: list[list[int]], bits: int) -> list[list[int]]:
     return counts
 
 
-@tries(150)
-@given(st.lists(st.lists(words, min_size=1, max_size=12), min_size=1, max_size=10), st.integers(1, 64))
+@examples(
+    st.lists(st.lists(words, min_size=1, max_size=12), min_size=1, max_size=10), st.integers(1, 64), fast=37, most=150
+)
 def test_groups_are_counted_as_a_loop_counts_them(groups: list[list[int]], bits: int) -> None:
     assert counted(groups, bits) == plain_counts(groups, bits)
 

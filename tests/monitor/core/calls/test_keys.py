@@ -6,11 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.colliding_numbers import COLLIDING_IDS
-from helpers.shard_samples import tries
+from helpers.thorough import examples
 from monitor.core.calls.keys import mix, modulus_of, number_keys, salt_of, text_keys
 
 MASK = 2**64 - 1
@@ -81,16 +80,14 @@ def test_a_numbers_key_does_not_change_between_releases_or_processes(text: str, 
     assert one_number_key(text) == key
 
 
-@tries(150)
-@given(st.lists(st.one_of(anything, st.just("")), max_size=12), st.data())
+@examples(st.lists(st.one_of(anything, st.just("")), max_size=12), st.data(), fast=37, most=150)
 def test_a_column_is_not_hashed_otherwise_than_one_text(texts: list[str], data: st.DataObject) -> None:
     own = [data.draw(any_salt) for _ in texts]
     keys = text_keys(texts, np.array(own, np.uint64))
     assert keys.tolist() == [plain_text_key(text, salt) for text, salt in zip(texts, own, strict=True)]
 
 
-@tries(200)
-@given(st.lists(st.one_of(anything, numbers, near_numbers), max_size=12), st.data())
+@examples(st.lists(st.one_of(anything, numbers, near_numbers), max_size=12), st.data(), fast=50, most=200)
 def test_a_column_of_numbers_is_not_keyed_otherwise_than_one(texts: list[str], data: st.DataObject) -> None:
     own = [data.draw(any_salt) for _ in texts]
     keys, numeric = number_keys(texts, np.array(own, np.uint64))
@@ -98,8 +95,7 @@ def test_a_column_of_numbers_is_not_keyed_otherwise_than_one(texts: list[str], d
     assert keys.tolist() == [plain_number_key(text, salt) for text, salt in zip(texts, own, strict=True)]
 
 
-@tries(200)
-@given(numbers, any_salt)
+@examples(numbers, any_salt, fast=50, most=200)
 def test_the_next_number_has_the_next_key_and_no_other_shape_has(number: str, salt: int) -> None:
     plus, digits = ("+", number[1:]) if number[0] == "+" else ("", number)
     after = str(int(digits) + 1).zfill(len(digits))
@@ -150,8 +146,7 @@ def test_a_text_that_only_resembles_a_number_has_no_neighbour(text: str) -> None
     assert not number_keys([text], salts(1))[1][0]
 
 
-@tries(60)
-@given(st.lists(st.one_of(anything, numbers), min_size=2, max_size=40, unique=True), any_salt)
+@examples(st.lists(st.one_of(anything, numbers), min_size=2, max_size=40, unique=True), any_salt, fast=15, most=60)
 def test_two_texts_of_a_tenant_do_not_share_a_key(texts: list[str], salt: int) -> None:
     assert len(set(number_keys(texts, salts(len(texts), salt))[0].tolist())) == len(texts)
     assert len(set(text_keys(texts, salts(len(texts), salt)).tolist())) == len(texts)
@@ -163,8 +158,13 @@ def test_ids_that_collide_under_one_salt_do_not_under_others() -> None:
     assert distinct == [1] + [2] * 999
 
 
-@tries(60)
-@given(st.one_of(anything, numbers), st.lists(anything, min_size=2, max_size=6, unique=True), st.binary(max_size=8))
+@examples(
+    st.one_of(anything, numbers),
+    st.lists(anything, min_size=2, max_size=6, unique=True),
+    st.binary(max_size=8),
+    fast=15,
+    most=60,
+)
 def test_tenants_do_not_share_keys(text: str, tenants: list[str], secret: bytes) -> None:
     salt = salt_of(secret)
     own = text_keys(tenants, np.full(len(tenants), salt))

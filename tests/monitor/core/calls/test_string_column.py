@@ -3,18 +3,16 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import tries
+from helpers.thorough import examples
 from monitor.core.calls.keys import Texts
 from monitor.core.calls.string_column import StringColumn, concatenate
 
 some_texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), max_size=12)
 
 
-@tries(150)
-@given(some_texts, some_texts, st.data())
+@examples(some_texts, some_texts, st.data(), fast=37, most=150)
 def test_strings_are_what_a_list_of_them_is(first: list[str], second: list[str], data: Any) -> None:
     strings = StringColumn.of(first)
     assert strings.tolist() == first

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.shard_harness import ShardHarness, rule, summaries
-from helpers.shard_samples import HOUR, T0, policy_of, tries
+from helpers.shard_samples import HOUR, T0, policy_of
+from helpers.thorough import examples
 from monitor.core.decisions.cooldowns import Cooldowns, cooldown_key, keys_started_by
 from monitor.policy.model import Rule
 
@@ -59,8 +59,7 @@ steps = st.lists(
 )
 
 
-@tries(120)
-@given(steps, st.integers(0, 8))
+@examples(steps, st.integers(0, 8), fast=30, most=120)
 def test_a_rule_may_decide_unless_the_contract_forbids_it(what: list[Step], hours: int) -> None:
     cooldowns, now_ms = Cooldowns(), T0 + hours * HOUR
     until: dict[tuple[str, int], int] = {}

@@ -6,10 +6,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import tries
+from helpers.thorough import examples
 from monitor.core.rules.wilson import quantile, wilson_bound
 
 # Quantiles of the normal distribution, as tables give them.
@@ -57,8 +56,7 @@ def test_the_published_intervals_come_out(numerator: int, denominator: int, low:
     assert round(bound(numerator, denominator, 0.975, lower=False), 4) == high
 
 
-@tries(200)
-@given(st.integers(1, 10**7), st.data(), st.sampled_from(sorted(QUANTILES)), st.booleans())
+@examples(st.integers(1, 10**7), st.data(), st.sampled_from(sorted(QUANTILES)), st.booleans(), fast=50, most=200)
 def test_bounds_are_those_of_fifty_digits(
     denominator: int, data: st.DataObject, confidence: float, lower: bool
 ) -> None:

@@ -5,11 +5,11 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from helpers.shard_samples import MINUTE, T0, tries
+from helpers.shard_samples import MINUTE, T0
+from helpers.thorough import examples
 from monitor.core.talk.buckets import BUCKETS, buckets_of, lowest_ms
 from monitor.core.talk.early_medians import EarlyMedians
 from monitor.core.talk.running_medians import RunningMedians
@@ -53,8 +53,7 @@ def test_a_bucket_keeps_the_five_highest_digits(dtype: type[np.signedinteger]) -
     assert lowest_ms(buckets).tolist() == [median_talk_ms([talk]) for talk in talks.tolist()]
 
 
-@tries(150)
-@given(panes(14), st.integers(1, 6), st.integers(1, 4))
+@examples(panes(14), st.integers(1, 6), st.integers(1, 4), fast=37, most=150)
 def test_medians_are_those_of_all_calls_in_the_window(some: list[PaneCalls], length: int, every: int) -> None:
     """Calls come and go, tenants fall silent and return; some medians are not asked for between two panes."""
     running = RunningMedians(length * MINUTE)
@@ -70,8 +69,7 @@ def test_medians_are_those_of_all_calls_in_the_window(some: list[PaneCalls], len
     assert not running.medians(TENANTS).any()
 
 
-@tries(150)
-@given(panes(6), panes(4), st.integers(0, 6), st.sets(st.integers(0, TENANTS - 1), min_size=1))
+@examples(panes(6), panes(4), st.integers(0, 6), st.sets(st.integers(0, TENANTS - 1), min_size=1), fast=37, most=150)
 def test_early_medians_are_those_of_the_calls_to_come(
     closed: list[PaneCalls], opened: list[PaneCalls], gone: int, asked: set[int]
 ) -> None:
@@ -98,8 +96,7 @@ def test_early_medians_are_those_of_the_calls_to_come(
     assert running.medians(TENANTS).tolist() == before.tolist()
 
 
-@tries(50)
-@given(panes(1), st.sets(st.integers(0, TENANTS + 2)))
+@examples(panes(1), st.sets(st.integers(0, TENANTS + 2)), fast=15, most=50)
 def test_the_counts_of_some_tenants_are_those_of_their_calls(some: list[PaneCalls], asked: set[int]) -> None:
     whole = some[0] if some else {}
     found = counts_of(whole).of_tenants(np.array(sorted(asked), np.intp))
@@ -108,8 +105,7 @@ def test_the_counts_of_some_tenants_are_those_of_their_calls(some: list[PaneCall
         assert getattr(found, column).tolist() == getattr(expected, column).tolist()
 
 
-@tries(100)
-@given(panes(8))
+@examples(panes(8), fast=25, most=100)
 def test_merged_counts_are_those_of_all_calls(some: list[PaneCalls]) -> None:
     whole: PaneCalls = defaultdict(list)
     for pane in some:

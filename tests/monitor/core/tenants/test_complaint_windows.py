@@ -4,10 +4,10 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import MINUTE, T0, policy_of, tries
+from helpers.shard_samples import MINUTE, T0, policy_of
+from helpers.thorough import examples
 from monitor.core.decisions.cooldowns import Cooldowns
 from monitor.core.decisions.lifecycle import DecisionLifecycle
 from monitor.core.decisions.pending_record import PendingRecord
@@ -114,8 +114,7 @@ def some_records(rng: random.Random, count: int) -> list[tuple[int, Complaint]]:
 POLICY = policy_of()
 
 
-@tries(150)
-@given(st.integers(0, 2**32), st.integers(1, 40), st.booleans())
+@examples(st.integers(0, 2**32), st.integers(1, 40), st.booleans(), fast=37, most=150)
 def test_windows_count_what_a_loop_over_the_records_counts(seed: int, count: int, restarts: bool) -> None:
     """At every minute: dismissed, renamed, leaving, repeated; with the handlers restored from the tenant records."""
     rng = random.Random(seed)

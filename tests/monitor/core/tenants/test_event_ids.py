@@ -2,10 +2,10 @@
 
 import hashlib
 
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import T0, tries
+from helpers.shard_samples import T0
+from helpers.thorough import examples
 from monitor.core.tenants.ids import MEASURED, Origin, alert_id, enforcement_id
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -27,8 +27,7 @@ def test_ids_do_not_change_between_releases() -> None:
     assert alert_id("acme", "short-calls-day", T0) == "cwa-d16b076010a9ac147a1df40992b49f6e"
 
 
-@tries(150)
-@given(facts, facts)
+@examples(facts, facts, fast=37, most=150)
 def test_other_facts_give_another_id_and_the_same_facts_the_same(one: Facts, other: Facts) -> None:
     ids = [enforcement_id(*made[:5], Origin(*made[5]), made[6]) for made in (one, other)]
     assert (ids[0] == ids[1]) == (one == other)

@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import BARE_LAYOUT, HOUR, LAYOUT, MINUTE, T0, cdr, columns, some_cdrs, tries
+from helpers.shard_samples import BARE_LAYOUT, HOUR, LAYOUT, MINUTE, T0, cdr, columns, some_cdrs
+from helpers.thorough import examples
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import BIT
 from monitor.core.talk.buckets import BUCKETS, buckets_of
@@ -91,8 +91,7 @@ def check(pane: Pane, calls: Calls, by_tenant: dict[int, list[int]], with_keys: 
     assert sorted(pane.consents.count.tolist()) == sorted(pairs.values())
 
 
-@tries(60)
-@given(some_cdrs(most=40), st.sampled_from((MINUTE, 5 * MINUTE, 7_000)), st.booleans())
+@examples(some_cdrs(most=40), st.sampled_from((MINUTE, 5 * MINUTE, 7_000)), st.booleans(), fast=15, most=60)
 def test_closing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_keys: bool) -> None:
     _, calls, _ = columns(cdrs)
     groups = groups_of(calls, pane_ms)
@@ -102,8 +101,7 @@ def test_closing_sums_what_a_loop_sums(cdrs: list[Cdr], pane_ms: int, with_keys:
         check(pane, calls, groups[pane.start_ms], with_keys)
 
 
-@tries(30)
-@given(some_cdrs(most=40, span_ms=HOUR - 1), st.data(), st.booleans())
+@examples(some_cdrs(most=40, span_ms=HOUR - 1), st.data(), st.booleans(), fast=15, most=30)
 def test_merging_panes_is_closing_them_as_one(cdrs: list[Cdr], data: st.DataObject, with_keys: bool) -> None:
     """For any cut of the hour; long windows count no keys."""
     _, calls, _ = columns(cdrs)
@@ -113,8 +111,7 @@ def test_merging_panes_is_closing_them_as_one(cdrs: list[Cdr], data: st.DataObje
     check(hour, calls, groups_of(calls, HOUR)[T0], with_keys)
 
 
-@tries(25)
-@given(some_cdrs(most=40), st.randoms(use_true_random=False))
+@examples(some_cdrs(most=40), st.randoms(use_true_random=False), fast=15, most=25)
 def test_the_order_of_the_calls_does_not_change_a_pane(cdrs: list[Cdr], rng: object) -> None:
     _, calls, _ = columns(cdrs)
     order = list(range(len(cdrs)))

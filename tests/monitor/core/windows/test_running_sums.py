@@ -3,10 +3,10 @@
 from collections import defaultdict
 
 import numpy as np
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import MINUTE, T0, tries
+from helpers.shard_samples import MINUTE, T0
+from helpers.thorough import examples
 from monitor.core.windows.running_sums import RunningSums
 
 WIDTH = 6
@@ -20,8 +20,7 @@ def some_panes(draw: st.DrawFn) -> list[PaneRows]:
     return draw(st.lists(pane, min_size=1, max_size=14))
 
 
-@tries(120)
-@given(some_panes(), st.integers(1, 6), st.sets(st.integers(1, WIDTH - 1)), st.integers(1, 4))
+@examples(some_panes(), st.integers(1, 6), st.sets(st.integers(1, WIDTH - 1)), st.integers(1, 4), fast=30, most=120)
 def test_running_sums_are_those_of_the_panes_inside(
     panes: list[PaneRows], length: int, fields: set[int], every: int
 ) -> None:

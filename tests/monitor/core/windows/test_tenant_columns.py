@@ -1,10 +1,10 @@
 """Sums by tenant equal the running sums ahead of time: leaving panes are subtracted, coming panes are added."""
 
 import numpy as np
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import MINUTE, T0, tries
+from helpers.shard_samples import MINUTE, T0
+from helpers.thorough import examples
 from monitor.core.windows.running_sums import RunningSums
 from monitor.core.windows.tenant_columns import TenantColumns, TenantSums
 
@@ -19,8 +19,7 @@ def rows(pane: dict[int, int]) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-@tries(120)
-@given(st.lists(some_pane, max_size=6), st.lists(some_pane, max_size=3), st.integers(0, 7))
+@examples(st.lists(some_pane, max_size=6), st.lists(some_pane, max_size=3), st.integers(0, 7), fast=30, most=120)
 def test_sums_ahead_of_time_hold_the_remaining_and_the_coming_panes(
     inside: list[dict[int, int]], to_come: list[dict[int, int]], leaving: int
 ) -> None:

@@ -8,11 +8,11 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from helpers.shard_samples import MINUTE, T0, counted_keys, key_counts, tries
+from helpers.shard_samples import MINUTE, T0, counted_keys, key_counts
+from helpers.thorough import examples
 from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, SEQUENTIAL, TOP
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts
@@ -69,8 +69,14 @@ def cramped(exact_keys: int = EXACT_KEYS, table: int = 4) -> Iterator[None]:
         yield
 
 
-@tries(150)
-@given(st.lists(some_attempts, min_size=1, max_size=12), st.integers(1, 5), st.integers(1, 3), st.booleans())
+@examples(
+    st.lists(some_attempts, min_size=1, max_size=12),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.booleans(),
+    fast=37,
+    most=150,
+)
 def test_a_window_counts_what_a_loop_over_its_attempts_counts(
     panes: list[Attempts], length: int, every: int, small: bool
 ) -> None:
@@ -85,8 +91,7 @@ def test_a_window_counts_what_a_loop_over_its_attempts_counts(
                 assert reading(counts) == plain_reading([one for pane in panes[first : number + 1] for one in pane])
 
 
-@tries(80)
-@given(st.lists(some_attempts, min_size=1, max_size=6))
+@examples(st.lists(some_attempts, min_size=1, max_size=6), fast=20, most=80)
 def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -> None:
     counts = PaneDistinctCounts(MINUTE)
     assert reading(counts) == plain_reading([])
@@ -99,13 +104,14 @@ def test_a_window_of_one_pane_counts_what_a_loop_counts(panes: list[Attempts]) -
     assert reading(counts) == plain_reading([])
 
 
-@tries(200)
-@given(
+@examples(
     st.lists(some_attempts, min_size=1, max_size=8),
     some_attempts,
     st.integers(0, 8),
     st.sets(st.integers(0, TENANTS), min_size=1),
     st.booleans(),
+    fast=50,
+    most=200,
 )
 def test_counts_ahead_of_time_are_correct_and_change_nothing(
     panes: list[Attempts], to_come: Attempts, leaving: int, asked: set[int], one_pane: bool
@@ -257,8 +263,7 @@ def some_days(rng: random.Random, panes: int) -> list[Attempts]:
     return out
 
 
-@tries(60)
-@given(st.integers(0, 2**32), st.integers(1, 6))
+@examples(st.integers(0, 2**32), st.integers(1, 6), fast=15, most=60)
 def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothing(seed: int, length: int) -> None:
     """The restarted counts have the levels of the head and the panes inside the window; both read the
     same afterwards.
@@ -284,8 +289,7 @@ def test_the_sample_depends_on_nothing_but_the_panes_and_a_restart_changes_nothi
                 assert reading(other, 2) == reading(counts, 2)
 
 
-@tries(60)
-@given(st.integers(0, 2**32), st.integers(1, 6))
+@examples(st.integers(0, 2**32), st.integers(1, 6), fast=15, most=60)
 def test_nothing_is_left_over_when_a_sampled_window_has_emptied(seed: int, length: int) -> None:
     """A pane that was sampled when it entered is subtracted as sampled when it leaves, at whatever
     level applies then.

@@ -8,11 +8,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.shard_samples import MINUTE, T0, tries
-from helpers.thorough import thorough
+from helpers.shard_samples import MINUTE, T0
+from helpers.thorough import examples, thorough
 from monitor.core.calls.key_placement import SECRET_BYTES, Placement
 from monitor.core.calls.keys import BLOCK_BITS, Texts, block_keys, mix, number_keys, pair_keys, salt_of, text_keys
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, WIDEST, Name
@@ -58,8 +57,7 @@ def cramped(exact_keys: int = EXACT_KEYS, table: int = 4) -> ExitStack:
     return stack
 
 
-@tries(120)
-@given(kinds, st.lists(some_calls, min_size=1, max_size=10), st.integers(1, 5), st.integers(1, 3))
+@examples(kinds, st.lists(some_calls, min_size=1, max_size=10), st.integers(1, 5), st.integers(1, 3), fast=30, most=120)
 def test_a_window_counts_what_a_loop_over_its_calls_counts(
     kind: str, panes: list[Calls], length: int, every: int
 ) -> None:
@@ -74,8 +72,9 @@ def test_a_window_counts_what_a_loop_over_its_calls_counts(
                 assert counts.read(COUNT[kind], TENANTS).tolist() == plain(kind, inside)
 
 
-@tries(120)
-@given(kinds, st.lists(some_calls, min_size=1, max_size=6), some_calls, st.integers(0, 6), st.booleans())
+@examples(
+    kinds, st.lists(some_calls, min_size=1, max_size=6), some_calls, st.integers(0, 6), st.booleans(), fast=30, most=120
+)
 def test_counts_ahead_of_time_are_correct_and_change_nothing(
     kind: str, panes: list[Calls], to_come: Calls, leaving: int, one_pane: bool
 ) -> None:
@@ -104,8 +103,7 @@ def some_days(rng: random.Random, panes: int) -> list[Calls]:
     return out
 
 
-@tries(60)
-@given(kinds, st.integers(0, 2**32), st.integers(1, 6))
+@examples(kinds, st.integers(0, 2**32), st.integers(1, 6), fast=15, most=60)
 def test_neither_a_restart_nor_the_placement_of_keys_changes_a_sample(kind: str, seed: int, length: int) -> None:
     """Levels rise and fall; what has emptied is empty; a lower bound is one."""
     name, rng = COUNT[kind], random.Random(seed)

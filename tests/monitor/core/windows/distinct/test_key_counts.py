@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.shard_samples import counted_keys, key_counts, tries
+from helpers.thorough import examples
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, level_for, sampled
 
 MOST = 2**64 - 1
@@ -19,8 +20,7 @@ def as_dict(keys: KeyCounts) -> dict[tuple[int, int], int]:
     return {(k, t): n for k, t, n in zip(keys.key.tolist(), keys.tenant.tolist(), keys.count.tolist(), strict=True)}
 
 
-@tries(100)
-@given(st.lists(st.tuples(keys_of_tenant, st.integers(0, 3)), max_size=60))
+@examples(st.lists(st.tuples(keys_of_tenant, st.integers(0, 3)), max_size=60), fast=25, most=100)
 def test_attempts_are_counted_by_key(attempts: list[tuple[int, int]]) -> None:
     """A key belongs to one tenant, as the tenant's salt makes it."""
     rows = [(key * 4 + tenant & MOST, tenant, bool(key % 2)) for key, tenant in attempts]
@@ -71,9 +71,11 @@ def test_neighbours_are_sampled_together() -> None:
             assert kept.all() or not kept.any()
 
 
-@tries(60)
-@given(
-    st.lists(st.tuples(st.integers(0, MOST), st.integers(0, 3)), max_size=60), st.lists(st.integers(0, 3), max_size=3)
+@examples(
+    st.lists(st.tuples(st.integers(0, MOST), st.integers(0, 3)), max_size=60),
+    st.lists(st.integers(0, 3), max_size=3),
+    fast=15,
+    most=60,
 )
 def test_thinning_takes_from_the_tenants_named_alone(attempts: list[tuple[int, int]], busy: list[int]) -> None:
     keys = key_counts([(key, tenant, True) for key, tenant in attempts])
@@ -103,10 +105,11 @@ def test_the_level_is_the_lowest_that_keeps_few_enough(keys: set[int], at_least:
     assert level == at_least or kept(level - 1) > limit
 
 
-@tries(60)
-@given(
+@examples(
     st.lists(st.lists(st.tuples(keys_of_tenant, st.integers(0, 3)), max_size=20), max_size=4),
     st.sets(st.integers(0, 5)),
+    fast=15,
+    most=60,
 )
 def test_parts_joined_are_all_attempts_counted_once_more(parts: list[list[tuple[int, int]]], asked: set[int]) -> None:
     rows = [[(key & ~3 | tenant, tenant, True) for key, tenant in attempts] for attempts in parts]
