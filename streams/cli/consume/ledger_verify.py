@@ -52,8 +52,10 @@ def verify(
     from streams.cli.consume.ledger_reading import currency_of, report
     from streams.cli.inputs import fail, operator_name, settings_for
     from streams.consumers.ledger.access import filled
-    from streams.consumers.ledger.progress import progress_of
+    from streams.consumers.ledger.progress import UNKNOWN, progress_of
+    from streams.consumers.ledger.verify.chains import Verified
     from streams.consumers.ledger.verify.chains import verify as recompute
+    from streams.consumers.ledger.verify.stored_types import mistyped
     from streams.kafka.topic_names import TopicNames
 
     if by is not None and not record:
@@ -73,7 +75,11 @@ def verify(
                 found, progress = recompute(connection, published), progress_of(connection)
                 return found, progress, await compare(cluster, connection, names, ends)
 
-        if with_topics:
+        with ledger.reading() as connection:
+            wrong = mistyped(connection)
+        if wrong:
+            found, progress, compared, exported = Verified(faults=wrong), UNKNOWN, None, None
+        elif with_topics:
             found, progress, compared = operate("ledger verify", settings, against_topics)
             found.faults += compared.faults
         else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection, select, update
 
@@ -31,6 +32,10 @@ class LedgerProgress:
     def is_of_files(self) -> bool:
         """Whether the database was filled from files (`streams.consumers.offline`), and has never seen a broker."""
         return bool(self.positions) and not self.clusters and self.as_of_ms is None and self.service_ms is None
+
+
+UNKNOWN: Final = LedgerProgress(None, None, {}, frozenset())
+"""The progress of a database that cannot be read."""
 
 
 def progress_of(connection: Connection) -> LedgerProgress:

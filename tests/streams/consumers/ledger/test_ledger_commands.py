@@ -97,6 +97,37 @@ async def test_the_command_reports_its_findings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "printed"),
+    [
+        ("timestamp_ms = 'noon'", "number 3: the column timestamp_ms has the type text; expected integer"),
+        ("timestamp_ms = 3.5", "number 3: the column timestamp_ms has the type real; expected integer"),
+        ("\"offset\" = X'00'", "number 3: the column offset has the type blob; expected integer"),
+        ("value = 12", "number 3: the column value has the type integer; expected blob or text"),
+        ("hash = X'00'", "number 3: the column hash has the type blob; expected text"),
+        ("number = 'x'", "number 'x': the column number has the type text; expected integer"),
+    ],
+)
+async def test_a_value_of_another_type_is_named(tmp_path: Path, change: str, printed: str) -> None:
+    (await filled(address(tmp_path), held_topics())).close()
+    tamper(tmp_path, f"UPDATE ledger_entry SET {change} WHERE {OF_ONE_CHAIN} AND number = 3")
+    command = ["ledger", "verify", "--database", address(tmp_path)]
+    done = await asyncio.to_thread(CliRunner().invoke, build("ledger"), command)
+    assert done.exit_code == 1
+    assert f"ledger_entry, topic 'out.enforcement', partition 1, {printed}" in done.output
+    assert done.output.endswith("\n1 difference\n")
+
+
+async def test_a_position_of_another_type_is_named(tmp_path: Path) -> None:
+    (await filled(address(tmp_path), held_topics())).close()
+    tamper(tmp_path, "UPDATE ledger_position SET last_offset = 'x' WHERE topic = 'in.reviews' AND partition = 0")
+    command = ["ledger", "verify", "--json", "--database", address(tmp_path)]
+    done = await asyncio.to_thread(CliRunner().invoke, build("ledger"), command)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (done.exit_code, found["ok"], len(found["faults"])) == (1, False, 1)
+    assert "last_offset has the type text" in found["faults"][0]
+
+
+@pytest.mark.parametrize(
     ("cut", "printed"),
     [
         ("number > 4", "the topic has offsets 4 to 5 (2 records), the newest of"),
