@@ -1,5 +1,6 @@
 """The types of settings: each parses a text, or raises ValueError that states what is expected."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,9 @@ _YEAR_2100_MS: Final = 4_102_444_800_000
 _LONGEST_TOPIC: Final = 249  # Kafka's limit
 _OURS: Final = len("dead-letter")
 _LONGEST_HOST: Final = 253
+_MOST_NAME_BYTES: Final = 255  # of a file, on all usual file systems
+_MOST_SHOWN: Final = 300
+_LEAST_SECRET: Final = 16  # characters of a token
 
 
 def duration(least: int, most: int) -> BeforeValidator:
@@ -144,8 +148,8 @@ def _file(value: object) -> Path | None:
     if value is None or value == "":
         return None
     path = Path(str(value))
-    if not path.is_file():
-        raise ValueError(f"`{path}` is not an existing file; expected the path of a file")
+    if not _is(path.is_file):
+        raise ValueError(f"{_shown(path)} is not an existing file; expected the path of a file")
     return path
 
 
@@ -153,9 +157,26 @@ def _appended(value: object) -> Path | None:
     if value is None or value == "":
         return None
     path = Path(str(value))
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise ValueError(f"`{path}` cannot be a file; expected a path in an existing folder")
+    if _is(path.is_dir) or not _is(path.absolute().parent.is_dir) or len(os.fsencode(path.name)) > _MOST_NAME_BYTES:
+        raise ValueError(f"{_shown(path)} cannot be a file; expected a path in an existing folder")
     return path
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    try:
+        return kind()
+    except OSError:  # the name is too long
+        return False
+
+
+def _shown(path: Path) -> str:
+    """The path, unless it may be a secret: the content of the file that was to be named."""
+    text = str(path)
+    if len(text.splitlines()) > 1:
+        return "a text of several lines"
+    if len(text) > _MOST_SHOWN or (len(text) >= _LEAST_SECRET and not set(text) & set("/\\.")):
+        return f"`{text[:4]}…` of {len(text):,} characters"
+    return f"`{text}`"
 
 
 def _names_hosts(url: str) -> bool:

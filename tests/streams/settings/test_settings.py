@@ -194,6 +194,32 @@ def test_each_mistake_is_named(given: dict[str, str], name: str, value: str, say
     assert says in fault
 
 
+@pytest.mark.parametrize("name", ["BILLING_TOKEN_FILE", "REVIEWS_SIGNING_KEY_FILE", "SSL_CA_FILE"])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----", "a text of several lines"),
+        ("-----BEGIN PRIVATE KEY-----\nc2VjcmV0/" + "x" * 300 + "/c2VjcmV0\n", "a text of several lines"),
+        ("c2VjcmV0" * 8, "`c2Vj…` of 64 characters"),
+        ("c2VjcmV0" * 800, "`c2Vj…` of 6,400 characters"),
+    ],
+    ids=["a key", "a longer key", "a token", "a name too long for a file"],
+)
+def test_the_content_of_a_file_in_place_of_its_path_is_not_shown(
+    given: dict[str, str], name: str, value: str, shown: str
+) -> None:
+    given[name] = value
+    (fault,) = faults()
+    assert fault == f"CALLWARDEN_{name}: {shown} is not an existing file; expected the path of a file"
+
+
+def test_a_name_too_long_for_a_new_file_is_a_fault(given: dict[str, str]) -> None:
+    given["LEDGER_HEADS"] = "x" * 256
+    assert faults() == [
+        "CALLWARDEN_LEDGER_HEADS: `xxxx…` of 256 characters cannot be a file; expected a path in an existing folder"
+    ]
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "127.0.0.1", "kafka-0.kafka_1.svc.", "\u5361\u592b\u5361.example", "[::1]"]
 )

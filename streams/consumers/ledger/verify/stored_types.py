@@ -32,7 +32,7 @@ def _of_table(connection: Connection, table: Table) -> list[str]:
                 expected = " or ".join(_expected(column))
                 faults.append(
                     f"{table.name}, {place}: the column {column.name} has the type {kind}; expected {expected}: "
-                    "it was changed by hand. Nothing else is verified before that"
+                    "it was changed by hand. Restore it: until then nothing else is verified"
                 )
     return faults
 
