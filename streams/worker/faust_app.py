@@ -30,8 +30,11 @@ class FaustApp(faust.App):
     """A Faust app that starts its agents and services, and nothing that uses Kafka."""
 
     class BootStrategy(faust.app.BootStrategy):
-        """Starts sensors, agents and services, without Kafka."""
+        """Starts agents and services, without Kafka, and without Faust's monitor, which would sample its own counts
+        every second: nothing reads them.
+        """
 
+        enable_sensors = False
         enable_kafka = False
         enable_kafka_consumer = False
         enable_kafka_producer = False

@@ -278,7 +278,7 @@ SHOWN_BY = {
     "3: a batch of aborted records alone is dropped": 5,
     "2: the state is read before the former owner is fenced": 61,
     "2: no former owner is fenced": 260,
-    "3: stale batches are applied": 64,
+    "3: stale batches are applied": 2,
     "3: stale batches are dropped, and what is missing is not sought": 7,
     "5: moves are not in the clock log": 122,
     "6: decisions, then the state": 161,
