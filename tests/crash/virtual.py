@@ -7,12 +7,13 @@ same seed gives the same run. A step is one callback of the loop: the part of a 
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
+from types import ModuleType
 from typing import Any
 
-from mode import Service
+from mode import Service, supervisors
 
 
 class Deadlock(Exception):
@@ -211,9 +212,28 @@ def time_services_by_loop() -> None:
     defaults["clock"] = lambda: asyncio.get_running_loop().time()
 
 
+class _WithoutLimit(ModuleType):
+    """`asyncio`, but that waits have no limit."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def wait_for(self, what: Awaitable[Any], timeout: float | None) -> Any:
+        return await what
+
+
+def supervisors_wait_for_a_crash() -> None:
+    """Have the supervisors of Faust's agents wait until an agent crashes, which wakes them.
+
+    Each looks every five seconds as well, "just in case": half of the steps of an hour in which nothing happens.
+    """
+    supervisors.asyncio = _WithoutLimit("asyncio")  # type: ignore[attr-defined]
+
+
 def run(loop: VirtualLoop, main: Coroutine[Any, Any, Any]) -> Any:
     """Run ``main`` to its end; then discard the remaining processes and close the loop."""
     time_services_by_loop()
+    supervisors_wait_for_a_crash()
     outside = Process(loop, "outside")
     try:
         return loop.run_until_complete(outside.run(lambda: main))
