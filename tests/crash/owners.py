@@ -80,7 +80,7 @@ def arrival(line: Line) -> Arrival:
 
 def world_of(seed: int, lines: Sequence[Line], speed: float = 20.0) -> World:
     print("seed", seed)
-    live = DecidingSettings(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=0)
+    live = DecidingSettings(idle_after_ms=int(2 * MINUTE / speed), outage_grace_ms=0)
     world = World(random.Random(seed), POLICY, live, PARTITIONS, NOON, speed)
     world.produce(map(arrival, lines))
     return world

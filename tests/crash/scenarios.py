@@ -55,8 +55,10 @@ CONTROL, STATE, LATE, DEAD = (TP(f"callwarden.{name}", 0) for name in ("control"
 
 def world_of(seed: int = 1, grace_ms: int = 4 * HOUR, speed: float = 1.0) -> World:
     print("seed", seed)
-    # The clock of a faster day moves in larger steps; silence is measured in the loop's time.
-    live = DecidingSettings(idle_after_ms=int(30 * SECOND / speed), outage_grace_ms=grace_ms)
+    # The clock of a faster day moves in larger steps; silence is measured in the loop's time. Six times in that time a
+    # worker looks for silent sources: on a day of hours that would be most of what it does, after 30 seconds of it.
+    idle_ms = 30 * SECOND if speed == 1.0 else 2 * MINUTE
+    live = DecidingSettings(idle_after_ms=int(idle_ms / speed), outage_grace_ms=grace_ms)
     return World(random.Random(seed), POLICY, live, 1, NOON, speed)
 
 
@@ -127,11 +129,11 @@ def lose_state(world: World) -> None:
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]], *, as_often: bool = False) -> list[Any]:
     """Play the scenario; return what the workers logged.
 
-    In most of an hour nothing arrives, and polls without records would be most of what it costs. So at the day's pace a
-    worker that has nothing to do polls once a second, or, with ``as_often``, as often as a worker does.
+    In most of an hour nothing arrives, and polls without records would be most of what it costs. So a worker that has
+    nothing to do polls once a second, or twice on a faster day, or, with ``as_often``, as often as a worker does.
     """
     structlog.reset_defaults()
-    poll_s = _POLL_S if as_often or world.speed != 1.0 else 1.0
+    poll_s = _POLL_S if as_often else 1.0 if world.speed == 1.0 else 0.5
     with capture_logs() as logs, patch("streams.worker.consumer_loop._POLL_S", poll_s):
         try:
             run(world.loop, what())

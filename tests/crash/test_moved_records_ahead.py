@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from crash.log import Record
-from crash.scenarios import MINUTE, NOON, POLICY, SECOND, WRITTEN, call, complaint, operator_of, play, until
+from crash.scenarios import MINUTE, NOON, POLICY, WRITTEN, call, complaint, operator_of, play, until
 from crash.traffic import NAMES, TOPIC_OF, Arrival
 from crash.world import MovedWorld, World
 from helpers.thorough import thorough
@@ -24,7 +24,7 @@ from streams.savepoint.rescale import move
 SPEED = 20.0
 NEW = TopicNames("new.", "new.")
 FORMER, COUNT = 2, 3
-LIVE = DecidingSettings(idle_after_ms=int(30 * SECOND / SPEED), outage_grace_ms=0)
+LIVE = DecidingSettings(idle_after_ms=int(2 * MINUTE / SPEED), outage_grace_ms=0)
 LAST = NOON + 60 * MINUTE
 
 

@@ -185,7 +185,7 @@ def test_bans_are_carried_over_to_another_number_of_partitions(seed: int) -> Non
     """Each tenant gets one pending ban by a ban of its owner, in the former topics or in the new ones."""
     lines = scenario(random.Random(seed), early=True)
     middle_ms = NOON + random.Random(seed).randrange(30, 90) * MINUTE
-    live = DecidingSettings(idle_after_ms=int(30 * SECOND / 20), outage_grace_ms=0)
+    live = DecidingSettings(idle_after_ms=int(2 * MINUTE / 20), outage_grace_ms=0)
     print("seed", seed)
     world = MovedWorld(random.Random(seed), POLICY, live, PARTITIONS, NOON, 20.0)
     new, count = TopicNames("new.", "new."), 3
