@@ -4,7 +4,7 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 from crash.broker import Broker
@@ -12,6 +12,8 @@ from crash.log import Record
 from crash.memory_link import Link
 from crash.virtual import Process, VirtualClock, VirtualLoop
 from streams.kafka.api import TP
+
+_LONGEST_FAULT_S = 30
 
 
 class FaultyWorld:
@@ -32,6 +34,16 @@ class FaultyWorld:
             self.broker.up = False
             await asyncio.sleep(self.rng.choice((0.3, 4.0)))
             self.broker.up = True
+
+    async def settle(self, complete: Callable[[], bool], most_s: float) -> None:
+        """End the faults; wait until everything is written, or ``most_s``, and then until every process that was
+        stopped or dead has continued: what one writes a second time must show.
+        """
+        self.calm = True
+        until_s = self.loop.time() + most_s
+        while self.loop.time() < until_s and not complete():
+            await asyncio.sleep(2)
+        await asyncio.sleep(_LONGEST_FAULT_S + 20)
 
     def committed(self, topic: str) -> list[Record]:
         """The records of a topic, those of the first partition first."""

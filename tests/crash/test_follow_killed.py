@@ -153,8 +153,7 @@ class World(FaultyWorld):
             elif luck < 0.2:
                 self.copy_and_truncate()
             self.write(self.rng.choice((1, 3, 40)))
-        self.calm = True
-        await asyncio.sleep(120)
+        await self.settle(lambda: bool(self.rows) and self.rows[-1] in self.written(), 120)
 
     async def go(self) -> None:
         await asyncio.gather(self.traffic(), self.broker_restarts())

@@ -137,8 +137,7 @@ class World(GroupWorld[Member]):
         self.start(*NAMES)
         await asyncio.gather(self.produce(), self.broker_restarts())
         await asyncio.sleep(20)
-        self.calm = True
-        await asyncio.sleep(200)
+        await self.settle(lambda: self.written() == self.wanted(), 200)
 
 
 @pytest.mark.parametrize("first", thorough(range(0, 80, 20), 1))
