@@ -97,7 +97,15 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         (f"{REPLAY} --enforce-from -5", f"--enforce-from -5: {YEARS}"),
         ("reviews list --to 99999999999999999999", f"--to 99999999999999999999: {YEARS}"),
         # Numbers.
-        ("simulate --out s --tenants 999999999999", "999999999999 is not in the range 1<=x<=1000000"),
+        (
+            "simulate --out s --tenants 999999999999",
+            "Invalid value for '--tenants': 999999999999 is not allowed; expected a whole number from 1 to 1,000,000",
+        ),
+        ("simulate --out s --days soon", "'--days': 'soon' is not allowed; expected a whole number from 1 to 400"),
+        (f"{REPLAY} --shards 0", "'--shards': 0 is not allowed; expected a whole number from 1 to 64"),
+        ("simulate --out s --seed 1.5", "'--seed': '1.5' is not allowed; expected a whole number"),
+        ("simulate --out s --late-share x", "'--late-share': 'x' is not allowed; expected a number"),
+        ("end-outage --reason r --wait -1", "'--wait': -1.0 is not allowed; expected a number of at least 0"),
         ("simulate --out s --calls-per-day inf", "calls per day is inf, expected more than 0, at most 1,000,000,000"),
         (
             "simulate --out s --lateness inf",
