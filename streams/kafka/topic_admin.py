@@ -335,14 +335,24 @@ def _of_configs(
             topic,
             f"{config.name} is {_said(config.name, value)}; expected {least}{_said(config.name, config.value)}: "
             f"{config.otherwise}",
-            f"To fix it: {tool} --add-config {config.name}={config.value}",
+            f"To fix it: {tool} --add-config {_added(config)}",
         )
+
+
+def _added(config: TopicConfig) -> str:
+    """The setting as kafka-configs.sh takes it: a list in brackets, which a shell would expand."""
+    return f"'{config.name}=[{config.value}]'" if "," in config.value else f"{config.name}={config.value}"
 
 
 def _holds(config: TopicConfig, value: str) -> bool:
     if config.judged is ConfigCheck.EXACTLY or not value.lstrip("-").isdigit():
-        return value == config.value
+        return _items(value) == _items(config.value)
     return value == _ENDLESS or (config.value != _ENDLESS and int(value) >= int(config.value))
+
+
+def _items(value: str) -> list[str]:
+    """The items of a list, whose order means nothing."""
+    return sorted(item.strip() for item in value.split(","))
 
 
 def _said(name: str, value: str) -> str:
