@@ -36,6 +36,8 @@ def load_text(path: str) -> tuple[Policy, str]:
 def _content(path: str) -> bytes:
     from monitor.policy.file.yaml_source import MAX_BYTES
 
+    if not path:  # as from an unset variable; it would be taken for the current folder
+        raise PolicyError([PolicyFault.worded('""', 1, 1, fault_text("cannot_be_read", problem="the path is empty"))])
     try:
         with Path(path).open("rb") as stream:
             return stream.read(4 * MAX_BYTES + 1)

@@ -11,7 +11,9 @@ from monitor.text.bilingual import Bilingual
 
 FAULT_WORDING: Final = {
     # The file and its syntax.
-    "cannot_be_read": Bilingual("无法读取：{problem}", "cannot be read: {problem}"),
+    "cannot_be_read": Bilingual(
+        "无法读取：{problem}；应为策略文件的路径", "cannot be read: {problem}; expected the path of a policy file"
+    ),
     "not_utf_8": Bilingual(
         "字节 0x{byte:02x} 不是 UTF-8：请将文件存为 UTF-8 编码",
         "byte 0x{byte:02x} is not UTF-8: save the file as UTF-8",

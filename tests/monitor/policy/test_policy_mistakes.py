@@ -55,10 +55,14 @@ prohibited_businesses:
 
 
 def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match=r"nowhere\.yaml:1:1: cannot be read: No such file"):
+    with pytest.raises(
+        PolicyError, match=r"nowhere\.yaml:1:1: cannot be read: No such file .*; expected the path of a"
+    ):
         load(str(tmp_path / "nowhere.yaml"))
     with pytest.raises(PolicyError, match="cannot be read: Is a directory"):
         load(str(tmp_path))
+    with pytest.raises(PolicyError, match=r'^"":1:1: cannot be read: the path is empty; expected the path of a policy'):
+        load("")
 
 
 def test_aliases_cannot_blow_up_a_small_file() -> None:
