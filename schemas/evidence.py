@@ -23,7 +23,8 @@ class EvidencePlaces(Struct, frozen=True, gc=False):
     """Where the input records lie that a decision names in its evidence.
 
     A decision that names none, as a lapse or an escalation, has no such record. An id's place is that of its record
-    that was decided last when the decision was made. A place that is not known is left out.
+    that was decided last when the decision was made; of a call whose id was used again, that of the newest one that
+    counts. A place that is not known is left out.
     """
 
     enforcement_id: Annotated[Id, _doc("The id of the decision, in enforcement or shadow.")]
