@@ -53,13 +53,13 @@ def code(error: pytest.ExceptionInfo[InvalidRecordError]) -> str:
     return str(error.value).partition(":")[0]
 
 
-@examples(near_records(), fast=100, most=1_500)
+@examples(near_records(), fast=30, most=1_500)
 def test_the_reader_takes_what_an_independent_reading_of_the_contract_takes(record: dict[str, Any]) -> None:
     line = raw(record)
     assert accepted(line) == (parse(line) is not None), line
 
 
-@examples(near_records(), fast=100, most=800)
+@examples(near_records(), fast=30, most=800)
 def test_python_values_are_taken_as_strictly_as_json(record: dict[str, Any]) -> None:
     # The same record, or the same reason.
     assert outcome(convert, record) == outcome(read, raw(record))

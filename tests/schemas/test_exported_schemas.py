@@ -66,7 +66,7 @@ def test_a_consumer_may_rely_on_every_field_of_an_output(name: str) -> None:
         assert set(part.get("required", ())) == set(part.get("properties", ()))
 
 
-@examples(near_records(), fast=100, most=1_200)
+@examples(near_records(), fast=30, most=1_200)
 def test_schema_and_reader_agree_on_every_single_field(record: dict[str, Any]) -> None:
     assert fits_some_schema(record) == decodes(record)
 

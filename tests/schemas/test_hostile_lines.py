@@ -182,7 +182,7 @@ def check_never_stops(line: bytes) -> None:
         assert_reason(str(rejection))
 
 
-@examples(st.binary(max_size=200), fast=200, most=600)
+@examples(st.binary(max_size=200), fast=50, most=600)
 @example(b"\xff")
 @example(b'{"type":"cdr","\xff')
 def test_random_bytes_never_stop_the_reader(line: bytes) -> None:
@@ -202,12 +202,12 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(line[: draw(st.integers(0, len(line)))] if draw(st.booleans()) else line)
 
 
-@examples(damaged(), fast=100, most=1_500)
+@examples(damaged(), fast=30, most=1_500)
 def test_damaged_records_never_stop_the_reader(line: bytes) -> None:
     check_never_stops(line)
 
 
-@examples(st.one_of(st.binary(max_size=80), damaged()), damaged(), fast=100, most=300)
+@examples(st.one_of(st.binary(max_size=80), damaged()), damaged(), fast=30, most=300)
 def test_explaining_a_line_by_the_error_of_another_still_gives_a_reason(line: bytes, other: bytes) -> None:
     try:
         decode(other)

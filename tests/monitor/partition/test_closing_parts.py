@@ -126,9 +126,13 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window_end, "_SORTED_AT_ONCE", 10)
 
 
-@pytest.mark.parametrize("most", [1, 7])
-@pytest.mark.parametrize("restarts", [0.0, 0.7])
-@pytest.mark.parametrize("seed", thorough(range(2), 1))
+@pytest.mark.parametrize(
+    ("seed", "restarts", "most"),
+    thorough(
+        [(seed, restarts, most) for seed in range(2) for restarts in (0.0, 0.7) for most in (1, 7)],
+        [(0, 0.0, 1), (0, 0.7, 7)],
+    ),
+)
 def test_alerts_of_removed_rules_are_resolved_in_parts_that_a_restart_may_separate(
     seed: int, restarts: float, most: int
 ) -> None:

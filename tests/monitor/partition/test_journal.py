@@ -37,7 +37,7 @@ def outcome(taken: list[TaskOutput]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("seed", thorough(range(30), 5))
+@pytest.mark.parametrize("seed", thorough(range(30), 3))
 def test_moves_limits_and_skips_take_effect_again(seed: int) -> None:
     policy, sources, not_after_ms = sources_of(seed)
     rng = random.Random(seed)

@@ -184,7 +184,7 @@ def run_of(seed: int, folder: Path) -> PolicyChangeRun:
     return played
 
 
-@pytest.mark.parametrize("seed", thorough(range(20), 4))
+@pytest.mark.parametrize("seed", thorough(range(20), 2))
 def test_a_policy_is_changed_once_wherever_a_worker_is_stopped(seed: int, tmp_path: Path) -> None:
     run_of(seed, tmp_path)
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml.error import YAMLError
 
+from helpers.thorough import thorough
 from monitor.policy.file.errors import PolicyFault
 from monitor.policy.file.yaml_source import _compose, _json_for_yaml, _json_tree
 from monitor.policy.load import load, to_plain
@@ -91,8 +92,12 @@ def test_text_that_is_not_json_or_means_something_else_in_yaml_is_left_to_yaml(t
     assert _json_tree(text, "p", []) is None
 
 
-@pytest.mark.parametrize("indent", [None, 2, "\t"])
-@pytest.mark.parametrize("ensure_ascii", [True, False])
+@pytest.mark.parametrize(
+    ("ensure_ascii", "indent"),
+    thorough(
+        [(escaped, indent) for escaped in (True, False) for indent in (None, 2, "\t")], [(True, 2), (False, None)]
+    ),
+)
 def test_a_policy_is_read_by_it(indent: int | str | None, ensure_ascii: bool) -> None:
     quick, slow = both(json.dumps(to_plain(load(None)), indent=indent, ensure_ascii=ensure_ascii))
     assert quick == slow

@@ -85,7 +85,7 @@ def test_replay_does_not_decide_otherwise_than_the_contract(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", [*thorough(HISTORY, 3), *(pytest.param(seed, marks=pytest.mark.soak) for seed in HISTORIES)]
+    "seed", [*thorough(HISTORY, 2), *(pytest.param(seed, marks=pytest.mark.soak) for seed in HISTORIES)]
 )
 def test_records_before_enforcement_are_known_and_decide_nothing(seed: int) -> None:
     made = scenario(seed, size=120)
@@ -97,7 +97,7 @@ def test_records_before_enforcement_are_known_and_decide_nothing(seed: int) -> N
 
 
 @pytest.mark.parametrize(
-    "seed", [*thorough(range(400, 404), 2), *(pytest.param(s, marks=pytest.mark.soak) for s in HUGE)]
+    "seed", [*thorough(range(400, 404), 1), *(pytest.param(s, marks=pytest.mark.soak) for s in HUGE)]
 )
 def test_no_number_of_a_policy_is_too_large_or_too_small_to_be_judged(seed: int) -> None:
     made = scenario(seed, size=60)
@@ -161,9 +161,7 @@ def simulated(folder: Path, settings: SimulationSettings) -> Scenario:
     return Scenario(settings.seed, "simulated", [[named(line) for line in lines] for lines in files], policy, FAR)
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(700, 703), *(pytest.param(s, marks=pytest.mark.soak) for s in range(703, 800))]
-)
+@pytest.mark.parametrize("seed", [*thorough(range(700, 703), 1), *SPOILT])
 def test_no_corrupted_line_is_accepted_by_one_and_rejected_by_the_other(seed: int) -> None:
     made = scenario(seed, "random", size=500)
     rng = random.Random(seed)
@@ -233,7 +231,7 @@ def test_an_alert_by_an_override_ends_with_it_though_no_call_comes() -> None:
     assert reported == [("firing", MARCH_2 + 21 * HOUR), ("resolved", MARCH_2 + DAY)]
 
 
-@pytest.mark.parametrize("seed", thorough(range(500, 506), 2))
+@pytest.mark.parametrize("seed", thorough(range(500, 506), 1))
 def test_the_order_of_records_within_lateness_changes_nothing(seed: int) -> None:
     """All valid, all distinct: the oracle on the sorted file, replay on a permuted one."""
     made = scenario(seed, "random")

@@ -38,8 +38,10 @@ def stored(panes: list[Pane]) -> list[bytes]:
     return list(map(encode_pane, panes))
 
 
-@pytest.mark.parametrize("most_rows", [1, 7, 40, 10_000])
-@pytest.mark.parametrize("seed", thorough(range(3), 1))
+@pytest.mark.parametrize(
+    ("seed", "most_rows"),
+    thorough([(seed, most_rows) for seed in range(3) for most_rows in (1, 7, 40, 10_000)], [(0, 1), (0, 40)]),
+)
 def test_a_pane_is_as_if_it_were_closed_at_once(seed: int, most_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)

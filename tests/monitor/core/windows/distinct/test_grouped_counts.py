@@ -160,7 +160,7 @@ def test_the_share_in_blocks_is_estimated_without_bias(seed: int, panes: int) ->
     assert error < 0.03
 
 
-@pytest.mark.parametrize("callees", [200_000, 1_000_000])
+@pytest.mark.parametrize("callees", thorough([200_000, 1_000_000], 1))
 def test_one_consent_for_everybody_is_seen_in_a_sample(callees: int) -> None:
     counts = DistinctCounts(10 * MINUTE, (WIDEST,))
     for number in range(5):
