@@ -47,13 +47,13 @@ class World:
     shadow: list[Enforcement]
 
 
-def make(seed: int, filled: hidden.Filled) -> list[hidden.Tenant]:
+def make(seed: int, filled: hidden.Filled, per_kind: int) -> list[hidden.Tenant]:
     print("seed", seed)
     kinds = [*hidden.HONEST, *hidden.BAD, *hidden.HIDDEN]
     return [
         hidden.tenant(kind, number, seed, DAYS, filled)
         for kind in kinds
-        for number in range(1 if kind == "giant" else PER_KIND)
+        for number in range(1 if kind == "giant" else per_kind)
     ]
 
 
@@ -66,10 +66,13 @@ def policy() -> Policy:
     return load(None)
 
 
-@pytest.fixture(scope="module", params=thorough([11, 13, 14, 12], 1))
+@pytest.fixture(
+    scope="module", params=thorough([[11, 1], *([seed, PER_KIND] for seed in (11, 13, 14, 12))], 1), ids=str
+)
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, policy: Policy) -> World:
-    filled = PLATFORMS[request.param]
-    tenants = make(request.param, filled)
+    seed, per_kind = request.param
+    filled = PLATFORMS[seed]
+    tenants = make(seed, filled, per_kind)
     file = tmp_path_factory.mktemp("hidden") / "records.jsonl"
     hidden.write(file, tenants)
     outcome = replay([file], policy)
@@ -79,7 +82,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_no_honest_tenant_is_warned_or_referred(world: World) -> None:
-    assert len(world.decided) > 20
+    assert len(world.decided) > 0.4 * len(world.tenants)
     wronged = {
         (event.subject, event.data.rule_id, event.data.reason.en)
         for event in world.decided
@@ -136,10 +139,11 @@ def test_the_named_clause_fits_the_offence(world: World) -> None:
         assert kind in either or event.data.clause == clauses[kind], event.data.reason.en
 
 
+@pytest.mark.parametrize("per_kind", thorough([1, PER_KIND], 1))
 def test_preflight_reports_unfilled_fields_and_the_tenants_in_breach_of_each_rule(
-    tmp_path: Path, policy: Policy
+    per_kind: int, tmp_path: Path, policy: Policy
 ) -> None:
-    tenants = make(15, hidden.NOTHING_FILLED)
+    tenants = make(15, hidden.NOTHING_FILLED, per_kind)
     file = tmp_path / "records.jsonl"
     hidden.write(file, tenants)
     found = preflight([file], policy)

@@ -109,13 +109,13 @@ def test_every_value_moves_the_hash() -> None:
             continue
         hashes = set()
         for candidate in other(value):
+            if candidate == value or hashes:
+                continue
             changed = copy.deepcopy(plain)
             target: Any = changed
             for step in path[:-1]:
                 target = target[step]
             target[path[-1]] = candidate
-            if candidate == value or hashes:
-                continue
             try:
                 hashes.add(loads(json.dumps(changed), "q").sha256)
             except PolicyError:
