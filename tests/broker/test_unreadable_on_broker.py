@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from broker_clusters import cluster_at, make_topic, produce
 from deadlines import deadline
 from rawkafka.batches import SNAPPY, ZSTD, batch, message, record
-from rawkafka.hostile import TAKEN
+from rawkafka.hostile import taken
 from rawkafka.produce import send
 from worker_judge import read_all
 from worker_platform import Platform
@@ -39,7 +39,7 @@ REFUSED = {
 async def test_batches_of_a_hostile_producer_are_read_around(address: str) -> None:
     tp = TP(await make_topic(address), 0)
     expected: list[str] = []
-    for what, data in TAKEN.items():
+    for what, data in taken().items():
         assert await send(address, tp, data) == "", what
         await produce(address, tp, [b"good"])
         expected += [what.partition(",")[0], "good"]
@@ -134,12 +134,12 @@ async def test_a_worker_continues_behind_hostile_batches_and_after_a_command_beh
                 sent = likely_ban(tenant, round(time.time() * 1000))
                 await producer.send_and_wait("in.findings", sent.value, key=sent.key, partition=sent.partition)
                 for topic in ("findings", "cdr"):
-                    for what, data in TAKEN.items():
+                    for what, data in taken().items():
                         assert await send(node.address, TP(f"in.{topic}", number), data) == "", what
         await decided_of(first, second)
         letters = (await read_all(node.address, [names.output("dead-letter")], PARTITIONS)).of("out.dead-letter")
         reasons = [dict(letter.headers)["reason"].decode().partition(":")[0] for letter in letters]
-        assert sorted(reasons) == sorted(what.partition(",")[0] for what in TAKEN for _ in range(4))
+        assert sorted(reasons) == sorted(what.partition(",")[0] for what in taken() for _ in range(4))
         assert worker.terminate() == 0
         assert isinstance(node, DevKafka)
         (segment,) = (node.data / "storage" / f"{complaints.topic}-{number}").glob("*.log")

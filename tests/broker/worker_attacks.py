@@ -12,7 +12,7 @@ from itertools import chain, count, cycle, islice, product
 
 from aiokafka import AIOKafkaProducer
 from rawkafka.batches import ATTRIBUTES_AT, ZSTD, batch, record
-from rawkafka.hostile import BOMBS, UNREADABLE, large_bomb
+from rawkafka.hostile import bombs, large_bomb, unreadable
 from rawkafka.produce import RawProducer
 from worker_judge import Wrong
 from worker_traffic import call_now
@@ -23,7 +23,6 @@ from streams.kafka.topic_names import TopicNames
 
 _HOUR_MS = 3_600_000
 _CALLS_AT_ONCE = 100
-_BOMBS = BOMBS | {"batch_too_large, 256 MB": large_bomb(256 << 20)}
 _QUIET = ("findings", "tenants", "reviews")
 
 
@@ -57,10 +56,11 @@ class Attacks:
 
     async def run(self, seconds: float) -> None:
         """Run all attacks for that long."""
+        larger = bombs() | {"batch_too_large, 256 MB": large_bomb(256 << 20)}
         steps = {
             self._colliding_numbers(): 0.5,
-            self._batches("unreadable", UNREADABLE): 1.0,
-            self._batches("bomb", _BOMBS): 1.0,
+            self._batches("unreadable", unreadable()): 1.0,
+            self._batches("bomb", larger): 1.0,
             self._large_records(): 5.0,
             self._pings(): 0.2,
         }

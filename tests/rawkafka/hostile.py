@@ -1,9 +1,10 @@
-"""Record batches that a broker accepts from a hostile producer."""
+"""Record batches that a broker accepts from a hostile producer. They are made when they are needed."""
+
+from functools import cache
 
 from rawkafka.batches import GZIP, LZ4, ZSTD, batch, record, sized, varint, zstd_of_zeros, zstd_stream
 
 BAD_NAME = record(b"k", b"value", [(b"trace\xff", b"x")])
-BOMB = record(b"k", bytes(40 << 20))
 
 
 def large_bomb(zeros: int) -> bytes:
@@ -13,20 +14,31 @@ def large_bomb(zeros: int) -> bytes:
     return batch([], codec=ZSTD, payload=zstd_of_zeros(head, zeros + 1), count=1)
 
 
-UNREADABLE = {
-    "bad_header": batch([BAD_NAME]),
-    "bad_header, compressed": batch([BAD_NAME], codec=ZSTD),
-    "batch_too_large, of nothing": batch([record(None, None, delta=n) for n in range(2_000)], codec=ZSTD),
-    "malformed_batch, headers": batch([record(b"k", b"v", header_count=900_000, tail=b"\0\x01" * 900_000)], codec=ZSTD),
-}
-"""Batches that no client can read, or that take long to read, by the error code with which we reject them."""
+@cache
+def unreadable() -> dict[str, bytes]:
+    """Batches that no client can read, or that take long to read, by the error code with which we reject them."""
+    return {
+        "bad_header": batch([BAD_NAME]),
+        "bad_header, compressed": batch([BAD_NAME], codec=ZSTD),
+        "batch_too_large, of nothing": batch([record(None, None, delta=n) for n in range(2_000)], codec=ZSTD),
+        "malformed_batch, headers": batch(
+            [record(b"k", b"v", header_count=900_000, tail=b"\0\x01" * 900_000)], codec=ZSTD
+        ),
+    }
 
-BOMBS = {
-    "batch_too_large, zstd": batch([BOMB], codec=ZSTD),
-    "batch_too_large, zstd of no stated size": batch([], codec=ZSTD, payload=zstd_stream(BOMB), count=1),
-    "batch_too_large, gzip": batch([BOMB], codec=GZIP),
-    "batch_too_large, lz4": batch([BOMB], codec=LZ4),
-}
-"""Batches that exceed a limit once they are decompressed, by the same error code."""
 
-TAKEN = UNREADABLE | BOMBS
+@cache
+def bombs() -> dict[str, bytes]:
+    """Batches that exceed a limit once they are decompressed, by the same error code."""
+    bomb = record(b"k", bytes(40 << 20))
+    return {
+        "batch_too_large, zstd": batch([bomb], codec=ZSTD),
+        "batch_too_large, zstd of no stated size": batch([], codec=ZSTD, payload=zstd_stream(bomb), count=1),
+        "batch_too_large, gzip": batch([bomb], codec=GZIP),
+        "batch_too_large, lz4": batch([bomb], codec=LZ4),
+    }
+
+
+def taken() -> dict[str, bytes]:
+    """All of them."""
+    return unreadable() | bombs()

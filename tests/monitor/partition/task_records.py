@@ -1,6 +1,7 @@
 """A stream task with records to read: those of a scenario, or calls at given times."""
 
 import json
+from functools import cache
 
 import numpy as np
 
@@ -21,6 +22,12 @@ SOURCE = {str(kind.__struct_config__.tag): INPUTS.index(name) for name, kinds in
 
 def sources_of(seed: int) -> tuple[Policy, list[list[bytes]], int]:
     """A scenario's policy, its records by source, and the latest permitted time."""
+    policy, sources, not_after_ms = _sources_of(seed)
+    return policy, [list(lines) for lines in sources], not_after_ms
+
+
+@cache
+def _sources_of(seed: int) -> tuple[Policy, list[list[bytes]], int]:
     made = scenario(seed)
     sources: list[list[bytes]] = [[] for _ in INPUTS]
     for line in (line for file in made.files for line in file):
@@ -69,8 +76,5 @@ def commit(partition: StreamTask, stored: dict[str, bytes], hand_over: bool = Fa
     return taken
 
 
-POLICY = sources_of(1)[0]
-
-
 def new_task(max_ahead_ms: int = 60 * MINUTE) -> StreamTask:
-    return StreamTask(POLICY, live=DecidingSettings(max_ahead_ms=max_ahead_ms))
+    return StreamTask(sources_of(1)[0], live=DecidingSettings(max_ahead_ms=max_ahead_ms))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from task_records import MINUTE, POLICY, T0, calls_at, commit, new_task, rows, sources_of
+from task_records import MINUTE, T0, calls_at, commit, new_task, rows, sources_of
 
 from crash.broken import CLOCK_AT_DONE_LOST, broken
 from monitor.decoding.input_topics import INPUTS
@@ -72,7 +72,7 @@ def test_records_after_a_loss_are_late_by_the_earlier_clock() -> None:
     """By the clock at which reading would have continued it would be on time, and in no window: those are evaluated."""
     stored: dict[str, bytes] = {}
     first = new_task()
-    lateness_ms = POLICY.lateness_ms
+    lateness_ms = sources_of(1)[0].lateness_ms
     first.feed(0, calls_at([T0, T0 + 3 * lateness_ms], 0, T0 + 3 * lateness_ms))
     for source in range(1, len(INPUTS)):
         first.sources.move(source, T0 + lateness_ms + 10 * MINUTE)
