@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.thorough import thorough
 from monitor.policy import built_in
 from monitor.policy.file.resolve import Document
 from monitor.policy.load import load
@@ -44,8 +45,17 @@ def _from_yaml() -> Document:
     return built_in._document(built_in._parsed(built_in.RULES), built_in._parsed(built_in.CATALOGUE))
 
 
-@pytest.mark.parametrize("source", [built_in.RULES, built_in.CATALOGUE])
-@pytest.mark.parametrize("stored", ["of other sources", "absent"])
+@pytest.mark.parametrize(
+    ("stored", "source"),
+    thorough(
+        [
+            (stored, source)
+            for stored in ("of other sources", "absent")
+            for source in (built_in.RULES, built_in.CATALOGUE)
+        ],
+        [("of other sources", built_in.CATALOGUE), ("absent", built_in.RULES)],
+    ),
+)
 def test_it_is_resolved_again_after_a_change_of_the_yaml(
     source: str, stored: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,14 +36,14 @@ def test_ratios_alone_never_terminate_under_the_built_in_policy() -> None:
         for day in range(7)
         for n in range(200)
     ]
-    events = run([calls], None)["enforcement"]
+    events = run([calls], None, windows=False)["enforcement"]
     warnings = [e for e in events if e["kind"] == "warning"]
     rules = {e["rule_id"] for e in warnings}
     assert len(warnings) > len(rules), "such traffic is warned repeatedly"
     assert len(rules) < 3, "by few rules"
     assert not [e for e in events if e["kind"] in {"termination", "ban"}], "and each rule counts once"
     complaints = [warned(6 * DAY + n * HOUR, f"p{n}") for n in range(3)]
-    events = run([calls, complaints], None)["enforcement"]
+    events = run([calls, complaints], None, windows=False)["enforcement"]
     assert [e for e in events if e["kind"] == "termination"], "with other signs it is referred in the end"
     assert not [e for e in events if e["kind"] in {"termination", "ban"} and e["status"] == "final"]
 

@@ -41,7 +41,7 @@ def resolved(made: Scenario) -> list[list[str]]:
 
     def once(files: list[list[str]]) -> dict[str, Any]:
         runs.append(files)
-        return replayed(made, files)
+        return replayed(made, files, windows=False)  # for the ids of its decisions
 
     resolve(made.files, once, short_names)
     return runs[-1]

@@ -148,7 +148,7 @@ def simulated(folder: Path, settings: SimulationSettings) -> Scenario:
     """Simulated traffic under the built-in policy; its reviews name the product's ids, which are replaced by names."""
     paths = simulate(settings, folder).files
     files = [path.read_text(encoding="utf-8").splitlines() for path in paths]
-    events = run(files, None)["enforcement"]
+    events = run(files, None, windows=False)["enforcement"]
     by_id = {event_id: f"@{name}" for event_id, name in short_names(events).items()}
 
     def named(line: str) -> str:

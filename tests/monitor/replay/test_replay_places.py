@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.thorough import thorough
 from monitor.core.record_places import RecordLogs
 from monitor.policy.load import load
 from monitor.replay.run import ReplayOptions, replay
@@ -13,7 +14,7 @@ from schemas import codec
 from schemas.inputs import Cdr, Complaint, Finding
 
 
-@pytest.mark.parametrize("split", [False, True], ids=["one-file", "a-file-a-kind"])
+@pytest.mark.parametrize("split", thorough([True, False], 1), ids=["a-file-a-kind", "one-file"])
 def test_each_decision_names_its_records(split: bool, tmp_path: Path) -> None:
     settings = SimulationSettings(40, 2, 5, 4_000, split=split)
     files = simulate(settings, tmp_path).files

@@ -33,7 +33,7 @@ FEW_SHARDS = (1, 2, 3, 5)  # each needs a policy of its own
 Files = Sequence[Sequence[bytes]]
 
 
-def outputs(folder: Path, files: Files, policy: Policy, **how: Any) -> dict[str, bytes]:
+def outputs(folder: Path, files: Files, policy: Policy, *, windows: bool = True, **how: Any) -> dict[str, bytes]:
     """Every file that a replay writes, byte for byte; rejected lines without their positions."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -42,7 +42,8 @@ def outputs(folder: Path, files: Files, policy: Policy, **how: Any) -> dict[str,
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         paths.append(path)
     out = folder / "out"
-    write(replay(paths, policy, ReplayOptions(windows=True, **{"not_after_ms": FAR, **how})), policy, out, windows=True)
+    options = ReplayOptions(windows=windows, **{"not_after_ms": FAR, **how})
+    write(replay(paths, policy, options), policy, out, windows=windows)
     written = {path.name: path.read_bytes() for path in out.iterdir()}
     rejected = [json.loads(line) for line in written.pop(IN_READING_ORDER).splitlines()]
     written[IN_READING_ORDER] = json.dumps(sorted((r["reason"], r["raw"]) for r in rejected)).encode()
@@ -55,7 +56,7 @@ def with_ids_resolved(made: Scenario) -> list[list[str]]:
 
     def once(files: list[list[str]]) -> dict[str, Any]:
         filled.append(files)
-        return run(files, made.policy, not_after_ms=made.not_after_ms, until_ms=made.until_ms)
+        return run(files, made.policy, windows=False, not_after_ms=made.not_after_ms, until_ms=made.until_ms)
 
     resolve(made.files, once, short_names)
     return filled[-1]
@@ -182,8 +183,8 @@ def test_history_decides_nothing_in_any_number_of_processes(
 ) -> None:
     decided = [json.loads(line)["data"]["decided_ms"] for line in whole["enforcement.jsonl"].splitlines()]
     from_ms = sorted(decided)[len(decided) // 2]
-    one = outputs(tmp_path / "one", simulated, load(None), enforce_from_ms=from_ms)
-    assert outputs(tmp_path / "two", simulated, load(None), jobs=2, enforce_from_ms=from_ms) == one
+    one = outputs(tmp_path / "one", simulated, load(None), windows=False, enforce_from_ms=from_ms)
+    assert outputs(tmp_path / "two", simulated, load(None), windows=False, jobs=2, enforce_from_ms=from_ms) == one
     since = [json.loads(line)["data"]["decided_ms"] for line in one["enforcement.jsonl"].splitlines()]
     assert min(since) >= from_ms > min(decided)
 
