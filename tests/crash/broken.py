@@ -275,7 +275,7 @@ _SOURCES: dict[Any, str] = {}
 # follow as usual; the test prints the seed that found it.
 SHOWN_BY = {
     "3: records that are not decided yet are passed over": 14,
-    "3: a batch of aborted records alone is dropped": 5,
+    "3: a batch of aborted records alone is dropped": 4,
     "2: the state is read before the former owner is fenced": 61,
     "2: no former owner is fenced": 260,
     "3: stale batches are applied": 2,

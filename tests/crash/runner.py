@@ -1,10 +1,8 @@
-"""Plays schedules in a separate process: `python -m crash.runner play|broken|trace`, the answer as JSON.
+"""Plays schedules in a separate process: `python -m crash.runner play|broken`, the answer as JSON.
 
 play FIRST COUNT: the results of the schedules of these seeds.
 
 broken COUNT NAME...: for each mutation of the protocol, which of the first schedules shows it, and how.
-
-trace COUNT: for each of the first schedules, a digest of all calls between workers and broker.
 """
 
 import gc
@@ -14,7 +12,6 @@ import subprocess
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +19,14 @@ import structlog
 from mode.utils.logging import CompositeLogger
 
 from crash.broken import found
-from crash.schedule import Result, play, trace
-from crash.traffic import SCENARIOS, scenario_of
+from crash.schedule import Result, play
 
 
-def results(first: int, count: int, *, extensions: bool = True) -> list[Result]:
+def results(first: int, count: int, *, hash_seed: str = "0", extensions: bool = True) -> list[Result]:
     """Play the schedules of these seeds in a process, with or without the extensions."""
     return [
         Result(**result | {"faults": Counter(result["faults"]), "points": Counter(result["points"])})
-        for result in ask("play", first, count, extensions=extensions)
+        for result in ask("play", first, count, hash_seed=hash_seed, extensions=extensions)
     ]
 
 
@@ -47,15 +43,13 @@ def ask(*what: str | int, hash_seed: str = "0", extensions: bool = True) -> Any:
     return json.loads(done.stdout)
 
 
-def prepare(scenarios: Iterable[int]) -> None:
-    """Prepare this process for thousands of schedules, of these scenarios: warnings are errors, logs are dropped,
-    garbage is collected rarely.
+def prepare() -> None:
+    """Prepare this process for schedules, up to thousands: warnings are errors, logs are dropped, garbage is
+    collected rarely.
     """
     warnings.simplefilter("error")
     CompositeLogger.log = _say_nothing  # type: ignore[method-assign]  # Faust formats messages that are not read
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_drop])
-    for number in scenarios:
-        scenario_of(number)
     # Existing objects are frozen, and the garbage of a schedule is collected at once.
     gc.collect()
     gc.freeze()
@@ -71,13 +65,11 @@ def _drop(logger: object, name: str, event: structlog.typing.EventDict) -> str:
 
 
 def _answer(what: str, *how: str) -> Any:
-    prepare(() if what == "trace" else range(SCENARIOS))  # a few schedules need few scenarios
+    prepare()
     if what == "play":
         first, count = map(int, how)
         return [vars(play(seed)) for seed in range(first, first + count)]
-    if what == "broken":
-        return {name: found(name, range(int(how[0]))) for name in how[1:]}
-    return [trace(seed) for seed in range(int(how[0]))]
+    return {name: found(name, range(int(how[0]))) for name in how[1:]}
 
 
 if __name__ == "__main__":

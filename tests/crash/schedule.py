@@ -31,7 +31,7 @@ DRAWS = 20
 @dataclass
 class Result:
     """The result of a schedule. ``faults`` counts those that took place; ``points`` counts where
-    workers were killed.
+    workers were killed; ``trace`` is a digest of all calls between the workers and the broker.
     """
 
     seed: int
@@ -44,6 +44,7 @@ class Result:
     alerts: int = 0
     dead_letters: int = 0
     moves: int = 0
+    trace: str = ""
 
 
 class Schedule:
@@ -74,6 +75,12 @@ class Schedule:
         self._faults = ScheduleFaults(self.world, scenario, self._point)
         self.result = Result(seed, scenario.flavour, points=self._faults.deaths)
         self._judged: object = None
+        self._trace, self._passing = hashlib.sha256(), self.world.passing
+        self.world.passing = self._pass  # type: ignore[method-assign]
+
+    def _pass(self, process: Process, point: str) -> None:
+        self._trace.update(f"{self.world.loop.time():.9f} {process.name} {point}\n".encode())
+        self._passing(process, point)
 
     def run(self) -> Result:
         """Play the schedule to the end."""
@@ -164,6 +171,7 @@ class Schedule:
 
     def _take_stock(self) -> None:
         result, broker = self.result, self.world.broker
+        result.trace = self._trace.hexdigest()
         for number in range(self.partitions):
             ids = judge.ids(broker, number)
             result.events += len(ids)
@@ -188,17 +196,3 @@ def play(seed: int) -> Result:
         if result.wrong or not result.missed:
             return result
     raise AssertionError(f"seed {seed}: in {DRAWS} draws the faults did not take place: {result.missed}")
-
-
-def trace(seed: int) -> str:
-    """Return a digest of all calls between the workers and the broker in a schedule."""
-    schedule = Schedule(seed)
-    digest, passing = hashlib.sha256(), schedule.world.passing
-
-    def journal_entries(process: Process, point: str) -> None:
-        digest.update(f"{schedule.world.loop.time():.9f} {process.name} {point}\n".encode())
-        passing(process, point)
-
-    schedule.world.passing = journal_entries  # type: ignore[method-assign]
-    schedule.run()
-    return digest.hexdigest()
