@@ -120,7 +120,7 @@ def test_decisions_that_were_deleted_by_retention_are_missing(day: World) -> Non
 
 
 def test_shadow_decisions_may_expire_and_must_not_be_changed() -> None:
-    world = finished_day(lambda world: len(tenants_decided(world, SHADOW, 0)) == 2)
+    world = finished_day(lambda world: len(tenants_decided(world, SHADOW, 0)) == 2, 2)
     log = world.broker.logs[TP(SHADOW, 0)]
     first, last = [entry for entry in log._entries if entry.record is not None]
     assert first.offset < last.offset
