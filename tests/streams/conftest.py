@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, Connection, Engine, event, inspect
@@ -40,19 +41,44 @@ def migrations_are_run_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
-def nothing_waits_for_the_disk() -> Iterator[None]:
-    """Of the thousands of transactions of these tests none has to survive a loss of power. A killed process keeps what
-    the kernel has.
+class _CompiledStatements:
+    """The compiled statements of all engines of SQLite, as SQLAlchemy keeps those of one: each test has engines of its
+    own, and would compile all its statements again.
     """
-    make = database._engine
 
-    def quick(url: URL) -> Engine:
-        engine = make(url)
+    def __init__(self) -> None:
+        self._found: dict[Any, Any] = {}
+
+    def get(self, key: Any) -> Any:
+        """The compiled statement; the first part of the key is the dialect of the engine."""
+        return self._found.get(key[1:])
+
+    def __setitem__(self, key: Any, compiled: Any) -> None:
+        self._found[key[1:]] = compiled
+
+
+@pytest.fixture(autouse=True, scope="session")
+def databases_are_quick() -> Iterator[None]:
+    """Of the thousands of transactions of these tests none has to survive a loss of power: nothing waits for the disk.
+    A killed process keeps what the kernel has. And no statement is compiled twice.
+    """
+    engine, reader, compiled = database._engine, database._reader, _CompiledStatements()
+
+    def quick_engine(url: URL) -> Engine:
+        made = engine(url)
         if url.get_backend_name() == "sqlite":
-            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-        return engine
+            event.listen(
+                made, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"), insert=True
+            )
+            made._compiled_cache = compiled  # type: ignore[assignment]
+        return made
+
+    def quick_reader(path: Path) -> Engine:
+        made = reader(path)
+        made._compiled_cache = compiled  # type: ignore[assignment]
+        return made
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "_engine", quick)
+        patch.setattr(database, "_engine", quick_engine)
+        patch.setattr(database, "_reader", quick_reader)
         yield
