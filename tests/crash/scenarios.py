@@ -27,6 +27,7 @@ from streams.kafka.api import TP
 from streams.topics.transaction_records import decode_journal_entry, is_tick
 from streams.worker.consumer_loop import _POLL_S
 from streams.worker.context import OwnedPhase
+from streams.worker.running.owner_ban_feed import _EVERY_S
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 NOON = 1_772_452_800_000  # 2026-03-02T12:00:00Z
@@ -130,11 +131,17 @@ def play(world: World, what: Callable[[], Coroutine[Any, Any, None]], *, as_ofte
     """Play the scenario; return what the workers logged.
 
     In most of an hour nothing arrives, and polls without records would be most of what it costs. So a worker that has
-    nothing to do polls once a second, or twice on a faster day, or, with ``as_often``, as often as a worker does.
+    nothing to do polls every other second, and looks for bans of owners every five; on a faster day it polls twice a
+    second. With ``as_often`` it does so as often as a worker does.
     """
     structlog.reset_defaults()
-    poll_s = _POLL_S if as_often else 1.0 if world.speed == 1.0 else 0.5
-    with capture_logs() as logs, patch("streams.worker.consumer_loop._POLL_S", poll_s):
+    slow = not as_often and world.speed == 1.0
+    poll_s, bans_s = (2.0, 5.0) if slow else (_POLL_S if as_often else 0.5, _EVERY_S)
+    with (
+        capture_logs() as logs,
+        patch("streams.worker.consumer_loop._POLL_S", poll_s),
+        patch("streams.worker.running.owner_ban_feed._EVERY_S", bans_s),
+    ):
         try:
             run(world.loop, what())
         finally:

@@ -241,10 +241,10 @@ def test_thousands_of_waiting_records_are_not_handed_over(monkeypatch: pytest.Mo
         await until(world, NOON + 2 * MINUTE + 2 * SECOND)
         worker.terminate()
         world.add_worker()
-        await until(world, NOON + 30 * MINUTE)
+        await until(world, NOON + 15 * MINUTE)
         assert not wrong(world)
 
-    play(world, go)
+    play(world, go, as_often=True)
     assert handed
     assert not any(handed)
 

@@ -1,6 +1,7 @@
 """The worker's page, and `policy status` from its ticks, report what decisions wait for."""
 
 import asyncio
+import re
 
 from crash.scenarios import (
     HOUR,
@@ -92,7 +93,9 @@ def test_a_source_that_holds_everything_back_is_named() -> None:
         assert notice.startswith(
             "partition 0: callwarden.cdr holds decisions back: its clock is at 2026-03-02T11:00:00"
         )
-        assert await status(world) == {0: [notice]}
+        (told,) = (await status(world))[0]
+        # The last tick may be from before the last of the calls, each of which moves the clock by a millisecond.
+        assert re.sub(r"\.\d+Z, and", "Z, and", told) == re.sub(r"\.\d+Z, and", "Z, and", notice)
         await until(world, NOON + 7 * MINUTE)
         assert notices(worker) == []
 
@@ -144,7 +147,7 @@ def test_a_broker_that_freezes_is_noticed_before_any_request_has_timed_out() -> 
 
     kept, MemoryConsumer.unanswered_s = MemoryConsumer.unanswered_s, 0.0  # type: ignore[assignment, misc]
     try:
-        play(world, go)
+        play(world, go, as_often=True)
     finally:
         MemoryConsumer.unanswered_s = kept  # type: ignore[method-assign]
     assert said == ["the broker has not answered for 7 s"]
