@@ -271,6 +271,12 @@ async def test_alertmanager_receives_bounded_labels_and_end_times(
     assert receiver.taken[2] == [firing]
 
 
+def test_the_label_of_a_tenant_is_at_most_as_long_as_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "guides" / "notify.md").read_text("utf-8")
+    [most] = re.findall(r"^\| `tenant` \| the tenant, at most (\d+) characters", page, re.MULTILINE)
+    assert max(len(PageLinks().display.tenant(each * 128)) for each in ("x", "\0", "1")) == int(most)
+
+
 # A tenant's text in a chat -------------------------------------------------------------------------------------------
 
 LIVE = re.compile(
