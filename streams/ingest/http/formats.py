@@ -73,7 +73,11 @@ def split(content_type: str, headers: Mapping[str, str], body: bytes) -> Sequenc
     if "ce-specversion" in headers:
         read: Callable[[bytes], Sequence[ReceivedRecord]] = lambda body: [_binary_event(headers, body)]  # noqa: E731
         if media_type not in ("", *JSON):
-            raise _unsupported(media_type)
+            raise RequestProblem(
+                "unsupported",
+                f"Content-Type {media_type[:80]!a} with the header ce-specversion, which announces one record as a "
+                f"CloudEvent in binary mode; expected {JSON[0]}, or no header ce-specversion",
+            )
     elif media_type in JSON:
         read = _json
     elif media_type in LINES:

@@ -15,7 +15,7 @@ from streams.ingest.http.formats import ReceivedRecord, split
 from streams.ingest.http.keys.key_log import digest
 from streams.ingest.http.keys.keyed_writer import KeyedRequest, KeyInFlight, OtherBody
 from streams.ingest.http.letters import LetterLimits
-from streams.ingest.http.problems import RequestProblem
+from streams.ingest.http.problems import EXPECTED, RequestProblem
 from streams.ingest.http.request import IngestRequest
 from streams.ingest.http.signatures.signed import InvalidSignature, SignedRequest
 from streams.ingest.http.sources import tccc_push
@@ -197,7 +197,7 @@ class Intake:
     def _key(headers: Mapping[str, str]) -> str | None:
         key = headers.get("idempotency-key")
         if key is not None and not _KEY.fullmatch(key):
-            raise RequestProblem("bad-request", "Idempotency-Key: expected 1 to 255 visible ASCII characters")
+            raise RequestProblem("bad-request", EXPECTED["Idempotency-Key"])
         return key
 
 

@@ -26,6 +26,12 @@ _TITLES: Final = {
 }
 _BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed"}
 
+EXPECTED: Final = {
+    "Idempotency-Key": "Idempotency-Key: expected 1 to 255 visible ASCII characters",
+    "name": "the name of the source: expected 1 to 64 characters",
+}
+"""What is expected of the parameters of requests, by name."""
+
 
 class RequestProblem(Exception):
     """Ends a request with the problem ``name``. ``retry_after_s``: when to retry."""
@@ -60,7 +66,8 @@ def install(app: FastAPI) -> None:
         return answer
 
     async def invalid(_: Request, error: Any) -> Response:
-        return response(RequestProblem("bad-request", "; ".join(each["msg"] for each in error.errors())))
+        names = {str(each["loc"][-1]) for each in error.errors()}
+        return response(RequestProblem("bad-request", "; ".join(EXPECTED.get(name, name) for name in sorted(names))))
 
     async def unforeseen(_: Request, error: Any) -> Response:
         return response(RequestProblem("fault", "See the log; retry later", 30))
