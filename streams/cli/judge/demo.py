@@ -29,7 +29,9 @@ def run(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="The folder for all output.", parser=named)
     ] = Path("demo-out"),
-    tenants: Annotated[int, typer.Option(min=1, help="How many tenants; with 30 or more every kind occurs.")] = 80,
+    tenants: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="How many tenants; with 30 or more every kind occurs.")
+    ] = 80,
     days: Annotated[int, typer.Option(min=1, max=60, help="How many days; some tenants turn bad on the third.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same tenants and decisions.")] = 1,
     with_console: Annotated[

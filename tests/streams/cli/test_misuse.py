@@ -101,6 +101,7 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
             "simulate --out s --tenants 999999999999",
             "Invalid value for '--tenants': 999999999999 is not allowed; expected a whole number from 1 to 1,000,000",
         ),
+        (f"demo --tenants {10**20}", "is not allowed; expected a whole number from 1 to 1,000,000"),
         ("simulate --out s --days soon", "'--days': 'soon' is not allowed; expected a whole number from 1 to 400"),
         (f"{REPLAY} --shards 0", "'--shards': 0 is not allowed; expected a whole number from 1 to 64"),
         ("simulate --out s --seed 1.5", "'--seed': '1.5' is not allowed; expected a whole number"),
