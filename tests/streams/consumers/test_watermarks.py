@@ -1,6 +1,8 @@
 """High watermarks that a position has not reached: since when, and what is known by when, for any number of reports."""
 
 import random
+from bisect import bisect_right
+from operator import itemgetter
 
 from streams.consumers.watermarks import _MOST, PATIENCE_S, HighWatermarks, LaggingPartition
 from streams.kafka.api import TP
@@ -61,8 +63,9 @@ def test_reports_beyond_their_number_make_nothing_known_too_early_nor_forget_sin
             watermarks.report(end, at_s)
             reports.append((end, at_s))
             watermarks.reach(position)
-            known = max((at for high_watermark, at in reports if high_watermark <= position), default=None)
-            ahead = min((at for high_watermark, at in reports if high_watermark > position), default=None)
+            first = bisect_right(reports, position, key=itemgetter(0))  # both ends and times only rise
+            known = reports[first - 1][1] if first else None
+            ahead = reports[first][1] if first < len(reports) else None
             assert watermarks.as_of_s is None or (known is not None and watermarks.as_of_s <= known)
             assert (watermarks.since_s is None) is (ahead is None)
             if ahead is not None:

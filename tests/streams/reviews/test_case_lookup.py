@@ -9,6 +9,7 @@ import pytest
 from helpers.ledger_samples import address
 from helpers.shard_samples import MINUTE, T0
 from helpers.shard_traffic import Traffic
+from helpers.thorough import thorough
 from schemas import codec
 from schemas.inputs import Review
 from schemas.outputs import Enforcement
@@ -82,7 +83,7 @@ def fits(case: LedgerCase, wanted: CaseQuery) -> bool:
     )
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", thorough(range(3), 1))
 async def test_what_is_looked_up_is_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, round_: int) -> None:
     monkeypatch.setattr(look, "_AT_ONCE", 3)
     traffic, everything = reviewed(random.randrange(2**32))

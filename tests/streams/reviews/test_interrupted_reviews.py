@@ -139,7 +139,7 @@ def folders(tmp_path: Path, ledger: Path) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("every", thorough([4, 1], 1))
+@pytest.mark.parametrize("every", thorough([8, 4, 1], 1))
 async def test_a_verdict_is_sent_once_wherever_its_command_and_then_the_service_are_killed(
     every: int, tmp_path: Path, ledger: Path
 ) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from helpers.console_harness import console_at
 from helpers.console_pages import DAY_MS, HOSTILE, HOSTILE_ID, alerted, decided, pages_of, reviewed, tenant
+from helpers.thorough import thorough
 from oracle.ledger import T0
 from schemas.outputs import Reason
 
@@ -123,12 +124,13 @@ def fault_of(document: dict[str, Any], path: str, answer: httpx.Response) -> str
     return f"{answer.status_code}: {errors[0]}" if errors else None
 
 
-def test_any_request_gets_an_answer_that_is_declared(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", thorough([150, 400], 1), ids="{} examples".format)
+def test_any_request_gets_an_answer_that_is_declared(tmp_path: Path, number: int) -> None:
     with api_of(tmp_path) as ask:
         document = ask("/v1/openapi.json").json()
         statuses: set[int] = set()
 
-        @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+        @settings(max_examples=number, suppress_health_check=[HealthCheck.too_slow])
         @given(requests_of(document))
         def each(request: tuple[str, str]) -> None:
             path, address = request
