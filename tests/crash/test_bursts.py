@@ -97,6 +97,7 @@ def test_a_burst_of_one_instant_is_decided_in_transactions_of_bounded_size(
     async def go() -> None:
         worker = world.add_worker()
         if killed:
+            await until(world, NOON + 2 * MINUTE)
             while sum(steps.decisions) < BURST // 3:
                 await asyncio.sleep(0.01)
             worker.kill()
@@ -124,6 +125,7 @@ def test_decisions_of_one_window_end_are_made_in_transactions_of_bounded_size(
     async def go() -> None:
         worker = world.add_worker()
         if killed:
+            await until(world, NOON + 5 * MINUTE)
             while not 0 < sum(steps.decisions) < BURST:
                 await asyncio.sleep(0.01)
             worker.kill()

@@ -1,6 +1,7 @@
 """Which violations count towards an escalation and what a verdict does to it: as the domain then decides."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -122,8 +123,8 @@ async def test_an_uphold_shows_how_many_violations_it_makes(tmp_path: Path) -> N
         assert [one.outcome for one in uphold.escalations] == ["counts", "stopped"], "it is a ban itself"
 
 
-@pytest.mark.parametrize("seeds", thorough([range(5), range(10)], 1), ids=str)
-async def test_counts_and_effects_are_what_the_domain_decides(seeds: range, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", thorough([[1, 3, 4], range(10)], 1), ids=str)
+async def test_counts_and_effects_are_what_the_domain_decides(seeds: Sequence[int], tmp_path: Path) -> None:
     happened: set[str] = set()
     for seed in seeds:
         print(f"seed {seed}")

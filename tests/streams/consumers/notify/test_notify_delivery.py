@@ -10,6 +10,7 @@ from notifier_harness import BEGAN_MS, FakeChannel, Notifier
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from helpers.thorough import thorough
 from monitor.text.durations import DAY, HOUR, MINUTE
 from streams.consumers.database import Database
 from streams.consumers.notify import outbox
@@ -204,9 +205,9 @@ class Manager(Alertmanager):
         return "200"
 
 
-@pytest.mark.parametrize("from_the_first", [True, False])
+@pytest.mark.parametrize(("from_the_first", "minutes"), thorough([(True, 8), (False, 8), (True, 20), (False, 20)], 2))
 async def test_an_active_alert_that_alertmanager_refuses_resolves_no_other(
-    database: Database, from_the_first: bool
+    database: Database, from_the_first: bool, minutes: int
 ) -> None:
     manager = Manager(lambda: BEGAN_MS)
     notifier = Notifier(database, manager)
@@ -215,7 +216,7 @@ async def test_an_active_alert_that_alertmanager_refuses_resolves_no_other(
     await notifier.take(*(decision(f"d{n}", "ban", BEGAN_MS, tenant=f"t{n:03}", pending=True) for n in range(250)))
     await notifier.later()
     manager.refuses = {"t150"}
-    for _ in range(20):
+    for _ in range(minutes):
         manager.posts.clear()
         await notifier.later(MINUTE)
         assert len(set().union(*manager.posts) - {"t150"}) == 249, "the others ended"
