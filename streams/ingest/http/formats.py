@@ -125,22 +125,24 @@ def _array(body: bytes) -> list[bytes]:
 
 def _elements(body: bytes) -> list[bytes] | None:
     """The elements of an array, where the strict parser rejects the text of one, such as half a surrogate pair, and
-    with it the others. None if it cannot be split."""
+    with it the others. None if it cannot be split, or only at a cost. Raises RequestProblem at one too many."""
+    if body.count(b"[") + body.count(b"{") > _MOST_COMMAS:
+        return None
     text = body.decode("latin-1")  # structure is ASCII, and each character stays one byte
     found, at = list[bytes](), _skipped(text, 0) + 1
     try:
-        while True:
+        while len(found) <= MAX_RECORDS:
             start = _skipped(text, at)
             _, end = _LENIENT.raw_decode(text, start)
             found.append(body[start:end])
             at = _skipped(text, end) + 1
             if text[at - 1] == "]":
-                break
+                return found if _skipped(text, at) == len(text) else None
             if text[at - 1] != ",":
                 return None
     except (ValueError, IndexError, RecursionError):
         return None
-    return found if _skipped(text, at) == len(text) else None
+    raise RequestProblem("too-large", f"the request has more than {MAX_RECORDS:,} records; expected fewer")
 
 
 def _skipped(text: str, at: int) -> int:

@@ -290,6 +290,15 @@ async def test_half_a_surrogate_pair_in_one_record_does_not_reject_the_others(
         assert json.loads(written.value)["call_id"] == "c-1"
 
 
+async def test_an_array_with_half_a_surrogate_pair_is_split_within_limits(tmp_path) -> None:
+    async with serving(tmp_path) as service:
+        status, problem = await service.post(b"[" + HALF + b",1" * 100_000 + b"]")
+        assert (status, problem["detail"]) == (413, "the request has more than 2,000 records; expected fewer")
+        deep = b"," + b"[" * 900 + b"]" * 900
+        status, problem = await service.post(b"[" + HALF + deep * 1_000 + b"]")
+        assert (status, problem["type"]) == (400, "urn:callwarden:problem:bad-request")
+
+
 @pytest.mark.parametrize("rest", [b"", b",", b"]]", b" 1]", b",]", b",1]x", b"}"])
 async def test_an_array_with_half_a_surrogate_pair_must_be_an_array(tmp_path, rest: bytes) -> None:
     async with serving(tmp_path) as service:
