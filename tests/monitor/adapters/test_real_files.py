@@ -153,6 +153,9 @@ def test_doubled_days_double_no_complainant(doubled: Sequence[str]) -> None:
             day = line[:10].decode()
             if day in days:
                 days[day].append(line)
+            elif day > max(days):
+                break  # the file is in order of days
+    assert all(days.values())
     for day, lines in days.items():
         once: dict[tuple[bytes, bytes], list[bytes]] = {}
         for line in lines:
