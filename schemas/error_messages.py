@@ -34,6 +34,7 @@ class ReceivedValue(msgspec.Struct, frozen=True):
 _PATH = re.compile(r"at `\$\.?([A-Za-z_]*)(?:\[(\d+)\])?")
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _BYTE = re.compile(r"^JSON is malformed: (.*) \(byte (\d+)\)$", re.DOTALL)
+_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}")
 _LAST_HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 _INTEGER = re.compile(r"-?[0-9]+")
 _MOBILE = re.compile(r"-?1[3-9][0-9]{9}")
@@ -125,7 +126,9 @@ def _malformed(raw: bytes, message: str) -> str:
             f"{ErrorCode.TRUNCATED_JSON}: it ends in the middle, after {len(raw)} bytes; expected one whole JSON object"
         )
     what, at = found.groups()
-    if "utf-16 surrogate" in what:
+    # In a value that is not read, the decoder expects the other half's escape at once, and reports its absence.
+    is_half = what == "unexpected end of hex escape" and _HALF.fullmatch(raw[max(0, int(at) - 6) : int(at)])
+    if is_half or "utf-16 surrogate" in what:
         return (
             f"{ErrorCode.LONE_SURROGATE}: half a surrogate pair is escaped before byte {at}; expected whole characters"
         )

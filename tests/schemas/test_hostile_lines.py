@@ -65,6 +65,12 @@ HOSTILE = {
     "an escaped low surrogate": (CALL.replace(b"acme", rb"\ude00"), "lone_surrogate"),
     "two high surrogates": (CALL.replace(b"acme", rb"\ud83d\ud83d"), "lone_surrogate"),
     "a surrogate pair the wrong way round": (CALL.replace(b"acme", rb"\ude00\ud83d"), "lone_surrogate"),
+    "a surrogate before the quote of an unknown field": (
+        CALL.replace(b"{", rb'{"x": "\ud83d", ', 1),
+        "lone_surrogate",
+    ),
+    "a surrogate in a list that is not read": (CALL.replace(b"{", rb'{"x": ["\uD83Dx"], ', 1), "lone_surrogate"),
+    "half an escape in an unknown field": (CALL.replace(b"{", rb'{"x": "\ud8", ', 1), "malformed_json"),
     "a surrogate before the quote": (CALL.replace(b"acme", rb"\ud83d"), "lone_surrogate"),
     "a surrogate at the very end": (BARE + rb',"source":"\ud83d"}', "lone_surrogate"),
     "a surrogate in an unknown field": (BARE + rb',"x":"\ud83d"}', "lone_surrogate"),
