@@ -52,6 +52,8 @@ class SilentSources(Generic[K]):
         self.idle_after_ms = idle_after_ms
         self._observed_ms: int | None = None
         self._seen: dict[K, list[_Seen]] = {}
+        # By log, for how far it was read; each check asks several times.
+        self._quiet: dict[K, tuple[ReadProgress | None, QuietSource]] = {}
 
     def observe(self, at_ms: int, ends: Mapping[K, int]) -> None:
         """Record that the logs ended at these offsets at ``at_ms``, on a monotonic clock."""
@@ -59,6 +61,7 @@ class SilentSources(Generic[K]):
         if self._observed_ms is None or not 0 <= at_ms - self._observed_ms <= self.idle_after_ms / 2:
             self._seen = {}
         self._observed_ms = at_ms
+        self._quiet = {}
         self._seen = {log: self._add(self._seen.get(log, []), end, at_ms) for log, end in ends.items()}
 
     @staticmethod
@@ -75,13 +78,19 @@ class SilentSources(Generic[K]):
 
     def blind(self) -> None:
         """Record that an observation failed."""
-        self._seen = {}
+        self._seen, self._quiet = {}, {}
 
     def quiet(self, log: K, reading: ReadProgress | None = None) -> QuietSource:
         """How long the log has been silent, as far as it was read; without ``reading``, by its ends alone.
 
         Records after the last observation count only after the next one.
         """
+        known = self._quiet.get(log)
+        if known is None or known[0] != reading:
+            known = self._quiet[log] = reading, self._find_quiet(log, reading)
+        return known[1]
+
+    def _find_quiet(self, log: K, reading: ReadProgress | None) -> QuietSource:
         seen = self._seen.get(log)
         if not seen or self._observed_ms is None:
             return QuietSource()
