@@ -29,10 +29,6 @@ _EXPORTED: Final = 100_000
 _AT_ONCE: Final = 1_000
 _LONGEST: Final = 600
 _FILTERS: Final = ("who", "tenant", "decision", "action")
-_DETAIL_NAMES: Final = frozenset(key.rpartition(".")[2] for key in catalogue() if key.startswith("actions.detail."))
-"""The names of details that have a text; an action of another release may have others."""
-_DETAIL_VALUES: Final = frozenset(tuple(key.split(".")[2:]) for key in catalogue() if key.startswith("actions.value."))
-"""The names of details with the values that have a text."""
 
 
 @router.get(PAGE)
@@ -49,8 +45,9 @@ async def log(
         "given": given,
         "names": get_args(ActionName),
         "roles": list(Role),
-        "detail_names": _DETAIL_NAMES,
-        "detail_values": _DETAIL_VALUES,
+        # Those that have a text; an action of another release may have others.
+        "detail_names": {key.rpartition(".")[2] for key in catalogue() if key.startswith("actions.detail.")},
+        "detail_values": {tuple(key.split(".")[2:]) for key in catalogue() if key.startswith("actions.value.")},
     }
     return render(request, "accounts/actions.html.j2", next_cursor=more, first=not after, **values)
 
