@@ -85,6 +85,13 @@ async def until(state: str, database: Database, preview_id: str, clock: Clock) -
     return one
 
 
+async def until_launched(children: Children) -> None:
+    """Wait for the first child, which is launched once its preview is stored as running."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not children.tasks:
+            await asyncio.sleep(0.005)
+
+
 async def test_a_preview_reports_its_progress_and_keeps_its_result(
     runner: PreviewRunner, database: Database, clock: Clock, children: Children
 ) -> None:
@@ -116,6 +123,7 @@ async def test_only_one_at_a_time_for_each_user_and_for_the_console(
     with pytest.raises(PreviewRefused, match="one_at_a_time"):
         await submit(runner)
     await until("running", database, first, clock)
+    await until_launched(children)
     assert at(database, second, clock).state == "queued"
     assert children.open == 1
     children.reports.put_nowait(Failed("memory"))
@@ -137,6 +145,7 @@ async def test_a_cancelled_preview_ends_its_child_and_stays_cancelled(
 ) -> None:
     waits, runs = await submit(runner), await submit(runner, BEN)
     await until("running", database, waits, clock)
+    await until_launched(children)
     assert await runner.cancel(runs, ADA)  # it waits: nothing was started
     assert await runner.cancel(waits, BEN)
     assert children.open == 0
@@ -152,6 +161,7 @@ async def test_another_console_cancels_it(
     other = PreviewRunner(load({}), database, clock, ConsoleMetrics(), children.launch)
     preview_id = await submit(runner)
     await until("running", database, preview_id, clock)
+    await until_launched(children)
     assert await other.cancel(preview_id, BEN)
     assert children.open == 1
     await runner.beat()
@@ -198,6 +208,7 @@ async def test_an_upload_is_kept_open_until_its_preview_ends_and_has_no_name(
         file.flush()
         preview_id = await submit(runner, file=file.fileno())
     await until("running", database, preview_id, clock)
+    await until_launched(children)
     kept = children.tasks[0].file
     assert kept is not None
     assert os.pread(kept, 10, 0) == b"record"
