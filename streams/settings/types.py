@@ -148,7 +148,7 @@ def _file(value: object) -> Path | None:
     if value is None or value == "":
         return None
     path = Path(str(value))
-    if not _is(path.is_file):
+    if not _succeeds(path.is_file):
         raise ValueError(f"{_shown(path)} is not an existing file; expected the path of a file")
     return path
 
@@ -157,15 +157,20 @@ def _appended(value: object) -> Path | None:
     if value is None or value == "":
         return None
     path = Path(str(value))
-    if _is(path.is_dir) or not _is(path.absolute().parent.is_dir) or len(os.fsencode(path.name)) > _MOST_NAME_BYTES:
+    if (
+        _succeeds(path.is_dir)
+        or not _succeeds(path.absolute().parent.is_dir)
+        or len(os.fsencode(path.name)) > _MOST_NAME_BYTES
+    ):
         raise ValueError(f"{_shown(path)} cannot be a file; expected a path in an existing folder")
     return path
 
 
-def _is(kind: Callable[[], bool]) -> bool:
+def _succeeds(check: Callable[[], bool]) -> bool:
+    """What a check of a path says; False if the system cannot look at it: its name is too long, or it may not."""
     try:
-        return kind()
-    except OSError:  # the name is too long
+        return check()
+    except OSError:
         return False
 
 

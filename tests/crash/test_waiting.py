@@ -94,7 +94,7 @@ def test_a_source_that_holds_everything_back_is_named() -> None:
             "partition 0: callwarden.cdr holds decisions back: its clock is at 2026-03-02T11:00:00"
         )
         (told,) = (await status(world))[0]
-        # The last tick may be from before the last of the calls, each of which moves the clock by a millisecond.
+        # The tick may be older than the newest call, and each call moves the clock by a millisecond.
         assert re.sub(r"\.\d+Z, and", "Z, and", told) == re.sub(r"\.\d+Z, and", "Z, and", notice)
         await until(world, NOON + 7 * MINUTE)
         assert notices(worker) == []
