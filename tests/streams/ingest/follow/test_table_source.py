@@ -113,10 +113,11 @@ def test_keys_that_go_on_above_a_gap_are_believed(rows: RowWriter) -> None:
     assert followed.source._floor >= 2_000_000
 
 
-def test_keys_that_are_all_far_apart_are_followed(rows: RowWriter) -> None:
+@pytest.mark.parametrize("keys", thorough([1_200, 2_000], 1))
+def test_keys_that_are_all_far_apart_are_followed(rows: RowWriter, keys: int) -> None:
     table = MemoryTable()
     followed = Followed(table, rows)
-    for n in range(-3, 1_200):
+    for n in range(-3, keys):
         table.visible.add(n << 22)
         assert followed.read() == [f"c-{n << 22}"]
     assert len(followed.source._seen) < 1_100
