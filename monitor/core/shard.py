@@ -126,15 +126,14 @@ class Shard:
         """
         if not len(calls):
             return np.zeros(0, np.bool_)
-        used = np.zeros(len(names), np.bool_)  # the table also names tenants whose calls were late or rejected
-        used[calls.tenant] = True
-        calls.tenant = self.tenant_numbers.of_used(names, used)[calls.tenant]
+        calls.tenant = self.tenant_numbers.of_calls(names, calls.tenant)
         duplicate = self.dedup.admit(calls.id_key, calls.end_ms, calls.line_ms, watermark_ms, known_duplicate)
-        self.evaluator.called(calls.tenant[~duplicate], calls.end_ms[~duplicate])
+        taken = ~duplicate
+        every = bool(taken.all())
+        self.evaluator.called(*((calls.tenant, calls.end_ms) if every else (calls.tenant[taken], calls.end_ms[taken])))
         # After a restart, calls whose pane is already closed are read again.
-        taken = ~duplicate & (calls.end_ms >= self.closed_ms)
-        if not taken.all():
-            calls = calls.take(taken)
+        if not every or int(calls.end_ms.min()) < self.closed_ms:
+            calls = calls.take(taken & (calls.end_ms >= self.closed_ms))
         if len(calls):
             self.add(calls)
         return duplicate

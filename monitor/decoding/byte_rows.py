@@ -1,14 +1,16 @@
 """Rows of bytes as columns: the offset of each in a block, and its size. An object for each row would cost more."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, overload
+from itertools import accumulate, chain
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 Block = bytes | memoryview
+_Item = TypeVar("_Item", bound=np.generic)
 NULL = -1
 """The size of a row without bytes, as a Kafka record may have no key and no value."""
 
@@ -67,8 +69,8 @@ class ByteRows(Sequence[bytes | None]):
     __slots__ = ("_ends", "blocks")
 
     def __init__(self, blocks: Iterable[RowBlock]) -> None:
-        self.blocks = tuple(one for one in blocks if len(one))
-        self._ends = np.cumsum([len(one) for one in self.blocks], dtype=np.int64)
+        self.blocks = tuple([one for one in blocks if len(one.start)])
+        self._ends = list(accumulate([len(one.start) for one in self.blocks]))
 
     @classmethod
     def of(cls, rows: Iterable[bytes | None]) -> "ByteRows":
@@ -91,26 +93,26 @@ class ByteRows(Sequence[bytes | None]):
 
     def with_sizes(self, sizes: NDArray[np.int64]) -> "ByteRows":
         """The same rows, shortened to these sizes."""
-        ends = self._ends.tolist()
-        return ByteRows(
-            RowBlock(one.block, one.start, sizes[end - len(one) : end])
-            for one, end in zip(self.blocks, ends, strict=True)
-        )
+        pieces = self._pieces(sizes)
+        return ByteRows(RowBlock(one.block, one.start, some) for one, some in zip(self.blocks, pieces, strict=True))
 
     def take(self, kept: NDArray[np.bool_]) -> "ByteRows":
         """The rows that are kept."""
-        ends = self._ends.tolist()
-        masks = [kept[end - len(one) : end] for one, end in zip(self.blocks, ends, strict=True)]
+        masks = self._pieces(kept)
         return ByteRows(
             RowBlock(one.block, one.start[mask], one.size[mask]) for one, mask in zip(self.blocks, masks, strict=True)
         )
+
+    def _pieces(self, column: NDArray[_Item]) -> list[NDArray[_Item]]:
+        """The part of a column of all rows that belongs to each block."""
+        return [column[end - len(one) : end] for one, end in zip(self.blocks, self._ends, strict=True)]
 
     def trimmed(self) -> "ByteRows":
         """The same rows, copied where they would keep a much larger block in memory."""
         return ByteRows(one.trimmed() for one in self.blocks)
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if self.blocks else 0
+        return self._ends[-1] if self._ends else 0
 
     @overload
     def __getitem__(self, rows: int) -> bytes | None: ...
@@ -125,8 +127,8 @@ class ByteRows(Sequence[bytes | None]):
         row = int(rows) + (len(self) if rows < 0 else 0)
         if not 0 <= row < len(self):
             raise IndexError(rows)
-        number = int(self._ends.searchsorted(row, "right"))
-        return self.blocks[number].row(row - int(self._ends[number]) + len(self.blocks[number]))
+        number = bisect_right(self._ends, row)
+        return self.blocks[number].row(row - self._ends[number] + len(self.blocks[number]))
 
     def _slice(self, start: int, stop: int) -> "ByteRows":
         parts, first = [], 0

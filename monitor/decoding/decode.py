@@ -110,7 +110,8 @@ class Decoder:
         raw: Sequence[bytes]
         if native.enabled:
             rows = as_byte_rows(values)
-            held = rows.with_sizes(np.maximum(rows.sizes, 0))
+            sizes = rows.sizes
+            held = rows.with_sizes(np.maximum(sizes, 0)) if len(sizes) and sizes.min() < 0 else rows
             raw = cast(Sequence[bytes], held)
             if reasons:
                 sizes = held.sizes.copy()

@@ -59,8 +59,9 @@ class DecodedRows:
 
 def reject_later(decoded: DecodedRows, not_after_ms: NDArray[np.int64] | np.int64) -> None:
     """Reject the rows whose event time is after ``not_after_ms`` (one for all rows, or one per row)."""
-    ahead = np.flatnonzero(decoded.event_ms > not_after_ms)
-    if len(ahead):
+    later = decoded.event_ms > not_after_ms
+    if later.any():
+        ahead = np.flatnonzero(later)
         limit = np.broadcast_to(not_after_ms, decoded.event_ms.shape)
         decoded.reject({row: _ahead(int(limit[row]), int(decoded.event_ms[row])) for row in ahead.tolist()})
 

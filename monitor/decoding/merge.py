@@ -67,13 +67,15 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
         for row, reason in decoded.rejected:
             if start <= row < stop:
                 batch.rejected.append(RejectedRow(ref_of(placed, row), reason, decoded.raw[row]))
-        batch.waiting += _waiting(placed, start, stop, lateness)
+        if decoded.others:
+            batch.waiting += _waiting(placed, start, stop, lateness)
         if decoded.calls is None:
             continue
-        first, after = np.searchsorted(decoded.call_rows, [start, stop])
         calls, rows = decoded.calls, decoded.call_rows
-        if (first, after) != (0, len(rows)):
-            calls, rows = calls.take(np.arange(first, after)), rows[first:after]
+        if (start, stop) != (0, len(placed)):
+            first, after = rows.searchsorted([start, stop]).tolist()
+            if (first, after) != (0, len(rows)):
+                calls, rows = calls.take(np.arange(first, after)), rows[first:after]
         calls.source = np.full(len(rows), placed.source, np.int16)
         calls.offset = placed.offset[rows]
         calls.clock_ms = placed.before_ms[rows]
@@ -85,7 +87,8 @@ def merge(pieces: Sequence[tuple[PlacedRows, int, int]], lateness: LateLine) -> 
                 ref = ref_of(placed, int(rows[i]))
                 batch.late.append(LateCall(ref, int(calls.end_ms[i]), name, calls.call_id[i], decoded.raw[rows[i]]))
             calls, rows = calls.take(~late), rows[~late]
-        calls.tenant = calls.tenant + np.int32(len(batch.names))
+        if batch.names:
+            calls.tenant = calls.tenant + np.int32(len(batch.names))
         batch.names += decoded.names
         parts.append(calls)
     if parts:

@@ -218,7 +218,8 @@ def rows_equal(rows: ByteRows, chosen: NDArray[np.intp], names: Sequence[bytes],
     names_block, name_start, name_size = _block_of(names)
     first = place = 0
     for one in rows.blocks:
-        after = place + int(chosen[place:].searchsorted(first + len(one)))
+        last = first + len(one) == len(rows)
+        after = len(chosen) if last else place + int(chosen[place:].searchsorted(first + len(one)))
         mine, wanted = chosen[place:after] - first, np.ascontiguousarray(number[place:after], np.int32)
         arguments = (mine.astype(np.int64, copy=False), names_block, name_start, name_size, wanted)
         if _calls.first_difference(one.block, one.start, one.size, *arguments) != len(mine):
@@ -229,7 +230,7 @@ def rows_equal(rows: ByteRows, chosen: NDArray[np.intp], names: Sequence[bytes],
 
 def _block_of(names: Sequence[bytes]) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
     size = np.fromiter(map(len, names), np.int64, len(names))
-    return b"".join(names), np.cumsum(size) - size, size
+    return b"".join(names), size.cumsum() - size, size
 
 
 def lines_of(block: bytes) -> ByteRows:

@@ -48,7 +48,8 @@ class Source:
             return PlacedRows(self.number, decoded, decoded.event_ms, decoded.event_ms, offset)
         event_ms = decoded.event_ms if at_most_ms is None else np.minimum(decoded.event_ms, at_most_ms)
         after = np.maximum(np.maximum.accumulate(event_ms), self.clock_ms)
-        before = np.concatenate([[self.clock_ms], after[:-1]])
+        before = np.empty_like(after)
+        before[0], before[1:] = self.clock_ms, after[:-1]
         self.clock_ms = int(after[-1])
         self.offset = int(offset[-1]) + 1
         return PlacedRows(self.number, decoded, before, after, offset)

@@ -46,7 +46,10 @@ class RecordBatch:
 
     def cut(self, at: Iterable[int]) -> "list[RecordBatch]":
         """Split the rows before the first row at or above each of these offsets (ascending)."""
-        edges = [0, *self.offsets.searchsorted(list(at)).tolist(), len(self)]
+        cuts = list(at)
+        if not cuts:
+            return [self] if len(self) else []
+        edges = [0, *self.offsets.searchsorted(cuts).tolist(), len(self)]
         parts: list[RecordBatch] = []
         for start, stop in pairwise(edges):
             if start < stop:

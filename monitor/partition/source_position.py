@@ -92,22 +92,22 @@ class SourceProgress:
         late. Other records (``lateness_ms`` None) are never late, and show activity only if their event time is larger
         than all before.
         """
-        valid = np.flatnonzero(decoded.event_ms >= 0)
-        if not len(valid):
+        newest_ms = int(decoded.event_ms.max())
+        if newest_ms < 0:
             return
-        self.valid = int(offsets[valid[-1]]) + 1
-        self.newest_ms = max(self.newest_ms, int(decoded.event_ms.max()))
+        self.valid = int(offsets[_last(decoded.event_ms >= 0)]) + 1
+        self.newest_ms = max(self.newest_ms, newest_ms)
         moves_to_ms = np.minimum(decoded.event_ms, timestamps_ms)
         last = int(moves_to_ms.argmax())
         if moves_to_ms[last] > self.leading_ms:
             self.leading_ms, self.led = int(moves_to_ms[last]), int(offsets[last]) + 1
-        if lateness_ms is not None:
-            punctual = np.flatnonzero(moves_to_ms >= self.leading_ms - lateness_ms)
-            if len(punctual):
-                self.led = int(offsets[punctual[-1]]) + 1
+        if lateness_ms is not None and moves_to_ms[last] >= self.leading_ms - lateness_ms:
+            self.led = int(offsets[_last(moves_to_ms >= self.leading_ms - lateness_ms)]) + 1
 
-    def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The most that each of the records at ``offsets`` may be ahead of its timestamp."""
+    def max_ahead_ms(self, offsets: NDArray[np.int64]) -> NDArray[np.int64] | int:
+        """The most that each of the records at ``offsets`` may be ahead of its timestamp; a number if of all."""
+        if len(self.limits) == 1:
+            return self.limits[0].max_ahead_ms
         place = np.searchsorted([limit.offset for limit in self.limits], offsets, "right") - 1
         return np.array([limit.max_ahead_ms for limit in self.limits], np.int64)[np.maximum(place, 0)]
 
@@ -246,6 +246,11 @@ class SourceProgress:
         self.keys = ReviewKeysByOffset(head.review_keys)
         # A state restored from an export may have limits that were recorded at offsets beyond those that it has read.
         return self.limit(max(head.done, self.limits[-1].offset), max_ahead_ms)
+
+
+def _last(true: NDArray[np.bool_]) -> int:
+    """The last row that is true; at least one is."""
+    return len(true) - 1 - int(true[::-1].argmax())
 
 
 def _offset(entry: ClockAdvance | MaxAheadChange) -> int:

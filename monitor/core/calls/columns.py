@@ -309,8 +309,10 @@ def _set_hours(word: U64, layout: FieldLayout, start: NDArray[np.int64]) -> None
     for timezone in layout.timezones:
         if timezone in within:
             continue
-        minute = minute_of_day(start, timezone)
-        outside = attempt & ((minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN))
+        outside = attempt
+        if hour is None or not _is_closed(hour, timezone):
+            minute = minute_of_day(start, timezone)
+            outside = attempt & ((minute < DAY_OPENS_MIN) | (minute >= DAY_CLOSES_MIN))
         _set(word, outside, layout.hours_bit(timezone))
         if timezone in layout.refused_zones:
             _set(word, outside & refused, layout.refused_bit(timezone))
@@ -320,6 +322,12 @@ def _is_open(hour: int, timezone: str) -> bool:
     """Whether a UTC hour lies in the permitted hours as a whole."""
     minute = minute_at(hour, timezone)
     return minute is not None and minute >= DAY_OPENS_MIN and minute + 60 <= DAY_CLOSES_MIN
+
+
+def _is_closed(hour: int, timezone: str) -> bool:
+    """Whether a UTC hour lies outside the permitted hours as a whole."""
+    minute = minute_at(hour, timezone)
+    return minute is not None and (minute + 60 <= DAY_OPENS_MIN or minute >= DAY_CLOSES_MIN)
 
 
 def _has(word: U64, name: str) -> NDArray[np.bool_]:

@@ -1,11 +1,15 @@
 """Remembers used call ids for as long as the contract requires, to drop duplicates."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.keys import U64
 
+_Run = tuple[U64, NDArray[np.int64]]
 _SMALLEST_FILTER = 1 << 16
+_FEW_KEYS, _FEW_RUNS = 512, 8  # of a live worker, in which a merge of few keys costs as much as a search in all runs
 
 
 class Deduplicator:
@@ -14,16 +18,17 @@ class Deduplicator:
     An id is remembered while its event time is not below the late line of the new record's source. Memory: 16 bytes per
     id, plus 16 to 32 for the filter, for the ids of about the last ``lateness``. The filter is an array of flags,
     indexed by the low bits of the key. A cleared flag proves that an id is new, so only the few others need a search.
-    Runs merge as in a binary counter, so a key moves log2(number of keys) times.
+    Runs merge as in a binary counter, so a key moves log2(number of keys) times; the last few small ones do together.
     """
 
     def __init__(self) -> None:
-        self._runs: list[tuple[U64, NDArray[np.int64]]] = []
+        self._runs: list[_Run] = []
+        self._small: list[_Run] = []  # the newest
         self._flags = np.zeros(_SMALLEST_FILTER, np.bool_)
         self._flagged = 0
 
     def __len__(self) -> int:
-        return sum(len(keys) for keys, _ in self._runs)
+        return sum(len(keys) for keys, _ in (*self._runs, *self._small))
 
     def admit(
         self,
@@ -40,15 +45,17 @@ class Deduplicator:
         ids were remembered.
         """
         duplicate = np.zeros(len(keys), np.bool_) if known_duplicate is None else known_duplicate.copy()
-        slots = (keys & np.uint64(len(self._flags) - 1)).astype(np.intp)
-        order = np.argsort(keys)
+        doubtful = self._flags[self._slots(keys)]
+        order = keys.argsort()
         ordered = keys[order]
         twin = ordered[1:] == ordered[:-1]
         if twin.any():
-            order = np.argsort(keys, kind="stable")  # several times slower; what is stored does not depend on the sort
-        doubtful = self._flags[slots]
-        doubtful[order[1:][twin]] = True
-        doubtful[order[:-1][twin]] = True
+            order = keys.argsort(kind="stable")  # several times slower; what is stored does not depend on the sort
+            doubtful[order[1:][twin]] = True
+            doubtful[order[:-1][twin]] = True
+        elif known_duplicate is None and not doubtful.any():
+            self._remember(ordered, event_ms[order], forget_before_ms)
+            return duplicate
         rows = np.flatnonzero(doubtful & ~duplicate)
         if len(rows):
             self._settle(rows, keys, event_ms, line_ms, duplicate)
@@ -56,11 +63,15 @@ class Deduplicator:
         self._remember(keys[fresh], event_ms[fresh], forget_before_ms)
         return duplicate
 
-    def remembered(self, since_ms: int) -> tuple[U64, NDArray[np.int64]]:
+    def _slots(self, keys: U64) -> NDArray[np.int64]:
+        """The place of each key in the filter."""
+        return (keys & np.uint64(len(self._flags) - 1)).view(np.int64)  # conversion would take as long as the mask
+
+    def remembered(self, since_ms: int) -> _Run:
         """The ids with an event time of at least ``since_ms``: keys, ascending, and event times."""
-        run = (np.empty(0, np.uint64), np.empty(0, np.int64))
+        run = _merge([(np.empty(0, np.uint64), np.empty(0, np.int64)), *self._small], since_ms)
         for other in reversed(self._runs):
-            run = _merge(other, run, since_ms)
+            run = _merge([other, run], since_ms)
         return run
 
     def restore(self, keys: U64, event_ms: NDArray[np.int64]) -> None:
@@ -97,7 +108,7 @@ class Deduplicator:
     def _newest(self, keys: U64) -> NDArray[np.int64]:
         """The newest event time remembered for each key, or -1."""
         newest = np.full(len(keys), -1, np.int64)
-        for run_keys, run_ms in self._runs:
+        for run_keys, run_ms in (*self._runs, *self._small):
             at = np.searchsorted(run_keys, keys)
             found = np.flatnonzero(run_keys[np.minimum(at, len(run_keys) - 1)] == keys)
             newest[found] = np.maximum(newest[found], run_ms[at[found]])
@@ -106,21 +117,28 @@ class Deduplicator:
     def _remember(self, keys: U64, event_ms: NDArray[np.int64], forget_before_ms: int) -> None:
         if not len(keys):
             return
-        run = _newest_of_each(keys, event_ms)
-        while self._runs and len(self._runs[-1][0]) < 2 * len(run[0]):
-            run = _merge(self._runs.pop(), run, forget_before_ms)
-        if len(run[0]):
-            self._runs.append(run)
+        self._small.append(_newest_of_each(keys, event_ms))
+        if len(keys) >= _FEW_KEYS or len(self._small) >= _FEW_RUNS:
+            self._count_up(forget_before_ms)
         self._flagged += len(keys)
         if self._flagged > len(self._flags) // 16:
             self._rebuild_filter(forget_before_ms)
         else:
-            self._flags[(keys & np.uint64(len(self._flags) - 1)).astype(np.intp)] = True
+            self._flags[self._slots(keys)] = True
+
+    def _count_up(self, forget_before_ms: int) -> None:
+        """Add the small runs to the others."""
+        run = self._small[0] if len(self._small) == 1 else _merge(self._small, forget_before_ms)
+        self._small = []
+        while self._runs and len(self._runs[-1][0]) < 2 * len(run[0]):
+            run = _merge([self._runs.pop(), run], forget_before_ms)
+        if len(run[0]):
+            self._runs.append(run)
 
     def _rebuild_filter(self, forget_before_ms: int) -> None:
         """Rebuild the filter for the remembered ids, sized so that the next rebuild is due when they have doubled."""
         run = self.remembered(forget_before_ms)
-        self._runs = [run] if len(run[0]) else []
+        self._runs, self._small = [run] if len(run[0]) else [], []
         self._flagged = len(run[0])
         size = _SMALLEST_FILTER
         while size < 32 * self._flagged:
@@ -129,17 +147,15 @@ class Deduplicator:
         self._flags[(run[0] & np.uint64(size - 1)).astype(np.intp)] = True
 
 
-def _merge(
-    a: tuple[U64, NDArray[np.int64]], b: tuple[U64, NDArray[np.int64]], forget_before_ms: int
-) -> tuple[U64, NDArray[np.int64]]:
-    keys, times = np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]])
+def _merge(runs: Sequence[_Run], forget_before_ms: int) -> _Run:
+    keys, times = np.concatenate([keys for keys, _ in runs]), np.concatenate([times for _, times in runs])
     kept = times >= forget_before_ms
     keys, times = keys[kept], times[kept]
-    order = np.argsort(keys, kind="stable")
+    order = keys.argsort(kind="stable")
     return _newest_of_each(keys[order], times[order])
 
 
-def _newest_of_each(keys: U64, times: NDArray[np.int64]) -> tuple[U64, NDArray[np.int64]]:
+def _newest_of_each(keys: U64, times: NDArray[np.int64]) -> _Run:
     """Each of these ascending keys once, with its newest time: a key is admitted again after it was forgotten."""
     new = keys[1:] != keys[:-1]
     if new.all():

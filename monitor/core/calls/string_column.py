@@ -97,8 +97,8 @@ class StringColumn:
 
 def _starts(size: NDArray[np.integer]) -> NDArray[np.integer]:
     """The offsets of contiguous strings of these sizes."""
-    start = np.cumsum(size, dtype=np.int64) - size
-    return start.astype(np.int32) if start[-1:].sum() < _FITS else start
+    start: NDArray[np.int64] = size.cumsum(dtype=np.int64) - size
+    return start.astype(np.int32) if not len(start) or start[-1] < _FITS else start
 
 
 def concatenate(parts: Sequence[Column]) -> Column:

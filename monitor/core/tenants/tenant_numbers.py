@@ -32,9 +32,17 @@ class TenantNumbers:
                 self.on_new(tenant_id, number)
         return number
 
-    def of_used(self, names: Sequence[str], used: NDArray[np.bool_]) -> NDArray[np.int32]:
-        """The number of each of these tenants; -1 for new tenants that are not ``used``."""
+    def of_calls(self, names: Sequence[str], place: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The number of the tenant of each call, whose ``place`` in ``names`` is given.
+
+        The table also names tenants whose calls were late or rejected. Only those of these calls get a number.
+        """
         numbers = np.fromiter(map(self.by_name.get, names, repeat(-1)), np.int32, len(names))
+        found = numbers[place]
+        if found.min(initial=0) >= 0:
+            return found
+        used = np.zeros(len(names), np.bool_)
+        used[place] = True
         for new in np.flatnonzero((numbers < 0) & used).tolist():
             numbers[new] = self.of(names[new])
-        return numbers
+        return numbers[place]

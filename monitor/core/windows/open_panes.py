@@ -37,14 +37,14 @@ class _Pane:
     newest_ms: int = -1
     first: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, calls: Calls) -> None:
+    def add(self, calls: Calls, newest_ms: int) -> None:
         low, high = int(calls.source.min()), int(calls.source.max())
         for source in [low] if low == high else np.unique(calls.source).tolist():
             if source not in self.first:
                 row = int(np.argmax(calls.source == source))
                 self.first[source] = (int(calls.offset[row]), int(calls.clock_ms[row]))
         self.fresh.append(calls)
-        self.newest_ms = max(self.newest_ms, int(calls.end_ms.max()))
+        self.newest_ms = max(self.newest_ms, newest_ms)
         self.count += len(calls)
         self.waiting += len(calls)
         self.fresh_count += len(calls)
@@ -106,21 +106,23 @@ class OpenPanes:
         """Add calls (at least one), which come after all earlier ones of their sources."""
         self._count += len(calls)
         self._add_new(calls)
-        number = calls.end_ms // self.pane_ms
-        if int(number.min()) == int(number.max()):
-            self._add(int(number[0]), calls)
+        oldest_ms, newest_ms = int(calls.end_ms.min()), int(calls.end_ms.max())
+        if oldest_ms // self.pane_ms == newest_ms // self.pane_ms:
+            self._add(newest_ms // self.pane_ms, calls, newest_ms)
             return
+        number = calls.end_ms // self.pane_ms
         order = np.argsort(number, kind="stable")
         calls, number = calls.take(order), number[order]
         edges = (np.flatnonzero(number[1:] != number[:-1]) + 1).tolist()
         for start, stop in pairwise([0, *edges, len(calls)]):
-            self._add(int(number[start]), calls.take(slice(start, stop)))
+            some = calls.take(slice(start, stop))
+            self._add(int(number[start]), some, int(some.end_ms.max()))
 
-    def _add(self, number: int, calls: Calls) -> None:
+    def _add(self, number: int, calls: Calls, newest_ms: int) -> None:
         if number not in self._panes:
             self._open(number, _Pane())
         pane = self._panes[number]
-        pane.add(calls)
+        pane.add(calls, newest_ms)
         self.newest_ms = max(self.newest_ms, pane.newest_ms)
         if pane.waiting >= _MOST_ROWS:
             self._sum_up([number])

@@ -98,8 +98,9 @@ class RecordIntake:
         timestamps_ms = position.timestamps_ms(rows.offsets, rows.timestamps_ms)
         placed = reader.place(decoded, rows.offsets, timestamps_ms)
         batch = merge([(placed, 0, len(placed))], self._policies.lateness)
-        passed_on.count(rows=int((rows.offsets >= done).sum()))
-        passed_on.late([late for late in batch.late if late.ref.offset >= done])
+        passed_on.count(rows=len(rows) - int(rows.offsets.searchsorted(done)))
+        if batch.late:
+            passed_on.late([late for late in batch.late if late.ref.offset >= done])
         rejections = []
         for rejected in batch.rejected:
             offset = rejected.ref.offset
@@ -112,7 +113,8 @@ class RecordIntake:
                     rejected.key, rejected.raw = rows.keys[row], rows.values[row]
                 rejected.signature = decoded.signatures.get(offset)
                 rejections.append(rejected)
-        passed_on.reject(rejections)
+        if rejections:
+            passed_on.reject(rejections)
         lateness_ms = shard.policy.lateness_ms if INPUTS[reader.number] == CALLS else None
         position.reads(decoded, rows.offsets, timestamps_ms, lateness_ms)
         self.last_ms = max(self.last_ms, position.newest_ms, *(one.at_ms for one in batch.waiting))
