@@ -94,13 +94,12 @@ class EarlyWindow(WindowView):
 
     def _came(
         self, which: KeySet, window: SlidingWindow, opened: OpenPanes, recent: RecentCalls
-    ) -> Callable[[NDArray[np.bool_]], KeyCounts]:
-        """A function from marked tenants to their distinct keys in the panes that are not in ``window``."""
+    ) -> Callable[[NDArray[np.bool_]], Sequence[KeyCounts]]:
+        """A function from marked tenants to pieces with their keys in the panes that are not in ``window``."""
 
-        def came(who: NDArray[np.bool_]) -> KeyCounts:
-            newest = [keys.of_tenants(who) for keys in recent.ask(who).keys(which, self._panes(opened))]
-            found = [piece.keys(which).of_tenants(who) for piece in self._yet_to_enter(window, opened)]
-            return KeyCounts.joined(found + newest).distinct()
+        def came(who: NDArray[np.bool_]) -> Sequence[KeyCounts]:
+            newest = recent.ask(who).keys(which, self._panes(opened))  # which may sum up calls, so it comes first
+            return [*(piece.keys(which) for piece in self._yet_to_enter(window, opened)), *newest]
 
         return came
 

@@ -9,7 +9,7 @@ from monitor.core import codec
 from monitor.core.calls import native_newest, native_strings
 from monitor.core.rules import native_measures, native_pairs
 from monitor.core.windows import native_sums
-from monitor.core.windows.distinct import native_keys, native_uses
+from monitor.core.windows.distinct import native_ahead, native_keys, native_uses
 from monitor.decoding import native as decoding
 from monitor.decoding.byte_rows import ByteRows, RowBlock
 from monitor.extensions import WANTED, load
@@ -42,6 +42,7 @@ def missing() -> list[str]:
         "monitor.core.rules._measures": native_measures.enabled,
         "monitor.core.rules._pairs": native_pairs.enabled,
         "monitor.core.windows._sums": native_sums.enabled,
+        "monitor.core.windows.distinct._ahead": native_ahead.enabled,
         "monitor.core.windows.distinct._keys": native_keys.enabled,
         "monitor.core.windows.distinct._uses": native_uses.enabled,
         "monitor.decoding._calls": decoding.enabled,

@@ -10,6 +10,7 @@ from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, TOP, WIDE
 from monitor.core.windows.distinct.count_ranks import CountRanks
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.distinct.key_groups import KeyGroups, Steps, at_least, in_blocks, moves
+from monitor.core.windows.distinct.native_keys import NativeTable
 from monitor.core.windows.distinct.pane_distinct_counts import scale
 
 Counts = NDArray[np.int64]
@@ -54,6 +55,19 @@ class DerivedCounts:
             return self._ranks.top(tenants)
         peak = self._ranks.peak(tenants)
         return at_least(peak.copy(), levels) if name == WIDEST and levels else peak
+
+    def now(self, who: NDArray[np.intp]) -> tuple[Counts | None, Counts | None]:
+        """The largest count of these tenants, ascending, and their keys in blocks, ``[k]``; None if it is not kept."""
+        most = int(who[-1]) + 1
+        if self._ranks is not None:
+            return self._ranks.peak(most)[who], None
+        self._grow(most)
+        return None, self._in_blocks[who]
+
+    @property
+    def native_groups(self) -> NativeTable | None:
+        """The keys of each group; None if they are not counted by group."""
+        return None if self._groups is None else self._groups.table.native
 
     def ahead(
         self,

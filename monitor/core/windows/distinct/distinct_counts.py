@@ -13,6 +13,7 @@ The attempts of a sampled key are all counted, so the busiest key of a sample is
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,12 @@ from numpy.typing import NDArray
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.tenants.dirty import DirtyTenants
-from monitor.core.windows.distinct import native_keys
-from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, SEQUENTIAL, Name
+from monitor.core.windows.distinct import native_ahead, native_keys
+from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, SEQUENTIAL, TOP, Name
 from monitor.core.windows.distinct.derived_counts import DerivedCounts
-from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, level_for
+from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, keys_of, level_for, levels_of
 from monitor.core.windows.distinct.key_table import KeyTable
+from monitor.core.windows.distinct.native_ahead import CountsOfKeys
 from monitor.core.windows.distinct.pane_distinct_counts import make_up, scale
 
 _ONE = np.uint64(1)
@@ -119,13 +121,21 @@ class DistinctCounts:
 
     # Early -----------------------------------------------------------------------------------------------------
 
-    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> dict[Name, NDArray[np.int64]]:
-        """The counts of these tenants ``[k]``, ascending, after ``came``, their new keys, enters and old panes leave.
+    def ahead(
+        self, who: NDArray[np.intp], coming: Sequence[KeyCounts], before_ms: int
+    ) -> dict[Name, NDArray[np.int64]]:
+        """The counts of these tenants ``[k]``, ascending, after the keys ``coming`` enter and old panes leave.
 
-        The panes that begin before ``before_ms`` leave. Nothing is changed. The cost depends on the keys that enter and
-        leave.
+        Keys of other tenants may be among them. The panes that begin before ``before_ms`` leave. Nothing is changed.
+        The cost depends on the keys that enter and leave.
         """
-        change = self._change_of(who, came, before_ms)
+        leaving = [keys for _, keys in takewhile(lambda pane: pane[0] < before_ms, self._inside)]
+        sampled = self.levels.keys() | levels_of((*coming, *leaving)).keys()
+        if native_ahead.enabled and TOP not in self.names and sampled.isdisjoint(who.tolist()):
+            natively = self._ahead_natively(who, coming, leaving)
+            if natively is not None:
+                return natively
+        change = self._change_of(who, coming, leaving)
         before = self._table.counts_of(change.key)
         after = before + change.count
         then = np.zeros((len(self._counts), len(who)), np.int64)
@@ -140,6 +150,20 @@ class DistinctCounts:
         if self._derived is not None:
             found |= self._derived.ahead(who, change, before, after, levels)
         return found
+
+    def _ahead_natively(
+        self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]
+    ) -> dict[Name, NDArray[np.int64]] | None:
+        """As `ahead`, if no keys are sampled. None if that needs more than the keys that enter and leave."""
+        self._grow(int(who[-1]) + 1)
+        derived = None if self._derived is None else self._derived.now(who)
+        largest, in_blocks = (None, None) if derived is None else derived
+        now = CountsOfKeys(self._counts[:, who], largest, in_blocks)
+        groups = None if self._derived is None else self._derived.native_groups
+        then = native_ahead.change(
+            now, who, (coming, leaving), self._table.native, groups, self._limits[1:], self._sequences
+        )
+        return None if then is None else then.by_name(self._over)
 
     def _steps(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int64]:
         """The change to each count of the tenant by each of these keys, ascending: ``[what, key]``.
@@ -168,15 +192,11 @@ class DistinctCounts:
         pairs[moved] = (comes & will_have_previous).astype(np.int64) - (~comes & has_previous) + step * has_next
         return pairs
 
-    def _change_of(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> KeyCounts:
+    def _change_of(self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]) -> KeyCounts:
         """The distinct keys that enter and leave, ascending, each with the change in its count."""
         mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
         mine[who] = True
-        parts = [came]
-        for start_ms, keys in self._inside:
-            if start_ms >= before_ms:
-                break
-            parts.append(keys.of_tenants(mine).negated())
+        parts = [keys_of(coming, mine), *(keys.of_tenants(mine).negated() for keys in leaving)]
         levels = {tenant: level for tenant, level in self.levels.items() if mine[tenant]}
         return KeyCounts.joined(parts).thinned(levels).distinct()
 

@@ -8,7 +8,7 @@ A sample is counted like all keys, and the count is multiplied by 2^level, so an
 the level of a tenant changes, nothing is known of its count before a recount.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, SEQUENTIAL, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
-from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts, levels_of
 from monitor.core.windows.distinct.key_groups import BLOCK_LEAST, SURE_FROM
 from monitor.core.windows.distinct.key_uses import SETS, KeyUses
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
@@ -77,7 +77,8 @@ class EarlyDistinctCounts:
     """The counts for a window that begins at ``start_ms`` and ends after the closed panes.
 
     They are in the columns of ``table`` from ``first`` on, as many as `width` says. `begin` fills them. ``opened``
-    returns the keys of the open attempts of marked tenants. ``uses`` are those of the keys of the set ``which``.
+    returns pieces with the keys of all open attempts of marked tenants; others may be among them. ``uses`` are those of
+    the keys of the set ``which``.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class EarlyDistinctCounts:
         distinct: DistinctCounts | PaneDistinctCounts,
         uses: KeyUses,
         start_ms: int,
-        opened: Callable[[NDArray[np.bool_]], KeyCounts],
+        opened: Callable[[NDArray[np.bool_]], Sequence[KeyCounts]],
         table: TenantColumns,
         first: int,
     ) -> None:
@@ -178,15 +179,15 @@ class EarlyDistinctCounts:
             return
         mine = np.zeros(len(values), np.bool_)
         mine[who] = True
-        came = self._opened(mine)
-        counted = self._distinct.ahead(who, came, self._start_ms)
+        coming = self._opened(mine)
+        counted = self._distinct.ahead(who, coming, self._start_ms)
         for name, column in self._columns.items():
             values[who, column] = counted[name]
         values[who, first + ATTEMPTS], values[who, first + LEFT] = attempts, 0
         values[who, first + EXTRA] = 0
         if any(map(is_largest, self._columns)):
             values[who, first + USES] = self._uses.restart(self._which, who)
-        sampled = self._sampling(came.levels)
+        sampled = self._sampling(levels_of(coming))
         for tenant in sampled.keys() & set(who.tolist()) if sampled else ():
             values[tenant, first + EXTRA] = spread(max(sampled[tenant])) - 1
             self._sampled[tenant] = sampled[tenant]

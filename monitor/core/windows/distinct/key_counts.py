@@ -6,9 +6,10 @@ neighbouring numbers share a hash, because sequences must be sampled whole. Keys
 by their block.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +24,14 @@ _TRUE = np.ones(1, np.bool_)
 _SALT = np.uint64(0xD6E8FEB86659FD93)  # keeps the sample independent of what else is derived from a key
 
 
-@dataclass(frozen=True, slots=True)
-class _RowsByTenant:
-    """The rows of keys in the order of their tenants. Memory: 8 bytes per key."""
+class RowsByTenant(NamedTuple):
+    """The rows of keys in the order of their tenants, and these tenants. Memory: 8 bytes per key."""
 
     order: NDArray[np.int32]
     tenant: NDArray[np.int32]
 
     @classmethod
-    def of(cls, tenant: NDArray[np.int32]) -> "_RowsByTenant":
+    def of(cls, tenant: NDArray[np.int32]) -> "RowsByTenant":
         # numpy sorts narrow integers in linear time.
         narrow = tenant.astype(np.uint16) if int(tenant.max()) < 1 << 16 else tenant
         order = np.argsort(narrow, kind="stable").astype(np.int32)
@@ -65,7 +65,7 @@ class KeyCounts:
     levels: dict[int, int] = field(default_factory=dict)
     group: U64 = field(default_factory=lambda: np.empty(0, np.uint64))
     unit_bits: np.uint64 = NEIGHBOUR_BITS
-    _by_tenant: "list[_RowsByTenant | None]" = field(default_factory=list, repr=False, compare=False)
+    _by_tenant: "list[RowsByTenant | None]" = field(default_factory=list, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.key)
@@ -119,9 +119,7 @@ class KeyCounts:
             return parts[0]
         if not parts:
             return cls.empty()
-        levels: dict[int, int] = {}
-        for part in parts:
-            levels |= {tenant: max(level, levels.get(tenant, 0)) for tenant, level in part.levels.items()}
+        levels = levels_of(parts)
         every = cls(
             np.concatenate([part.key for part in parts]),
             np.concatenate([part.tenant for part in parts]),
@@ -159,15 +157,23 @@ class KeyCounts:
         """The keys of the tenants marked in ``who``. Tenants with a number beyond its end are not marked."""
         if not len(self):
             return self
-        if len(self) >= _INDEXED:
-            if self._by_tenant:  # not the first time: the same keys are asked for again and again
-                index = self._by_tenant[0] = self._by_tenant[0] or _RowsByTenant.of(self.tenant)
-                return self._some(index.rows(np.flatnonzero(who)), who)
-            self._by_tenant.append(None)
+        if (index := self.by_tenant()) is not None:
+            return self._some(index.rows(np.flatnonzero(who)), who)
         tenant = self.tenant
         if int(tenant.max()) >= len(who):
             tenant, who = np.minimum(tenant, len(who)), np.append(who, False)
         return self._some(np.flatnonzero(who[tenant]), who)
+
+    def by_tenant(self) -> "RowsByTenant | None":
+        """The rows in the order of their tenants; None if there are few, or if they are asked for the first time."""
+        if len(self) < _INDEXED:
+            return None
+        if not self._by_tenant:
+            self._by_tenant.append(None)
+            return None
+        # Not the first time: the same keys are asked for again and again.
+        index = self._by_tenant[0] = self._by_tenant[0] or RowsByTenant.of(self.tenant)
+        return index
 
     def _some(self, rows: NDArray[np.integer], who: NDArray[np.bool_]) -> "KeyCounts":
         if not self.levels:
@@ -190,6 +196,19 @@ class KeyCounts:
 
 
 _NONE = KeyCounts.empty()
+
+
+def levels_of(pieces: Iterable[KeyCounts]) -> dict[int, int]:
+    """The highest level of each tenant whose keys are sampled in any of these pieces."""
+    levels: dict[int, int] = {}
+    for piece in pieces:
+        levels |= {tenant: max(level, levels.get(tenant, 0)) for tenant, level in piece.levels.items()}
+    return levels
+
+
+def keys_of(pieces: Sequence[KeyCounts], who: NDArray[np.bool_]) -> KeyCounts:
+    """The distinct keys of the marked tenants in these pieces, ascending, with their counts added up."""
+    return KeyCounts.joined([keys.of_tenants(who) for keys in pieces]).distinct()
 
 
 def sampled(keys: U64, levels: U64, unit_bits: np.uint64 = NEIGHBOUR_BITS) -> NDArray[np.bool_]:

@@ -25,19 +25,19 @@ class KeyGroups:
     """The number of keys of each group. Memory: 21 to 64 bytes per group; there are no more groups than keys."""
 
     def __init__(self, placement: Placement) -> None:
-        self._table = KeyTable(placement)
+        self.table = KeyTable(placement)
 
     def change(self, moved: KeyCounts) -> Steps:
         """Change the groups by these `moves`. Returns the steps."""
-        at = self._table.claim(moved)
-        before = self._table.count[at]
+        at = self.table.claim(moved)
+        before = self.table.count[at]
         after = before + moved.count
-        self._table.count[at] = after
+        self.table.count[at] = after
         return moved.tenant, before, after
 
     def ahead(self, moved: KeyCounts) -> Steps:
         """The steps of these `moves`, which are not made."""
-        before = self._table.counts_of(moved.key)
+        before = self.table.counts_of(moved.key)
         return moved.tenant, before, before + moved.count
 
 

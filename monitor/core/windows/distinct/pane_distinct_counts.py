@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, Name
+from monitor.core.calls.key_placement import Placement
+from monitor.core.windows.distinct import native_ahead
+from monitor.core.windows.distinct.count_names import DISTINCT, IN_BLOCKS, NUMBERS, PEAK, SEQUENTIAL, TOP, WIDEST, Name
 from monitor.core.windows.distinct.count_ranks import count_pairs, ranked
-from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import KeyCounts, keys_of, levels_of
 from monitor.core.windows.distinct.key_groups import at_least, in_blocks, moves
+from monitor.core.windows.distinct.key_table import KeyTable
+from monitor.core.windows.distinct.native_ahead import CountsOfKeys
 
 _ONE = np.uint64(1)
+_EMPTY = KeyTable(Placement())
 
 
 class PaneDistinctCounts:
@@ -44,12 +49,31 @@ class PaneDistinctCounts:
         if self._start_ms < before_ms:
             self._keys = KeyCounts.empty()
 
-    def ahead(self, who: NDArray[np.intp], came: KeyCounts, before_ms: int) -> dict[Name, NDArray[np.int64]]:
+    def ahead(
+        self, who: NDArray[np.intp], coming: Sequence[KeyCounts], before_ms: int
+    ) -> dict[Name, NDArray[np.int64]]:
         """As `DistinctCounts.ahead`. The only pane has left by then."""
-        then = PaneDistinctCounts(self.window_ms)
-        then.enter(before_ms, came, 0)
+        sampled = levels_of(coming).keys()
+        if native_ahead.enabled and TOP not in self.names and sampled.isdisjoint(who.tolist()):
+            return self._ahead_natively(who, coming)
         tenants = int(who[-1]) + 1
+        mine = np.zeros(tenants, np.bool_)
+        mine[who] = True
+        then = PaneDistinctCounts(self.window_ms)
+        then.enter(before_ms, keys_of(coming, mine), 0)
         return {name: then.read(name, tenants)[who] for name in self.names}
+
+    def _ahead_natively(self, who: NDArray[np.intp], coming: Sequence[KeyCounts]) -> dict[Name, NDArray[np.int64]]:
+        limits = [name for name in self.names if isinstance(name, int)]
+        largest, in_blocks = ({PEAK, WIDEST} & {*self.names}, {IN_BLOCKS} & {*self.names})
+        none = np.zeros((3 + len(limits), len(who)), np.int64)
+        now = CountsOfKeys(none, none[0] if largest else None, none[0] if in_blocks else None)
+        groups = _EMPTY.native if {IN_BLOCKS, WIDEST} & {*self.names} else None
+        then = native_ahead.change(
+            now, who, (coming, ()), _EMPTY.native, groups, np.array(limits, np.int32), SEQUENTIAL in self.names
+        )
+        assert then is not None, "nothing becomes less"
+        return then.by_name({limit: row for row, limit in enumerate(limits, 3)})
 
     def read(self, name: Name, tenants: int) -> NDArray[np.int64]:
         """A count by its name."""

@@ -126,7 +126,7 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
         before = reading(counts)
         start_ms = T0 + (len(panes) if one_pane else leaving) * MINUTE
         came = counted([attempt for attempt in to_come if attempt[0] in asked])
-        ahead = counts.ahead(who, came, start_ms)
+        ahead = counts.ahead(who, [came], start_ms)
         assert reading(counts) == before
     left = [attempt for attempts in panes[len(panes) if one_pane else leaving :] for attempt in attempts]
     expected = plain_reading([*left, *to_come], TENANTS + 1)

@@ -86,7 +86,7 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
             counts.enter(T0 + number * MINUTE, keys_of(kind, calls), TENANTS)
         before = counts.read(name, TENANTS).tolist()
         start_ms = T0 + (len(panes) if one_pane else leaving) * MINUTE
-        ahead = counts.ahead(np.arange(TENANTS), keys_of(kind, to_come), start_ms)
+        ahead = counts.ahead(np.arange(TENANTS), [keys_of(kind, to_come)], start_ms)
         assert counts.read(name, TENANTS).tolist() == before
     left = [call for calls in panes[len(panes) if one_pane else leaving :] for call in calls]
     assert ahead[name].tolist() == plain(kind, [*left, *to_come])

@@ -72,7 +72,7 @@ def test_a_window_has_the_counts_that_numpy_makes(seed: int) -> None:
             ahead = []
             for enabled, counts in enumerate(windows):
                 with native(bool(enabled)):
-                    ahead.append(counts.ahead(who, came, start_ms))
+                    ahead.append(counts.ahead(who, [came], start_ms))
             assert {name: one.tolist() for name, one in ahead[0].items()} == {
                 name: one.tolist() for name, one in ahead[1].items()
             }
