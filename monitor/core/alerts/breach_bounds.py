@@ -10,13 +10,15 @@ gives the number of calls before which it cannot hold, and a rule waits for the 
 from collections.abc import Sequence
 from itertools import pairwise
 from math import floor, inf
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.alerts import native_bounds
 from monitor.core.alerts.breach_lines import HUGE, NEVER, ONE, ROUNDING, BreachLines, Evaluation, Line, SureBound
 from monitor.core.alerts.early_window import EarlyWindow
+from monitor.core.alerts.native_bounds import ROW_BITS, BoundsPlan, CallsNeeded, NativeBounds
 from monitor.core.alerts.sure_bounds import SureBounds
 from monitor.core.calls.fields import BIT
 from monitor.core.rules.conditions import Floats, Rows
@@ -38,16 +40,6 @@ from monitor.core.windows.distinct.key_uses import SETS, KeyUses
 from monitor.core.windows.tenant_columns import Counts, TenantColumns
 
 _CALLS_PER_USE: Final = 8  # roughly, of a tenant that calls other people each time
-
-
-class CallsNeeded(NamedTuple):
-    """What tenants need before they may break rules: ``calls`` ``[evaluation, k]``, 0 if they may now.
-
-    Rules with `NEVER` calls may wait for uses of one key of a set, ``uses`` ``[set, k]``.
-    """
-
-    calls: Floats
-    uses: Floats
 
 
 class BreachBounds:
@@ -83,6 +75,8 @@ class BreachBounds:
         self._sure = SureBounds(sure, place)
         self._wait_for_uses(list(lines), of_evaluation, starts)
         self._spreads = np.unique(np.array([one.first + EXTRA for one in self._terms.distinct], np.intp))
+        complaints = len(self._terms.complaints)
+        self._native = NativeBounds(self._plan(), complaints) if native_bounds.built() else None
 
     def _finish(self, lines: list[Line]) -> NDArray[np.intp]:
         """Turn the lines into columns. Returns the row of each term: those of each kind are consecutive."""
@@ -130,6 +124,22 @@ class BreachBounds:
         of_set = np.array([self._sets[term] for _, term, _ in waiting], np.intp)
         self._uses_rows = {which: np.flatnonzero(of_set == which) for which in np.unique(of_set).tolist()}
 
+    def _plan(self) -> BoundsPlan:
+        """All these columns, for the extension."""
+        first, largest = self._distinct_first, np.zeros(len(self._terms.distinct), np.int64)
+        which = np.zeros(len(largest), np.int64)
+        for (place, name), number in zip(self._largest, self._sets, strict=True):
+            largest[place], which[place] = SURE_FROM if name == WIDEST else np.iinfo(np.int64).max, number
+        distinct = first + ATTEMPTS, first + LEFT, first + EXTRA, first + USES
+        each = self._distinct_step, self._distinct_each, self._distinct_floor
+        pace = self._rate, self._counted, self._pace, self._slower, self._rounding
+        waiting_for = np.array([self._largest[term][0] for term in self._uses_term], np.intp)
+        return BoundsPlan(
+            *(self._columns, self._distinct_count, self._distinct_attempts, *distinct, *each, largest, which),
+            *(self._low, self._high, self._low_factor, self._high_factor, *pace, self._of_evaluation, self._starts),
+            *(*self._sure.columns, self._uses_number, waiting_for, self._uses_limit),
+        )
+
     # Evaluating -----------------------------------------------------------------------------------------------------
 
     def calls_at_least(self, who: slice) -> tuple[Floats, NDArray[np.bool_]]:
@@ -148,7 +158,22 @@ class BreachBounds:
         return np.minimum(needed, NEVER), unknown
 
     def of(self, who: Rows) -> CallsNeeded:
-        """What each tenant needs before it may break each rule."""
+        """What these tenants, ascending, need before they may break rules."""
+        if self._native is not None and native_bounds.enabled:
+            uses, complaints = self._uses, self._complaints(int(who[-1]) + 1)
+            return self._native.needed(self._table.values, who, uses.before, uses.largest, complaints)
+        calls, more_uses = self._calls_of_each(who)
+        met = calls == 0
+        number, row = np.nonzero(met)
+        calls[met] = NEVER
+        uses_at = self._uses.count(who) + more_uses.astype(np.int64)
+        return CallsNeeded(calls.min(axis=0).astype(np.int64), uses_at, (number << ROW_BITS) + row)
+
+    def _calls_of_each(self, who: Rows) -> tuple[Floats, Floats]:
+        """The calls that each tenant needs before it may break each rule, ``[evaluation, k]``, 0 if it may now.
+
+        Rules with `NEVER` calls may wait for uses of one key of a set, ``[set, k]``.
+        """
         low, high, largest = self._bounds(who)
         below = self._low_factor * low[self._low]
         need = below - self._high_factor * high[self._high]
@@ -160,13 +185,13 @@ class BreachBounds:
         lines[holds] = 0.0
         calls: Floats = np.maximum.reduceat(lines[self._of_evaluation], self._starts, axis=0)
         self._sure.wait(calls, low)
-        return CallsNeeded(calls, self._wait_by_uses(calls, largest))
+        return calls, self._wait_by_uses(calls, largest)
 
     def _wait_by_uses(self, calls: Floats, largest: Counts) -> Floats:
         """Let rules wait for uses of one key, ``[set, k]``, instead of ``calls`` if that is likely to take longer."""
         uses = np.full((len(SETS), calls.shape[1]), NEVER)
         if len(self._uses_number):
-            wait = np.floor(self._uses_limit - largest[self._uses_term]) + 1.0
+            wait = np.minimum(np.floor(self._uses_limit - largest[self._uses_term]) + 1.0, NEVER)
             waits = (wait >= 1) & (wait * _CALLS_PER_USE > calls[self._uses_number])
             wait[~waits] = NEVER
             for which, rows in self._uses_rows.items():
@@ -202,12 +227,14 @@ class BreachBounds:
                 most[places] = np.minimum(most[places], largest)
             low[at:stop], high[at:stop] = np.maximum(least, self._distinct_floor), most
             at = stop
-        if terms.complaints:
-            tenants = int(who[-1]) + 1
-            for early_window, name in terms.complaints:
-                low[at] = high[at] = early_window.complaints.count(name, tenants)[who]
-                at += 1
+        for counts in self._complaints(int(who[-1]) + 1):
+            low[at] = high[at] = counts[who]
+            at += 1
         return low, high, largest
+
+    def _complaints(self, tenants: int) -> list[Counts]:
+        """The counts of complaints among the terms, each ``[tenants]``."""
+        return [early_window.complaints.count(name, tenants) for early_window, name in self._terms.complaints]
 
     def _spread(self, who: Rows) -> Counts:
         """By how much more a call of each tenant changes its distinct counts, because its keys are sampled: ``[k]``."""

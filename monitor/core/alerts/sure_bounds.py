@@ -2,6 +2,7 @@
 threshold."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,11 @@ class SureBounds:
         self._limit = np.array([one.sign * one.threshold - ROUNDING for one in of])
         # More calls only make complaints rarer, unless there are more of these.
         self._rarer = np.array([one.constant and one.sign > 0 for one in of], np.bool_)
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """What is known of the bounds, ``[bound]`` each, in the order of `BoundsPlan`."""
+        return self._number, self._numerator, self._denominator, self._z, self._sign, self._limit, self._rarer
 
     def wait(self, calls: Floats, low: Floats) -> None:
         """Where a tenant needs no calls by all other conditions, set those that it needs before the bound may be beyond

@@ -15,7 +15,7 @@ from monitor.core.alerts.breach_lines import NEVER, Evaluation
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.alerts.early_windows import EarlyWindows
 from monitor.core.calls.new_calls import NewCalls
-from monitor.core.rules.conditions import Floats, Rows
+from monitor.core.rules.conditions import Rows
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.windows.distinct.key_uses import SETS
 from monitor.core.windows.window import SlidingWindow
@@ -159,22 +159,22 @@ class Suspects:
         """The calls that each of these tenants needs, and the count of `KeyUses` at which it is to be compared
         again, ``[k]`` and ``[set, k]``. Those who may break a rule now are added to ``found``.
         """
-        needed, uses = bounds.of(who)
-        for number, row in zip(*(of.tolist() for of in np.nonzero(needed == 0)), strict=True):
-            one, tenant = bounds.evaluations[number], int(who[row])
-            if self._is_open(one, tenant):
-                needed[number, row] = 1.0
+        needed = bounds.of(who)
+        breaking: set[int] = set()
+        for number, tenants in needed.met_now(who):
+            one = bounds.evaluations[number]
+            some = self._open(one, tenants)
+            if some:
+                breaking.update(some)
                 if found is not None:
-                    found.setdefault(one.early_window, {}).setdefault(one.place, set()).add(tenant)
-            else:
-                needed[number, row] = NEVER
+                    found.setdefault(one.early_window, {}).setdefault(one.place, set()).update(some)
+        if breaking:
+            needed.calls[np.searchsorted(who, list(breaking))] = 1
         if found is not None and len(self._overridden):
-            some = set(who.tolist())
+            every = set(who.tolist())
             for one in bounds.evaluations:
-                self._add_overridden(one, some, found)
-        lowest: Floats = needed.min(axis=0)
-        uses_at = self._windows.uses.count(who) + uses.astype(np.int64)
-        return lowest.astype(np.int64), uses_at
+                self._add_overridden(one, every, found)
+        return needed.calls, needed.uses_at
 
     def _add_overridden(self, one: Evaluation, who: Iterable[int], found: Suspected) -> None:
         """Add those of these tenants that have an override of the rule."""
@@ -183,17 +183,22 @@ class Suspects:
         if mine:
             found.setdefault(one.early_window, {}).setdefault(one.place, set()).update(mine)
 
-    def _is_open(self, one: Evaluation, tenant: int) -> bool:
-        """Whether the rule may fire an alert for the tenant at that end.
+    def _open(self, one: Evaluation, who: list[int]) -> list[int]:
+        """Those of these tenants for whom the rule may fire an alert at that end.
 
-        If not, that stays so at this end until the rule state names the tenant in ``reopened``.
+        For the others that stays so at this end until the rule state names the tenant in ``reopened``.
         """
         rule_state, end_ms = self._rule_state(one), one.early_window.end_ms
-        if tenant in rule_state.firing or rule_state.taken_back.get(tenant, -1) >= end_ms:
-            return False
-        if rule_state.exempt.get(tenant, 0) > end_ms:
-            return False
-        return one.rule.first_ms is None or bool(rule_state.judges(one.rule, np.array([tenant]), end_ms)[0])
+        firing, taken_back, exempt = rule_state.firing, rule_state.taken_back, rule_state.exempt
+        found = [
+            tenant
+            for tenant in who
+            if tenant not in firing and taken_back.get(tenant, -1) < end_ms and exempt.get(tenant, 0) <= end_ms
+        ]
+        if found and one.rule.first_ms is not None:
+            judged = rule_state.judges(one.rule, np.array(found), end_ms).tolist()
+            found = [tenant for tenant, is_judged in zip(found, judged, strict=True) if is_judged]
+        return found
 
     def _rule_state(self, one: Evaluation) -> RuleState:
         return self._rule_states_of[one.early_window.window][one.place]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core import codec
+from monitor.core.alerts import native_bounds
 from monitor.core.calls import native_newest, native_strings
 from monitor.core.rules import native_measures, native_pairs
 from monitor.core.windows import native_sums
@@ -37,6 +38,7 @@ def missing() -> list[str]:
     """The extensions that are not used by this process, so that Python does their work."""
     in_use = {
         "monitor.core._codec": codec.enabled,
+        "monitor.core.alerts._bounds": native_bounds.enabled,
         "monitor.core.calls._newest": native_newest.enabled,
         "monitor.core.calls._strings": native_strings.enabled,
         "monitor.core.rules._measures": native_measures.enabled,
