@@ -17,6 +17,7 @@ Each crossing gives one alert, however the value swings around the threshold:
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -42,6 +43,7 @@ from monitor.reasons import Unmeasured
 from schemas.outputs import Measure
 
 _FEW_CALLS = 500  # as much work as comparing their tenants, at most
+_NOBODY: Final[frozenset[int]] = frozenset()
 _CALLS_A_TENANT = 20  # taking in so many calls costs as much as comparing a tenant
 MOST_ALERTS = 5_000  # fired or withdrawn by one evaluation: they are written in one transaction
 
@@ -182,25 +184,27 @@ class EarlyAlerts:
         self, window: SlidingWindow, found: Suspected, due: Mapping[str, set[int]], tenants: int
     ) -> None:
         early_windows = self._windows.of(window)
-        left: dict[str, set[int]] = defaultdict(set)
-        for end_ms in sorted(early_windows):
+        left: dict[str, set[int]] = {}
+        for end_ms in sorted(early_windows) if found else ():
             suspected = found.get(early_windows[end_ms])
             if suspected:
                 for rule_id, unfired in self._evaluate_end(window, early_windows[end_ms], suspected, tenants):
-                    left[rule_id].update(unfired)
-        for rule_state in self._rule_states_of[window]:
-            rule_id, reopened = rule_state.rule.id, rule_state.reopened.copy()
-            rule_state.reopened.clear()
-            rule_state.reopened.update(left.get(rule_id, ()))
-            self.postponed += len(rule_state.reopened)
-            some, unresolved = self._firing.of(rule_id), self._unresolved.pop(rule_id, set())
+                    left.setdefault(rule_id, set()).update(unfired)
+        for rule_state in self._rule_states_of[window]:  # most have nothing to do
+            rule_id, reopened = rule_state.rule.id, _NOBODY
+            if rule_state.reopened or rule_id in left:
+                reopened = frozenset(rule_state.reopened)
+                rule_state.reopened.clear()
+                rule_state.reopened.update(left.get(rule_id, ()))
+                self.postponed += len(rule_state.reopened)
+            some, unresolved = self._firing.of(rule_id), self._unresolved.pop(rule_id, _NOBODY)
             if not some:
                 continue
             mine = self._windows.ends(window, rule_state.rule.step_ms)
             if not mine:
                 continue
             if self._last_end_ms.get(rule_id) == mine[-1]:
-                some = some & (due.get(rule_id, set()) | unresolved | reopened)
+                some = some & (due.get(rule_id, _NOBODY) | unresolved | reopened)
             self._last_end_ms[rule_id] = mine[-1]
             if some:
                 self._take_back(rule_state, some, [early_windows[end_ms] for end_ms in mine], tenants)

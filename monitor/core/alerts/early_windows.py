@@ -43,8 +43,10 @@ class EarlyWindows:
         self.table = TenantColumns()
         self.uses = KeyUses()
         self.closed_ms = -1
+        self._tenants = 0
         self._unit_ms = gcd(*(step_ms for some in steps.values() for step_ms in some)) or 1
         self.place: tuple[tuple[int, int], ...] = ()
+        self._ends: dict[tuple[SlidingWindow, int], range] = {}
         self._summed: tuple[object, ...] = ()
 
     def __iter__(self) -> Iterator[EarlyWindow]:
@@ -71,7 +73,10 @@ class EarlyWindows:
         return tuple((after_ms // self._unit_ms, newest_ms // self._unit_ms) for after_ms, newest_ms in ranges)
 
     def ends(self, window: SlidingWindow, step_ms: int) -> range:
-        """The ends to evaluate for rules with that window and step."""
+        """The ends to evaluate for rules with that window and step, as of the last `move`."""
+        return self._ends[window, step_ms]
+
+    def _ends_now(self, window: SlidingWindow, step_ms: int) -> range:
         after_ms, newest_ms = self.range_ms(window)
         return range((after_ms // step_ms + 1) * step_ms, (newest_ms // step_ms + 1) * step_ms + 1, step_ms)
 
@@ -82,11 +87,14 @@ class EarlyWindows:
             end_ms not in self._windows[window]
             for window, steps in self._steps.items()
             for step_ms in steps
-            for end_ms in self.ends(window, step_ms)
+            for end_ms in self._ends_now(window, step_ms)
         )
 
     def reach(self, tenants: int) -> None:
         """Grow to ``tenants`` tenants."""
+        if tenants == self._tenants:
+            return
+        self._tenants = tenants
         self.table.reach(tenants)
         self.uses.reach(tenants)
         for early_window in self:
@@ -150,8 +158,11 @@ class EarlyWindows:
         if place == self.place:
             return
         self.place = place
+        self._ends = {
+            (window, step): self._ends_now(window, step) for window, steps in self._steps.items() for step in steps
+        }
         wanted = {
-            window: {end for step in steps for end in self.ends(window, step)} for window, steps in self._steps.items()
+            window: {end for step in steps for end in self._ends[window, step]} for window, steps in self._steps.items()
         }
         if all(ends == self._windows[window].keys() for window, ends in wanted.items()):
             return

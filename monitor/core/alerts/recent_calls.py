@@ -7,7 +7,7 @@ count few calls in all early windows, or to sum up few calls of a pane, costs mo
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from monitor.policy.metrics import KeySet
 
 _MOST = 32_768  # calls: more cost more time at each evaluation, fewer cost more time per call
 _ANSWERED = np.uint64(1 << BIT["answered"])
+_NO_CALLS, _NO_PANE = NewCalls.room(0), np.empty(0, np.int64)
 _T = TypeVar("_T")
 
 
@@ -43,11 +44,11 @@ class RecentCalls:
         self._pane = np.empty(_MOST, np.int64)  # the number of the pane of each call
         self._waits = np.empty(_MOST, np.bool_)  # whether the early windows do not count the call yet
         self._count = 0
-        self._asked = _Asked(np.zeros(0, np.bool_), NewCalls.room(0), np.empty(0, np.int64))
+        self._asked = _Asked.nobody()
 
     def add(self, new: Sequence[NewCalls]) -> Iterator[list[CallSums]]:
         """Add calls. Yields what the early windows must count now, because there is no room for it."""
-        self._asked = _Asked(np.zeros(0, np.bool_), NewCalls.room(0), np.empty(0, np.int64))
+        self._asked = _Asked.nobody()
         for calls in new:
             for start in range(0, len(calls.tenant), _MOST):
                 part = calls.take(slice(start, start + _MOST))
@@ -103,9 +104,14 @@ class _Asked:
     def __init__(self, who: NDArray[np.bool_], calls: NewCalls, pane: NDArray[np.int64]) -> None:
         self.who = who
         self._calls, self._pane = calls, pane
-        self._panes, self._pane_of = np.unique(pane, return_inverse=True)
+        self._panes, self._pane_of = np.unique(pane, return_inverse=True) if len(pane) else (_NO_PANE, _NO_PANE)
         self._keys: dict[KeySet, list[KeyCounts]] = {}
         self._talk: list[TalkCounts] | None = None
+
+    @classmethod
+    def nobody(cls) -> Self:
+        """No tenants."""
+        return cls(np.zeros(0, np.bool_), _NO_CALLS, _NO_PANE)
 
     def keys(self, which: KeySet, panes: range) -> Iterable[KeyCounts]:
         """The keys of the calls in each of these panes, given by number."""
