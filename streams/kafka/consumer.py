@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -204,8 +204,8 @@ class KafkaConsumer:
             raise RuntimeError("the consumer is not started")
         return self._client
 
-    def _mine(self, tps: Sequence[TP]) -> list[TopicPartition]:
-        assigned = self.assignment()
+    def _mine(self, tps: Iterable[tuple[str, int]]) -> list[TopicPartition]:
+        assigned = self._client.assignment() if self._client else ()  # of tuples, too, as those of ``tps`` are
         return [TopicPartition(*tp) for tp in tps if tp in assigned]
 
     async def _getmany(

@@ -10,8 +10,8 @@ read: its records are not judged, and the watermark waits for them.
 from faust.types import StreamT
 
 from monitor.decoding.input_topics import INPUTS
-from streams.worker.consumer_loop import InputBatch
 from streams.worker.faust_app import FaustApp, TopicChannel
+from streams.worker.running.input_delivery import InputBatch
 
 Batches = StreamT[InputBatch]
 

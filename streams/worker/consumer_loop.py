@@ -2,14 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
-from monitor.decoding.input_topics import INPUTS
-from monitor.partition.idleness import CALLS
-from monitor.partition.record_batch import RecordBatch
 from monitor.partition.waiting.decision_times import DecisionForecast
 from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch, Listener, OffsetOutOfRange, TransientError
 from streams.runtime.retry import Backoff
@@ -17,61 +12,22 @@ from streams.wording.worker_wording import worker_text
 from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.idle_clocks import IdleClocks
 from streams.worker.partition_owner import PartitionOwner
+from streams.worker.running.input_delivery import FEW_ROWS, Agents, InputDelivery
 from streams.worker.running.owner_ban_feed import OwnerBanFeed
 from streams.worker.running.running_partition import RunningPartition
 from streams.worker.topic_guard import TopicGuard
 
 log = structlog.get_logger("callwarden")
 
-# Fed at once in the event loop: 70 ms of work if all calls are rejected, the most expensive case.
-SLICE_ROWS, OTHER_ROWS, SLICE_BYTES = 3_000, 1_000, 4_000_000
-SIGNED_ROWS = 200  # of reviews whose signatures are verified: a tenth of a millisecond each, without other cost
 _POLL_ROWS = 20_000
 _POLL_S = 0.2
 _BUSY_POLL_S = 0.02  # while a partition is busy and will take more soon
 # A round costs as much for a few rows as for hundreds: a busy worker has three a second, each with all its partitions.
 _COLLECT_S = 0.3  # early alerts come within half a second: this, a round, and a transaction
-_FEW_ROWS, _LINGER_S = 500, 0.05  # for the answers of other brokers
+_LINGER_S = 0.05  # for the answers of other brokers
 _UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
 _CONFIRM_S = 1.0  # a suspected topic change is confirmed by a second check after this time
 _PARKED_MS = 120_000  # the memory of a revoked partition is kept this long
-
-
-@dataclass(slots=True)
-class InputBatch:
-    """Rows of one source for its agent; ``done`` resolves when the agent has submitted them, or carries the error."""
-
-    running: RunningPartition | None
-    source: int
-    rows: RecordBatch | None
-    done: asyncio.Future[None]
-
-    def submit(self) -> None:
-        """Submit the rows to the stream task of the partition that they were fetched for, not to one opened since."""
-        # A Faust stream keeps its last value until the next one comes: drop the references, or it would keep
-        # thousands of records, or a revoked partition, in memory.
-        running, rows = self.running, self.rows
-        self.running = self.rows = None
-        if running is None or rows is None or self.done.done():
-            return
-        try:
-            running.feed(self.source, rows)
-        except Exception as error:  # noqa: BLE001 - the consumer loop stops the partition, loudly
-            self.done.set_exception(error)
-        else:
-            self.done.set_result(None)
-
-
-class Agents(Protocol):
-    """The agents, as the consumer loop sees them."""
-
-    def reads(self, source: int | None) -> bool:
-        """Whether the source has an agent; True for the commands of operators (None)."""
-        ...
-
-    async def deliver(self, batch: InputBatch) -> None:
-        """Deliver a batch to the agent of its source, which resolves ``batch.done``."""
-        ...
 
 
 class ConsumerLoop:
@@ -92,6 +48,7 @@ class ConsumerLoop:
         self._joined = False
         self._clocks = IdleClocks(context, self.owners, self._assigned, self._consumer.undecided)
         self._topics = TopicGuard(context, self.owners, self._assigned)
+        self._delivery = InputDelivery(context, agents, self.owners, self._assigned, self._consumer)
         self._bans = OwnerBanFeed(context, lambda: _running(self.owners[number] for number in sorted(self._assigned)))
         self._away = False
         self._shared_out = False  # partitions were assigned since the last revocation
@@ -250,52 +207,13 @@ class ConsumerLoop:
         held = [one for owner in owners if owner.takes for one in owner.input.release()]
         batches = [*held, *fetched.items()]
         async with self._context.turns.of_loop():
-            for tp, batch in batches:
-                await self._take(tp, batch)
+            await self._delivery.take(batches)
             for owner in owners:
                 if owner.number in self._assigned:
                     owner.tick()
                     await asyncio.sleep(0)  # early evaluations of all partitions together would hold the event loop
-        if 0 < sum(len(batch) for _, batch in batches) < _FEW_ROWS:
+        if 0 < sum(len(batch) for _, batch in batches) < FEW_ROWS:
             await asyncio.sleep(_LINGER_S)
-
-    async def _take(self, tp: TP, fetched: FetchedBatch) -> None:
-        owner = self.owners.get(tp.partition)
-        if owner is None or tp.partition not in self._assigned:
-            return  # opening the partition seeks again
-        rest: FetchedBatch | None = fetched
-        if owner.takes:
-            rest = await self._hand_on(owner, tp, fetched)
-        if rest is not None:
-            owner.input.hold(tp, rest)
-        elif owner.phase is OwnedPhase.RUNNING and owner.next_offset(tp) != fetched.stop:
-            # The batch is of an earlier position, or the owner cannot use it now: fetch again from the gap.
-            self._context.telemetry.stale()
-            self._consumer.seek(tp, owner.next_offset(tp))
-
-    async def _hand_on(self, owner: PartitionOwner, tp: TP, fetched: FetchedBatch) -> FetchedBatch | None:
-        """Feed the batch slice by slice; the rest if the partition can take no more before its next transaction."""
-        if fetched.start != owner.next_offset(tp) or not owner.listens(tp):
-            return None
-        source = self._context.names.source(tp.topic)
-        if source is None:
-            owner.control(fetched)
-            return None
-        running = owner.running
-        for rows in owner.input.slices(tp, fetched, _slice_rows(source, running), SLICE_BYTES):
-            if running is None or running is not owner.running or owner.phase is not OwnedPhase.RUNNING:
-                return None
-            if not owner.takes:
-                return fetched.after(rows.start)
-            batch = InputBatch(running, source, rows, asyncio.get_running_loop().create_future())
-            await self._agents.deliver(batch)
-            try:
-                await batch.done
-            except Exception as error:  # noqa: BLE001 - stops this partition, loudly
-                if running is owner.running:
-                    owner.failed(tp, rows, error)
-                return None
-        return None
 
     # Silent sources ---------------------------------------------------------------------------------------------
 
@@ -321,13 +239,6 @@ class ConsumerLoop:
         for number in set(self.owners) - self._assigned:
             if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
                 del self.owners[number]
-
-
-def _slice_rows(source: int, running: RunningPartition | None) -> int:
-    """The most rows of a source to feed at once."""
-    if INPUTS[source] == "reviews" and running is not None and running.task.sources.review_keys:
-        return SIGNED_ROWS
-    return SLICE_ROWS if INPUTS[source] == CALLS else OTHER_ROWS
 
 
 def _running(owners: Iterable[PartitionOwner]) -> list[RunningPartition]:

@@ -23,7 +23,7 @@ from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from streams.kafka.topic_names import TopicNames
 from streams.topics import transaction_records
-from streams.worker.consumer_loop import SLICE_ROWS
+from streams.worker.running.input_delivery import SLICE_ROWS
 from streams.worker.running.running_partition import _BACKLOG_ROWS, _LARGE
 from streams.worker.running.transaction import MOST_AT_ONCE
 from streams.worker.running.work_estimate import early_work, transaction_work

@@ -14,7 +14,7 @@ from bench.memory import size_of
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import load
-from streams.worker.consumer_loop import OTHER_ROWS
+from streams.worker.running.input_delivery import OTHER_ROWS
 from streams.worker.running.running_partition import _LARGE
 from streams.worker.running.transaction import MOST_AT_ONCE
 from streams.worker.running.work_estimate import early_work, transaction_work

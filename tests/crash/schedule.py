@@ -18,8 +18,8 @@ from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.processing.task_output import _MOST_PASSED_ON as MOST_PASSED_ON
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
-from streams.worker.consumer_loop import OTHER_ROWS, SLICE_ROWS
 from streams.worker.context import OwnedPhase
+from streams.worker.running.input_delivery import OTHER_ROWS, SLICE_ROWS
 from streams.worker.running.transaction import MOST_AT_ONCE
 
 TRAFFIC_S = 5.0
@@ -99,8 +99,8 @@ class Schedule:
                 patch("streams.worker.running.running_partition._BACKLOG_S", backlog_s),
                 patch("streams.worker.running.running_partition._BACKLOG_ROWS", backlog_rows),
                 patch("monitor.core.rules.evaluator.SLICE", tenants),
-                patch("streams.worker.consumer_loop.OTHER_ROWS", rows),
-                patch("streams.worker.consumer_loop.SLICE_ROWS", SLICE_ROWS if rows == OTHER_ROWS else rows),
+                patch("streams.worker.running.input_delivery.OTHER_ROWS", rows),
+                patch("streams.worker.running.input_delivery.SLICE_ROWS", SLICE_ROWS if rows == OTHER_ROWS else rows),
             ):
                 run(self.world.loop, self._main())
         finally:

@@ -260,7 +260,7 @@ def test_a_flood_of_garbage_is_rejected_in_transactions_of_bounded_size(
     """
     at_once = 5
     monkeypatch.setattr("monitor.partition.processing.task_output._MOST_PASSED_ON", MOST)
-    monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", at_once)
+    monkeypatch.setattr("streams.worker.running.input_delivery.OTHER_ROWS", at_once)
     letters: list[int] = []
     decide = RunningPartition._decide
 
@@ -296,7 +296,7 @@ def test_what_a_transaction_passes_on_is_bounded_by_its_bytes_too(monkeypatch: p
     """A few records of a megabyte each cost as much as thousands of small ones."""
     monkeypatch.setattr("monitor.partition.processing.task_output._PASSED_ON_BYTES", 1)
     monkeypatch.setattr("monitor.partition.processing.task_output._MOST_PASSED_ON", 1_000)
-    monkeypatch.setattr("streams.worker.consumer_loop.OTHER_ROWS", 1)
+    monkeypatch.setattr("streams.worker.running.input_delivery.OTHER_ROWS", 1)
     sizes: list[int] = []
     decide = RunningPartition._decide
 

@@ -16,6 +16,7 @@ from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders
 
 _MOST_BYTES: Final = 64 << 10
 _MOST_RECORDS: Final = 1_000
+_STARTS: Final = slice(2, None, 2)  # the columns with the offsets of keys and values in their block
 
 
 def is_small(batch: BatchHeader, wanted: WantedHeaders) -> bool:
@@ -63,10 +64,12 @@ class SmallBatches:
         read = RecordColumns()
         if not self._records:
             return read
-        offsets, timestamps_ms, key_start, key_size, value_start, value_size = np.concatenate(self._columns, axis=1)
-        starts = np.repeat(self._starts, [one.shape[1] for one in self._columns])
+        columns = self._columns[0] if len(self._columns) == 1 else np.concatenate(self._columns, axis=1)
+        if len(self._columns) > 1:
+            columns[_STARTS] += np.repeat(self._starts, [one.shape[1] for one in self._columns])
+        offsets, timestamps_ms, key_start, key_size, value_start, value_size = columns
         block = memoryview(self._block)
         read.offsets, read.timestamps_ms = [offsets], [timestamps_ms]
-        read.keys = ByteRows([RowBlock(block, key_start + starts, key_size)])
-        read.values = ByteRows([RowBlock(block, value_start + starts, value_size)])
+        read.keys = ByteRows([RowBlock(block, key_start, key_size)])
+        read.values = ByteRows([RowBlock(block, value_start, value_size)])
         return read

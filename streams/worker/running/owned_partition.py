@@ -1,13 +1,15 @@
 """A partition number as the worker sees it: its phase, its input, what is in memory, and how it stops."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
 
 from monitor.partition.idleness import ReadProgress
+from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
-from streams.kafka.api import TP, Consumer
+from streams.kafka.api import TP, Consumer, FetchedBatch
 from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.running.partition_input import PartitionInput
 from streams.worker.running.running_partition import RunningPartition
@@ -17,7 +19,7 @@ log = structlog.get_logger("callwarden")
 _STANDING_STILL = (OwnedPhase.REFUSED, OwnedPhase.STOPPED)  # until an operator's command arrives
 
 
-class OwnedPartition:
+class OwnedPartition(ABC):
     """A partition number of all topics. ``running`` is the partition in memory; ``why`` says why it does not run.
 
     An error stops this partition alone: a worker that ended by it would pass it on to the next owner.
@@ -62,6 +64,14 @@ class OwnedPartition:
         """How far an input has been read; None if no partition is loaded or ``tp`` is not an input."""
         source = self._context.names.source(tp.topic)
         return None if self.running is None or source is None else self.running.task.sources.reading(source)
+
+    @abstractmethod
+    def control(self, fetched: FetchedBatch) -> None:
+        """Apply fetched commands."""
+
+    @abstractmethod
+    def failed(self, tp: TP, rows: RecordBatch, error: BaseException) -> None:
+        """Handle an unexpected error of feeding ``rows``."""
 
     # Stopping ---------------------------------------------------------------------------------------------------
 
