@@ -1,4 +1,4 @@
-"""Encoding of stored state entries: columnar, compressed, with a format number.
+"""Encoding of stored state entries: columnar, with a format number; large entries that repeat themselves compressed.
 
 An extension encodes columns. Without it, numpy makes the same bytes.
 """
@@ -28,6 +28,8 @@ FORMAT: Final = 1
 Column = tuple[str, bytes]  # a column's dtype and bytes
 _BY_BYTES: Final = ("|u1", "|u1", "<u2", "<u4", "<u4", "<u8", "<u8", "<u8", "<u8")
 """The dtype for values that need this many bytes."""
+_SMALL: Final = 1_000  # bytes: to compress as few costs more than to write them
+_COMPRESSED: Final = zstandard.FRAME_HEADER  # no msgpack array begins so
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)
 
@@ -94,8 +96,18 @@ def array(column: Column, dtype: type[T]) -> NDArray[T]:
 
 
 def packed(entry: Struct) -> bytes:
-    """Encode and compress an entry. Its first field must be the format."""
-    return compressed(msgspec.msgpack.encode(entry))
+    """Encode an entry, and compress it if it is large. Its first field must be the format.
+
+    Producers compress what is written, in batches. But a head or a page that is written again and again must not grow
+    with what a tenant repeats.
+    """
+    encoded = encoded_only(entry)
+    return encoded if len(encoded) <= _SMALL else compressed(encoded)
+
+
+def encoded_only(entry: Struct) -> bytes:
+    """Encode an entry whose columns repeat little, so that it is compressed but once, by the producer."""
+    return msgspec.msgpack.encode(entry)
 
 
 class Unpacker(Generic[S]):
@@ -109,6 +121,6 @@ class Unpacker(Generic[S]):
 
     def __call__(self, blob: bytes) -> S:
         """Decode an entry. Raises StateFormatError if its format is unknown."""
-        packed = self._decompress(blob)
+        packed = self._decompress(blob) if blob[: len(_COMPRESSED)] == _COMPRESSED else blob
         check_format(self._version.decode(packed).format, self._what)
         return self._decoder.decode(packed)
