@@ -4,25 +4,20 @@
 `tests/streams/kafka/test_aiokafka_release.py` also fails if a release changes code that this file relies on.
 """
 
-import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Final
 
 import aiokafka
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer import fetcher
-from aiokafka.errors import KafkaError
-from aiokafka.producer.message_accumulator import MessageBatch
-from aiokafka.producer.transaction_manager import TransactionState
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.structs import OffsetAndMetadata
 
-from streams.kafka.api import LogEnds, PermanentError, TransientError
+from streams.kafka.api import LogEnds, PermanentError
 from streams.runtime.monotonic import steady_s
 
 _VERSION: Final = "0.14."
@@ -175,102 +170,6 @@ def replace_zstd(compress: Callable[[Any], bytes]) -> None:
             f"`pip install 'aiokafka=={_VERSION}*'` has it"
         )
     module.zstd_encode = compress  # type: ignore[attr-defined]
-
-
-def knows_steps() -> bool:
-    """Whether `TransactionSteps` takes the steps of this release of aiokafka, and not its sender."""
-    return bool(aiokafka.__version__.startswith(_VERSION))
-
-
-class TransactionSteps:
-    """The steps of a producer's transactions, for a caller that takes each itself once the one before it is answered.
-
-    aiokafka's sender takes the same steps, but wakes up two tasks and itself between any two of them: half of what a
-    small transaction costs. It sleeps while the caller is in `charge`. After an error, the producer can only be
-    stopped, as after an error of the sender.
-    """
-
-    def __init__(self, producer: AIOKafkaProducer) -> None:
-        self._sender, self._manager = producer._sender, producer._txn_manager
-        self._kept, self._cluster = producer._message_accumulator, producer.client.cluster
-        self._in_charge = False
-        of_sender = self._sender._maybe_do_transactional_request
-        self._sender._maybe_do_transactional_request = lambda: None if self._in_charge else of_sender()
-
-    def possible(self, tps: Iterable[TopicPartition]) -> bool:
-        """Whether the producer is ready, has nothing left to send, and knows who leads these partitions."""
-        ready = self._manager.has_pid() and not self._sender.sender_task.done()
-        idle = not (self._kept._batches or self._kept._pending_batches or self._sender._in_flight)
-        leaders = [self._cluster.leader_for_partition(tp) for tp in tps]
-        return ready and idle and all(leader is not None and leader >= 0 for leader in leaders)
-
-    @contextmanager
-    def charge(self) -> Iterator[None]:
-        """Take steps within the block. An error in it fails the producer."""
-        self._in_charge = True
-        try:
-            yield
-        except BaseException as error:
-            failure = KafkaError(f"a transaction was not completed: {type(error).__name__}")
-            ends = [batch.future for batch in self._kept._pending_batches]
-            self._kept.fail_all(failure)
-            self._manager.fatal_error(failure)
-            for end in (*ends, self._manager.wait_for_transaction_end()):
-                end.exception()  # it is raised here; asyncio would report it once more
-            expected = isinstance(error, KafkaError | OSError | AssertionError | PermanentError | TransientError)
-            if expected or not isinstance(error, Exception):
-                raise
-            raise failure from error
-        finally:
-            self._in_charge = False
-
-    async def begin(self, tps: Iterable[TopicPartition]) -> None:
-        """Begin a transaction with these partitions."""
-        self._manager.begin_transaction()
-        self._manager._pending_txn_partitions.update(tps)
-        while added := self._manager.partitions_to_add():
-            await self._sender._do_add_partitions_to_txn(added)
-        self._must_go_on()
-
-    async def produce(self, builders: Mapping[TopicPartition, Any]) -> list[asyncio.Future[Any]]:
-        """Send a batch to each partition. Returns their futures; one that is not done waits for `send_again`."""
-        by_node: dict[int, dict[TopicPartition, MessageBatch]] = {}
-        sent = []
-        for tp, builder in builders.items():
-            self._kept._batches[tp].append(MessageBatch(tp, builder, self._kept._batch_ttl, self._kept._linger_time))
-            batch = by_node.setdefault(self._cluster.leader_for_partition(tp), {})[tp] = self._kept._pop_batch(tp)
-            sent.append(batch.future)
-        for node, batches in by_node.items():
-            self._sender._in_flight.add(node)
-            self._sender._muted_partitions.update(batches)
-            await self._sender._send_produce_req(node, batches)
-        return sent
-
-    def send_again(self) -> None:
-        """After the block: have the sender send the batches again that failed for a while."""
-        self._manager.notify_task_waiter()
-        self._kept._wakeup(self._kept.waiter())
-
-    async def add_offsets(self, offsets: Mapping[TopicPartition, OffsetAndMetadata], group: str) -> None:
-        """Commit these offsets of a group in the transaction."""
-        added = asyncio.get_running_loop().create_future()
-        self._manager._pending_txn_offsets.append((group, dict(offsets), added))
-        while (new := self._manager.consumer_group_to_add()) is not None:
-            await self._sender._do_add_offsets_to_txn(new)
-        while (left := self._manager.offsets_to_commit()) is not None:
-            await self._sender._do_txn_offset_commit(*left)
-        added.result()
-
-    async def commit(self) -> None:
-        """Commit the transaction."""
-        self._must_go_on()
-        self._manager._transition_to(TransactionState.COMMITTING_TRANSACTION)
-        while (result := self._manager.needs_transaction_commit()) is not None:
-            await self._sender._do_txn_commit(result)
-
-    def _must_go_on(self) -> None:
-        if not self._manager.is_in_transaction():
-            self._manager.wait_for_transaction_end().result()  # raises why it cannot
 
 
 # Clients --------------------------------------------------------------------------------------------------------------

@@ -31,17 +31,11 @@ async def send_records(producer: AIOKafkaProducer, records: Iterable[OutputRecor
 
     The broker stores a batch at a first try whose response is lost, and then no longer knows where.
     """
-    by_tp = records_by_partition(records)
-    sent = await _all(_send_in_order(producer, TP(*tp), out) for tp, out in by_tp.items())
-    return {TP(*tp): last for tp, last in zip(by_tp, sent, strict=True)}
-
-
-def records_by_partition(records: Iterable[OutputRecord]) -> dict[tuple[str, int], list[OutputRecord]]:
-    """The records of each partition, in order."""
     by_tp: dict[tuple[str, int], list[OutputRecord]] = {}
     for tp, some in groupby(records, itemgetter(0, 1)):  # a plain tuple is created several times as fast as a `TP`
         by_tp.setdefault(tp, []).extend(some)
-    return by_tp
+    sent = await _all(_send_in_order(producer, TP(*tp), out) for tp, out in by_tp.items())
+    return {TP(*tp): last for tp, last in zip(by_tp, sent, strict=True)}
 
 
 async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Sequence[OutputRecord]) -> int:
@@ -62,11 +56,11 @@ async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Sequence[O
     batch.close()
     waiting.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
     sent = [records[start:stop] for start, stop in zip(starts, [*starts[1:], len(records)], strict=True)]
-    first = (await _all(outcome_of(one, tp, some) for one, some in zip(waiting, sent, strict=True)))[-1].offset
+    first = (await _all(_named(one, tp, some) for one, some in zip(waiting, sent, strict=True)))[-1].offset
     return first + count - 1 if first >= 0 else -1
 
 
-async def outcome_of(sending: Awaitable[T], tp: TP, records: Sequence[OutputRecord]) -> T:
+async def _named(sending: Awaitable[T], tp: TP, records: Sequence[OutputRecord]) -> T:
     """The result of ``sending``. Raises PermanentError, naming the largest record, if the batch is too large."""
     try:
         return await sending

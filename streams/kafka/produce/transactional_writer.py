@@ -7,12 +7,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.kafka.aiokafka_private import knows_steps
 from streams.kafka.api import TP, OutputRecord, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
 from streams.kafka.produce.batch_sender import send_records, use_fast_compression
-from streams.kafka.produce.small_transaction import SmallTransactions
 
 # The broker aborts a transaction after this long; `commit` gives up a little earlier.
 _TRANSACTION_MS = 60_000
@@ -33,7 +31,6 @@ class KafkaWriter:
         self._id = transactional_id
         self._transaction_s = transaction_s
         self._producer: AIOKafkaProducer | None = None
-        self._small: SmallTransactions | None = None
 
     async def start(self) -> None:
         if self._producer is not None:
@@ -52,7 +49,6 @@ class KafkaWriter:
         try:
             async with asyncio.timeout(_START_S):
                 await self._producer.start()
-                self._small = SmallTransactions(self._producer) if knows_steps() else None
         # A broker that has just restarted may list no brokers at first, not even itself; aiokafka asserts that it does.
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             raise await self._clients.explain_error(error, f"starting writer {self._id}") from None
@@ -64,14 +60,11 @@ class KafkaWriter:
         within_s = _COMMIT_S if self._transaction_s is None else self._transaction_s * _COMMIT_PART
         try:
             async with asyncio.timeout(within_s):
-                committed = {TopicPartition(*tp): OffsetAndMetadata(offset, note) for tp, offset in offsets.items()}
-                group = self._clients.group
-                if self._small is not None and (ends := await self._small.commit(records, committed, group)):
-                    return ends[TP(records[-1].topic, records[-1].partition)]
                 await producer.begin_transaction()
                 last = await self._send(producer, records) if records else -1
                 if offsets:
-                    await producer.send_offsets_to_transaction(committed, group)
+                    committed = {TopicPartition(*tp): OffsetAndMetadata(offset, note) for tp, offset in offsets.items()}
+                    await producer.send_offsets_to_transaction(committed, self._clients.group)
                 await producer.commit_transaction()
         # After a failure in the background, aiokafka's own assertions fail.
         except (KafkaError, IllegalOperation, AssertionError, OSError, TimeoutError) as error:

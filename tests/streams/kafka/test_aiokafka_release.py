@@ -15,9 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher, subscription_state
-from aiokafka.producer import sender
-from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
-from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
@@ -42,16 +40,6 @@ RELIED_ON: dict[str, tuple[Callable[..., object], str]] = {
     "requests of a consumer": (AIOKafkaClient.send, "fb1726e3ed8e"),
     "topics that a client knows": (AIOKafkaClient.add_topic, "e0c08394440d"),
     "the wait for metadata": (AIOKafkaClient._maybe_wait_metadata, "38d642bf4365"),
-    "the sender of a producer": (sender.Sender, "46ef144176b7"),
-    "a step of a transaction": (sender.BaseHandler, "41fc76293ab9"),
-    "the first step": (sender.AddPartitionsToTxnHandler, "112129b2ac04"),
-    "the step that sends batches": (sender.SendProduceReqHandler, "708c9da866ca"),
-    "the step before offsets": (sender.AddOffsetsToTxnHandler, "320ed303271e"),
-    "the step of offsets": (sender.TxnOffsetCommitHandler, "7f296a144356"),
-    "the last step": (sender.EndTxnHandler, "47656efcfc99"),
-    "the state of a transaction": (TransactionManager, "d0932794d69a"),
-    "batches to send": (MessageAccumulator, "562530971ca9"),
-    "a batch to send": (MessageBatch, "36a7b1dac89d"),
     "requests of an admin client": (AIOKafkaAdminClient._send_request, "651fab1488ec"),
 }
 
