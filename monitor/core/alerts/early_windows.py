@@ -6,9 +6,11 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.alerts import native_recent
 from monitor.core.alerts.early_complaints import EarlyComplaints
 from monitor.core.alerts.early_window import EarlyWindow
-from monitor.core.alerts.recent_calls import CallSums, RecentCalls
+from monitor.core.alerts.native_recent import PaneTargets, Target
+from monitor.core.alerts.recent_calls import RecentCalls
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.windows.distinct.key_uses import KeyUses
 from monitor.core.windows.open_panes import OpenPanes
@@ -39,7 +41,8 @@ class EarlyWindows:
         self._from_ms = from_ms
         self._windows: dict[SlidingWindow, dict[int, EarlyWindow]] = {window: {} for window in steps}
         self._recent = RecentCalls(open_panes)
-        self._targets: dict[int, tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
+        self._targets: dict[int, Target] = {}
+        self._pane_targets = self._packed()
         self.table = TenantColumns()
         self.uses = KeyUses()
         self.closed_ms = -1
@@ -106,8 +109,8 @@ class EarlyWindows:
         """Take new open calls of known tenants."""
         for some in calls:
             self.uses.add(some)
-        for sums in self._recent.add(calls):
-            self._enter(sums)
+        for _ in self._recent.add(calls):
+            self.enter_all()
             self._open_panes.sum_up()  # what is not summed up is among the recent calls
 
     def sample(self) -> set[int]:
@@ -122,7 +125,7 @@ class EarlyWindows:
         """Count all calls of these tenants in the early windows."""
         mine = np.zeros(len(self.table.values), np.bool_)
         mine[who] = True
-        self._enter(self._recent.take(mine))
+        self._enter(mine)
 
     def look_up(self, who: Set[int]) -> None:
         """Look up the newest calls of these tenants together, before their keys are counted."""
@@ -133,17 +136,30 @@ class EarlyWindows:
 
     def enter_all(self) -> None:
         """Count all calls in the early windows."""
-        self._enter(self._recent.take())
+        self._enter(None)
 
-    def _enter(self, found: Sequence[CallSums]) -> None:
-        for some in found:
+    def _enter(self, who: NDArray[np.bool_] | None) -> None:
+        """Count the calls that wait, of the marked tenants or of all."""
+        if native_recent.enabled:
+            while (start_ms := self._recent.enter(self.table.values, self._pane_targets, who)) is not None:
+                self._targets[start_ms] = self._target(start_ms)
+                self._pane_targets = self._packed()
+            return
+        for some in self._recent.take(who):
             if some.start_ms not in self._targets:
                 self._targets[some.start_ms] = self._target(some.start_ms)
             columns, fields = self._targets[some.start_ms]
             if len(columns):
                 self.table.values[some.tenant[:, None], columns] += some.sums[:, fields]
 
-    def _target(self, start_ms: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _packed(self) -> PaneTargets:
+        """The targets, for the extension."""
+        opened = self._open_panes
+        return PaneTargets.of(
+            {at // opened.pane_ms: target for at, target in self._targets.items()}, opened.layout.bits
+        )
+
+    def _target(self, start_ms: int) -> Target:
         """The columns in which a pane that begins then is counted, and the field that each of them adds up."""
         reached = [window.running_sums for window in self if window.start_ms <= start_ms < window.end_ms]
         fields = [field for sums in reached for field in sums.fields]
@@ -169,6 +185,7 @@ class EarlyWindows:
         self.enter_all()
         self._open_panes.sum_up()
         self._targets, self._summed = {}, ()
+        self._pane_targets = self._packed()
         for window, ends in wanted.items():
             for end_ms in self._windows[window].keys() - ends:
                 early_window = self._windows[window].pop(end_ms)

@@ -12,6 +12,8 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.alerts import native_recent
+from monitor.core.alerts.native_recent import PaneTargets
 from monitor.core.calls.fields import BIT, FieldLayout, count_bits
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.talk.talk_counts import TalkCounts
@@ -46,14 +48,14 @@ class RecentCalls:
         self._count = 0
         self._asked = _Asked.nobody()
 
-    def add(self, new: Sequence[NewCalls]) -> Iterator[list[CallSums]]:
-        """Add calls. Yields what the early windows must count now, because there is no room for it."""
+    def add(self, new: Sequence[NewCalls]) -> Iterator[None]:
+        """Add calls. Yields when the early windows must count all that wait, because there is no room for more."""
         self._asked = _Asked.nobody()
         for calls in new:
             for start in range(0, len(calls.tenant), _MOST):
-                part = calls.take(slice(start, start + _MOST))
+                part = calls if len(calls.tenant) <= _MOST else calls.take(slice(start, start + _MOST))
                 if self._count + len(part.tenant) > _MOST:
-                    yield self.take()
+                    yield
                     self._count = 0
                 self._add(part)
 
@@ -72,6 +74,14 @@ class RecentCalls:
         rows = np.flatnonzero(waits if who is None else waits & who[self._calls.tenant[: self._count]])
         waits[rows] = False
         return _sums(self._calls.take(rows), self._pane[rows], self._opened.pane_ms, self._opened.layout)
+
+    def enter(self, values: NDArray[np.int64], targets: PaneTargets, who: NDArray[np.bool_] | None) -> int | None:
+        """Add the same sums to ``values``, ``[tenant, column]``, by the extension.
+
+        Returns None; or the start of a pane without targets, and then the calls still wait.
+        """
+        pane = native_recent.enter(values, targets, self._waits, who, self._pane, self._calls, self._count)
+        return None if pane is None else pane * self._opened.pane_ms
 
     # Calls that are not summed up -----------------------------------------------------------------------------------
 

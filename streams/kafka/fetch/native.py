@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core import codec
-from monitor.core.alerts import native_bounds
+from monitor.core.alerts import native_bounds, native_recent
 from monitor.core.calls import native_newest, native_strings
 from monitor.core.rules import native_measures, native_pairs
 from monitor.core.windows import native_sums
@@ -39,6 +39,7 @@ def missing() -> list[str]:
     in_use = {
         "monitor.core._codec": codec.enabled,
         "monitor.core.alerts._bounds": native_bounds.enabled,
+        "monitor.core.alerts._recent": native_recent.enabled,
         "monitor.core.calls._newest": native_newest.enabled,
         "monitor.core.calls._strings": native_strings.enabled,
         "monitor.core.rules._measures": native_measures.enabled,
