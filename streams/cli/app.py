@@ -125,9 +125,9 @@ def build(chosen: str | None) -> typer.Typer:
         if version:
             from importlib.metadata import version as installed
 
-            from streams.kafka.fetch import native
+            from streams.cli import extensions
 
-            without = f" without the extensions {', '.join(unused)}" if (unused := native.missing()) else ""
+            without = f" without the extensions {', '.join(unused)}" if (unused := extensions.missing()) else ""
             typer.echo(f"callwarden {installed('callwarden')}{without}")
             raise typer.Exit
 

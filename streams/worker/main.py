@@ -16,7 +16,6 @@ from streams.kafka.admin import existing_topics, read_group
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.kafka.application_id import USUAL, ConsumerGroup, startup_fault
 from streams.kafka.cluster import KafkaCluster
-from streams.kafka.fetch import native
 from streams.kafka.topic_admin import (
     ExistingTopic,
     describe_mismatches,
@@ -93,8 +92,6 @@ async def run_worker(settings: Settings, policy: Policy) -> None:
             f"{variable('enforce_from_ms')} is more than {format_duration(_FAR_MS)} ahead, and nothing would be "
             "decided until then; expected an earlier time"
         )
-    if unused := native.missing():
-        log.warning("reading without extensions, which takes several times the CPU time", missing=unused)
     reduce_garbage_collection()
     use_one_malloc_arena()
     cluster, telemetry = KafkaCluster(settings), WorkerMetrics(policy, settings.distance_options, settings.display)

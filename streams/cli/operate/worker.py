@@ -31,6 +31,9 @@ def run(
     """
     import asyncio
 
+    import structlog
+
+    from streams.cli import extensions
     from streams.cli.inputs import fail, policy_for, settings_for
     from streams.kafka.api import PermanentError
     from streams.worker.main import run_worker
@@ -46,6 +49,9 @@ def run(
     )
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     with logged(settings, json_logs):
+        if unused := extensions.missing():
+            log = structlog.get_logger("callwarden")
+            log.warning("reading without extensions, which takes several times the CPU time", missing=unused)
         try:
             asyncio.run(run_worker(settings, ruled))
         except PermanentError as error:

@@ -5,13 +5,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core import codec
-from monitor.core.alerts import native_bounds, native_recent
-from monitor.core.calls import native_newest, native_strings
-from monitor.core.rules import native_measures, native_pairs
-from monitor.core.windows import native_sums
-from monitor.core.windows.distinct import native_ahead, native_keys, native_uses
-from monitor.decoding import native as decoding
 from monitor.decoding.byte_rows import ByteRows, RowBlock
 from monitor.extensions import WANTED, load
 from streams.kafka.fetch.record_batch import HEADER_BYTES, LOG_APPEND_TIME, BatchHeader
@@ -32,26 +25,6 @@ enabled: bool = _records is not None and WANTED
 def built() -> bool:
     """Whether the extension is built for this Python."""
     return _records is not None
-
-
-def missing() -> list[str]:
-    """The extensions that are not used by this process, so that Python does their work."""
-    in_use = {
-        "monitor.core._codec": codec.enabled,
-        "monitor.core.alerts._bounds": native_bounds.enabled,
-        "monitor.core.alerts._recent": native_recent.enabled,
-        "monitor.core.calls._newest": native_newest.enabled,
-        "monitor.core.calls._strings": native_strings.enabled,
-        "monitor.core.rules._measures": native_measures.enabled,
-        "monitor.core.rules._pairs": native_pairs.enabled,
-        "monitor.core.windows._sums": native_sums.enabled,
-        "monitor.core.windows.distinct._ahead": native_ahead.enabled,
-        "monitor.core.windows.distinct._keys": native_keys.enabled,
-        "monitor.core.windows.distinct._uses": native_uses.enabled,
-        "monitor.decoding._calls": decoding.enabled,
-        "streams.kafka.fetch._records": enabled,
-    }
-    return [name for name, used in in_use.items() if not used]
 
 
 def reads(wanted: WantedHeaders) -> bool:

@@ -26,8 +26,9 @@ _CRC_AT, _COVERED_AT = 17, 21
 _OLD_CRC_AT: Final = 12
 _OLD_LEAST: Final = 14  # bytes after the length of a message of the old formats
 _MAX_OFFSET: Final = (1 << 63) - 2
-_crc32c: Final[Callable[[bytes], int]] = google_crc32c.value if google_crc32c.implementation == "c" else calc_crc32c
-"""The checksum by the instruction of the processor: fifteen times as fast as aiokafka's, where it is built."""
+
+crc32c: Final[Callable[[bytes], int]] = google_crc32c.value if google_crc32c.implementation == "c" else calc_crc32c
+"""The checksum, by the instruction of the processor: fifteen times as fast as aiokafka's, where that is built."""
 
 
 class BatchHeader(NamedTuple):
@@ -81,7 +82,7 @@ def next_batch(data: bytes, start: int, check: bool = True) -> BatchHeader | Non
         raise DamagedBatchError(f"a record batch states the length {length}", None, data[start:end])
     fields = _HEADER.unpack_from(data, start)
     attributes, delta = fields[5], fields[6]
-    if check and _crc32c(data[start + _COVERED_AT : end]) != fields[4]:
+    if check and crc32c(data[start + _COVERED_AT : end]) != fields[4]:
         last = _bounded(data, end, base, base + max(delta, 0))
         raise DamagedBatchError("the checksum of a record batch is wrong", last, data[start:end])
     last = min(base + max(delta, 0), _MAX_OFFSET)

@@ -9,14 +9,13 @@ from aiokafka.errors import IllegalOperation, KafkaError
 from streams.kafka.api import TP, OutputRecord
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.produce.batch_sender import send_records, use_fast_compression
+from streams.kafka.produce.batch_sender import BATCH_BYTES, send_records, use_fast_compression
 
 _START_S = 20.0
 _STOP_S = 5.0
 # For how long the client tries again before a record fails.
 _REQUEST_MS = 10_000
 # As in `transactional_writer`.
-_BATCH_BYTES = 1_000_000
 
 
 class KafkaAppender:
@@ -34,7 +33,7 @@ class KafkaAppender:
             **self._clients.common(),
             enable_idempotence=True,  # which includes acks=all
             request_timeout_ms=_REQUEST_MS,
-            max_batch_size=_BATCH_BYTES,
+            max_batch_size=BATCH_BYTES,
             compression_type="zstd",
         )
         try:
@@ -48,7 +47,7 @@ class KafkaAppender:
         if self._producer is None:
             raise RuntimeError("an appender appends once it is started")
         try:
-            return await send_records(self._producer, records)
+            return await send_records(self._producer, records, transactional=False)
         except (KafkaError, IllegalOperation, AssertionError, OSError, TimeoutError) as error:
             raise translate_error(error, "writing records") from None
 

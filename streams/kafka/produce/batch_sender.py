@@ -1,21 +1,29 @@
 """Sends records in batches: those of a partition in order, partitions concurrently."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
+from aiokafka.structs import RecordMetadata
 
 from monitor.compression import compressed
 from monitor.text.masking import mask_id
-from streams.kafka.aiokafka_private import replace_zstd
+from streams.kafka.aiokafka_private import BuiltBatch, replace_zstd
 from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.fetch.record_batch import HEADER_BYTES
+from streams.kafka.produce import native_batches
+from streams.kafka.produce.encoded_batch import EncodedBatch
 
-_APPENDED_AT_ONCE = 1_000  # records, before the event loop gets a turn
-_NO_HEADERS: Final[list[tuple[str, bytes]]] = []
+_APPENDED_AT_ONCE: Final = 1_000  # records, before the event loop gets a turn
+BATCH_BYTES: Final = 1_000_000
+"""The most bytes of a batch before compression, unless it is a single record."""
+
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 
 T = TypeVar("T")
@@ -26,38 +34,59 @@ def use_fast_compression() -> None:
     replace_zstd(compressed)
 
 
-async def send_records(producer: AIOKafkaProducer, records: Iterable[OutputRecord]) -> dict[TP, int]:
+async def send_records(
+    producer: AIOKafkaProducer, records: Iterable[OutputRecord], *, transactional: bool
+) -> dict[TP, int]:
     """Send all records and wait for their acknowledgements; returns the last offset by partition, negative if unknown.
 
-    The broker stores a batch at a first try whose response is lost, and then no longer knows where.
+    The producer must have `BATCH_BYTES` as its ``max_batch_size``, and compress by zstd. The broker stores a batch at a
+    first try whose response is lost, and then no longer knows where.
     """
     by_tp: dict[tuple[str, int], list[OutputRecord]] = {}
     for tp, some in groupby(records, itemgetter(0, 1)):  # a plain tuple is created several times as fast as a `TP`
         by_tp.setdefault(tp, []).extend(some)
-    sent = await _all(_send_in_order(producer, TP(*tp), out) for tp, out in by_tp.items())
+    batches = partial(_encoded, transactional=transactional) if native_batches.enabled else partial(_appended, producer)
+    sent = await _all(_send_in_order(producer, TP(*tp), out, batches(out)) for tp, out in by_tp.items())
     return {TP(*tp): last for tp, last in zip(by_tp, sent, strict=True)}
 
 
-async def _send_in_order(producer: AIOKafkaProducer, tp: TP, records: Sequence[OutputRecord]) -> int:
-    """Send the records of one partition in batches; returns the offset of the last, negative if unknown."""
-    waiting: list[Any] = []  # futures of batches
-    starts = [0]  # where their records begin
+async def _encoded(records: list[OutputRecord], *, transactional: bool) -> AsyncIterator[tuple[Any, int]]:
+    """The records in batches, each with the number of the first record that is not in it."""
+    start, now_ms = 0, time.time_ns() // 1_000_000
+    while start < len(records):
+        encoded, stop = native_batches.encode(records, start, BATCH_BYTES - HEADER_BYTES)
+        batch = EncodedBatch(encoded, stop - start, now_ms, transactional)
+        yield BuiltBatch(batch.count, batch.size, batch.build), stop
+        start = stop
+        await asyncio.sleep(0)  # the event loop gets a turn
+
+
+async def _appended(producer: AIOKafkaProducer, records: list[OutputRecord]) -> AsyncIterator[tuple[Any, int]]:
+    """As `_encoded`, by aiokafka's builder, which takes several times as long."""
     batch = producer.create_batch()
     for number, (_, _, key, value, headers) in enumerate(records):
         if number % _APPENDED_AT_ONCE == _APPENDED_AT_ONCE - 1:
             await asyncio.sleep(0)
-        listed = list(headers) if headers else _NO_HEADERS
+        listed = list(headers)
         if batch.append(timestamp=None, key=key, value=value, headers=listed) is None:
-            waiting.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
+            yield batch, number
             batch = producer.create_batch()
             batch.append(timestamp=None, key=key, value=value, headers=listed)
-            starts.append(number)
-    count = batch.record_count()
     batch.close()
-    waiting.append(await producer.send_batch(batch, tp.topic, partition=tp.partition))
-    sent = [records[start:stop] for start, stop in zip(starts, [*starts[1:], len(records)], strict=True)]
-    first = (await _all(_named(one, tp, some) for one, some in zip(waiting, sent, strict=True)))[-1].offset
-    return first + count - 1 if first >= 0 else -1
+    yield batch, len(records)
+
+
+async def _send_in_order(
+    producer: AIOKafkaProducer, tp: TP, records: Sequence[OutputRecord], batches: AsyncIterator[tuple[Any, int]]
+) -> int:
+    """Send the records of one partition in batches; returns the offset of the last, negative if unknown."""
+    waiting: list[tuple[asyncio.Future[RecordMetadata], Sequence[OutputRecord]]] = []
+    start = 0
+    async for batch, stop in batches:
+        waiting.append((await producer.send_batch(batch, tp.topic, partition=tp.partition), records[start:stop]))
+        start = stop
+    first = (await _all(_named(sending, tp, some) for sending, some in waiting))[-1].offset
+    return first + len(waiting[-1][1]) - 1 if first >= 0 else -1
 
 
 async def _named(sending: Awaitable[T], tp: TP, records: Sequence[OutputRecord]) -> T:

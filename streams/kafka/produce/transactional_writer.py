@@ -10,7 +10,7 @@ from aiokafka.structs import OffsetAndMetadata
 from streams.kafka.api import TP, OutputRecord, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.produce.batch_sender import send_records, use_fast_compression
+from streams.kafka.produce.batch_sender import BATCH_BYTES, send_records, use_fast_compression
 
 # The broker aborts a transaction after this long; `commit` gives up a little earlier.
 _TRANSACTION_MS = 60_000
@@ -19,7 +19,6 @@ _COMMIT_PART = 0.8
 _START_S = 60.0
 _STOP_S = 5.0
 # The broker compares the size of a batch with `max.message.bytes`, 1,048,588 by default.
-_BATCH_BYTES = 1_000_000
 
 
 class KafkaWriter:
@@ -42,7 +41,7 @@ class KafkaWriter:
             transactional_id=self._id,
             transaction_timeout_ms=_TRANSACTION_MS if given_s is None else round(given_s * 1000),
             request_timeout_ms=20_000,
-            max_batch_size=_BATCH_BYTES,
+            max_batch_size=BATCH_BYTES,
             # A dead letter may have come in a compressed batch and be too large to be written uncompressed.
             compression_type="zstd",
         )
@@ -77,7 +76,7 @@ class KafkaWriter:
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[OutputRecord]) -> int:
         """Send all records, partitions concurrently; returns the offset of the last record."""
-        last = (await send_records(producer, records))[TP(records[-1].topic, records[-1].partition)]
+        last = (await send_records(producer, records, transactional=True))[TP(records[-1].topic, records[-1].partition)]
         if last < 0:
             # The broker stored it at a first try whose response was lost, and no longer knows where.
             raise TransientError(f"writing as {self._id}: the broker does not say where it put the records")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from streams.cli import extensions
 from streams.cli.app import GROUPS, build, main
 from streams.kafka.fetch import native
 
@@ -15,7 +16,7 @@ from streams.kafka.fetch import native
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version_is_that_of_the_package(option: str) -> None:
     done = CliRunner().invoke(build(None), [option])
-    without = f" without the extensions {', '.join(unused)}" if (unused := native.missing()) else ""
+    without = f" without the extensions {', '.join(unused)}" if (unused := extensions.missing()) else ""
     assert (done.exit_code, done.output) == (0, f"callwarden {version('callwarden')}{without}\n")
 
 

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher, subscription_state
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
@@ -40,6 +40,8 @@ RELIED_ON: dict[str, tuple[Callable[..., object], str]] = {
     "requests of a consumer": (AIOKafkaClient.send, "fb1726e3ed8e"),
     "topics that a client knows": (AIOKafkaClient.add_topic, "e0c08394440d"),
     "the wait for metadata": (AIOKafkaClient._maybe_wait_metadata, "38d642bf4365"),
+    "what a batch that is sent asks of its builder": (MessageBatch, "36a7b1dac89d"),
+    "how a batch is sent": (MessageAccumulator._pop_batch, "6dc3d1b62145"),
     "requests of an admin client": (AIOKafkaAdminClient._send_request, "651fab1488ec"),
 }
 

@@ -1,0 +1,32 @@
+"""The extensions in C that this process uses."""
+
+from monitor.core import codec
+from monitor.core.alerts import native_bounds, native_recent
+from monitor.core.calls import native_newest, native_strings
+from monitor.core.rules import native_measures, native_pairs
+from monitor.core.windows import native_sums
+from monitor.core.windows.distinct import native_ahead, native_keys, native_uses
+from monitor.decoding import native as decoding
+from streams.kafka.fetch import native as fetching
+from streams.kafka.produce import native_batches
+
+
+def missing() -> list[str]:
+    """The extensions that are not used by this process, so that Python does their work."""
+    in_use = {
+        "monitor.core._codec": codec.enabled,
+        "monitor.core.alerts._bounds": native_bounds.enabled,
+        "monitor.core.alerts._recent": native_recent.enabled,
+        "monitor.core.calls._newest": native_newest.enabled,
+        "monitor.core.calls._strings": native_strings.enabled,
+        "monitor.core.rules._measures": native_measures.enabled,
+        "monitor.core.rules._pairs": native_pairs.enabled,
+        "monitor.core.windows._sums": native_sums.enabled,
+        "monitor.core.windows.distinct._ahead": native_ahead.enabled,
+        "monitor.core.windows.distinct._keys": native_keys.enabled,
+        "monitor.core.windows.distinct._uses": native_uses.enabled,
+        "monitor.decoding._calls": decoding.enabled,
+        "streams.kafka.fetch._records": fetching.enabled,
+        "streams.kafka.produce._batches": native_batches.enabled,
+    }
+    return [name for name, used in in_use.items() if not used]
