@@ -87,6 +87,7 @@ class EarlyAlerts:
         self._windows = EarlyWindows(
             self._steps, self._open_panes, self._complaints, self._policy.lateness_ms, self._from_ms
         )
+        self._evaluated_place: tuple[tuple[int, int], ...] = ()  # of the early windows, at the last evaluation
         self._last_end_ms: dict[str, int] = {}  # the last end evaluated, by rule
         self._unresolved: dict[str, set[int]] = {}  # by rule: tenants whose early alerts are left to withdraw
         self._firing = EarlyFiring()
@@ -173,8 +174,13 @@ class EarlyAlerts:
         due = self._firing.due(called.tolist(), self._suspects.calls, complained)
         found = self._suspects.of(called, complained | reopened, set().union(*due.values()), tenants)
         self._windows.look_up(set().union(*(some for of in found.values() for some in of.values())))
+        # Without a change no early alert can end, so only windows with suspects have anything to do.
+        changed = bool(due or reopened or self._unresolved) or self._windows.place != self._evaluated_place
+        suspected = {early_window.window for early_window in found}
         for window in self._rule_states_of:
-            self._evaluate_window(window, found, due, tenants)
+            if changed or window in suspected:
+                self._evaluate_window(window, found, due, tenants)
+        self._evaluated_place = self._windows.place
         self._suspects.settle(found)
         self._open_panes.sum_up_many()
 

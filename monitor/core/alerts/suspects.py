@@ -95,8 +95,8 @@ class Suspects:
 
     def settle(self, found: Suspected) -> None:
         """Compare the suspects again, whose distinct counts are exact now."""
-        who = np.array(sorted(set().union(*(some for of in found.values() for some in of.values()))), np.intp)
-        if self._bounds is not None:
+        if found and self._bounds is not None:
+            who = np.array(sorted(set().union(*(some for of in found.values() for some in of.values()))), np.intp)
             for start in range(0, len(who), _AT_ONCE):
                 some = who[start : start + _AT_ONCE]
                 self._wait(some, *self._compare(self._bounds, some, None))
