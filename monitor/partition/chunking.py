@@ -9,6 +9,7 @@ PART_BYTES: Final = 900_000
 """The most bytes in a part. By default a broker rejects records above a megabyte; the rest is for key and headers."""
 
 _COUNT_BYTES: Final = 2
+_ONE_PART: Final = (1).to_bytes(_COUNT_BYTES, "big")
 
 
 class Chunker:
@@ -21,6 +22,9 @@ class Chunker:
         """The records that store these blobs, in order. None deletes a record."""
         records: list[tuple[str, bytes | None]] = []
         for key, blob in blobs:
+            if blob is not None and len(blob) <= PART_BYTES and key not in self._parts:
+                records.append((f"{key}/0", _ONE_PART + blob))  # nearly all are so
+                continue
             before = self._parts.pop(key, 1)
             count = 0
             if blob is not None:
