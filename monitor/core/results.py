@@ -86,6 +86,8 @@ class Output:
 
         Tenant numbers follow the order of first read, which a restart may change.
         """
+        if self.mark() == mark:
+            return
         decided, shadowed, alerted, banned = mark
         self.enforcement[decided:] = sorted(self.enforcement[decided:], key=lambda event: event.subject)
         self.shadow[shadowed:] = sorted(self.shadow[shadowed:], key=lambda event: event.subject)
