@@ -71,14 +71,13 @@ class KeyCheck:
             decoded.reject(faults)
 
     def _fault(self, tenant_id: str, key: bytes | None) -> str | None:
-        shown = mask_id(tenant_id)
         if key != tenant_id.encode():
             given = "got none"
             if key is not None:
                 given = f"got {mask_id(key.decode(errors='backslashreplace')[:128])!r}"
-            return f"wrong_key: expected the key to be tenant_id {shown!r}, {given}"
+            return f"wrong_key: expected the key to be tenant_id {mask_id(tenant_id)!r}, {given}"
         if not self._lies_here(tenant_id):
-            home = partition_of(key, self.partitions, self.partitioner)
+            home, shown = partition_of(key, self.partitions, self.partitioner), mask_id(tenant_id)
             return (
                 f"wrong_partition: expected tenant_id {shown!r} in partition {home} of {self.partitions}, got "
                 f"{self.number}: the producer's partitioner must be {_SETTING[self.partitioner]}"
