@@ -108,13 +108,6 @@ typedef struct {
     Py_ssize_t count, tenants;
 } Tenants;
 
-static int rows_below(const int32_t *rows, Py_ssize_t count)
-{
-    for (Py_ssize_t at = 0; at < count; at++)
-        if (rows[at] < 0 || rows[at] >= count) return refused("there is no such row");
-    return 1;
-}
-
 /* The columns of a piece. They have to be released, also after an error. */
 static int piece_of(PyObject *given, Piece *piece)
 {
@@ -127,7 +120,7 @@ static int piece_of(PyObject *given, Piece *piece)
     piece->is_ordered = of[ORDER].obj != NULL && of[IN_ORDER].obj != NULL;
     return column_of(&of[KEY], 8, rows) && column_of(&of[TENANT], 4, rows) && column_of(&of[COUNT], 4, rows)
            && column_of(&of[NUMERIC], 1, rows) && column_of(&of[GROUP], 8, of[GROUP].len ? rows : 0)
-           && (!piece->is_ordered || (column_of(&of[ORDER], 4, rows) && column_of(&of[IN_ORDER], 4, rows) && rows_below(of[ORDER].buf, rows)));
+           && (!piece->is_ordered || (column_of(&of[ORDER], 4, rows) && column_of(&of[IN_ORDER], 4, rows)));
 }
 
 /* Adds the key of a row if its tenant has a place. Returns 0 if there is no memory. */
@@ -158,21 +151,26 @@ static Py_ssize_t first_from(const int32_t *ascending, Py_ssize_t count, int64_t
     return first;
 }
 
-/* Adds the keys of the tenants. Returns 0 if there is no memory. */
+/* What a step may find, besides an exception. */
+enum { TAKEN, COUNTED = TAKEN, LARGEST_UNKNOWN, NO_MEMORY, NO_ROW };
+
+/* Adds the keys of the tenants. Rows in the order of tenants are checked one by one: only few of them are read. */
 static int take(const Piece *piece, const Tenants *tenants, int group_bits, Keys *keys)
 {
     const int32_t *order = piece->of[ORDER].buf, *in_order = piece->of[IN_ORDER].buf;
     if (!piece->is_ordered) {
         for (Py_ssize_t row = 0; row < piece->rows; row++)
-            if (!take_row(piece, row, tenants, group_bits, keys)) return 0;
-        return 1;
+            if (!take_row(piece, row, tenants, group_bits, keys)) return NO_MEMORY;
+        return TAKEN;
     }
     for (Py_ssize_t one = 0; one < tenants->count; one++) {
         int64_t tenant = tenants->who[one];
-        for (Py_ssize_t at = first_from(in_order, piece->rows, tenant); at < piece->rows && in_order[at] == tenant; at++)
-            if (!take_row(piece, order[at], tenants, group_bits, keys)) return 0;
+        for (Py_ssize_t at = first_from(in_order, piece->rows, tenant); at < piece->rows && in_order[at] == tenant; at++) {
+            if (order[at] < 0 || order[at] >= piece->rows) return NO_ROW;
+            if (!take_row(piece, order[at], tenants, group_bits, keys)) return NO_MEMORY;
+        }
     }
-    return 1;
+    return TAKEN;
 }
 
 /* Adds the keys of all pieces. Returns 0 with an exception. */
@@ -185,9 +183,11 @@ static int take_all(PyObject *pieces, const Tenants *tenants, int group_bits, Ke
         taken = piece_of(PyList_GetItem(pieces, at), &piece);
         if (taken) {
             PyThreadState *thread = piece.rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
-            taken = take(&piece, tenants, group_bits, keys);
+            int found = take(&piece, tenants, group_bits, keys);
             if (thread) PyEval_RestoreThread(thread);
-            if (!taken) PyErr_NoMemory();
+            if (found == NO_MEMORY) PyErr_NoMemory();
+            if (found == NO_ROW) refused("there is no such row");
+            taken = found == TAKEN;
         }
         all_released(piece.of, COLUMNS);
     }
@@ -269,9 +269,6 @@ static inline int64_t in_block(const Counts *counts, int32_t size)
 {
     return size >= counts->block_least ? size : 0;
 }
-
-/* What a call of `ahead` may find, besides an error. */
-enum { COUNTED, LARGEST_UNKNOWN, NO_MEMORY };
 
 /* Counts how many keys of each group come and leave, and the groups. */
 static int count_groups(const Table *groups, const Keys *keys, const Counts *counts)
