@@ -93,7 +93,7 @@ static inline int number_step(const Keys *keys, Py_ssize_t row)
     return keys->numeric[row] ? step_of(keys->before[row], keys->after[row], 0) : 0;
 }
 
-/* `DistinctCounts._pairs`: the change in the number of pairs of neighbours. A pair that moves counts at its second. */
+/* `distinct_counts._pairs`: the change in the number of pairs of neighbours. A pair that moves counts at its second. */
 static inline int pairs_step(const Table *table, const Keys *keys, Py_ssize_t row, int step)
 {
     uint64_t key = keys->key[row];

@@ -24,7 +24,14 @@ from monitor.core.tenants.dirty import DirtyTenants
 from monitor.core.windows.distinct import native_ahead, native_keys
 from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, SEQUENTIAL, TOP, Name
 from monitor.core.windows.distinct.derived_counts import DerivedCounts
-from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts, keys_of, level_for, levels_of
+from monitor.core.windows.distinct.key_counts import (
+    EXACT_KEYS,
+    NEIGHBOUR_BITS,
+    KeyCounts,
+    keys_of,
+    level_for,
+    levels_of,
+)
 from monitor.core.windows.distinct.key_table import KeyTable
 from monitor.core.windows.distinct.native_ahead import CountsOfKeys
 from monitor.core.windows.distinct.pane_distinct_counts import make_up, scale
@@ -135,14 +142,13 @@ class DistinctCounts:
             natively = self._ahead_natively(who, coming, leaving)
             if natively is not None:
                 return natively
-        change = self._change_of(who, coming, leaving)
+        change, levels = self._change_of(who, coming, leaving)
         before = self._table.counts_of(change.key)
         after = before + change.count
         then = np.zeros((len(self._counts), len(who)), np.int64)
         known = who < self._counts.shape[1]
         then[:, known] = self._counts[:, who[known]]
         _add(then, np.searchsorted(who, change.tenant), self._steps(change, before, after))
-        levels = {place: self.levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in self.levels}
         scale(then.T, levels)
         found: dict[Name, NDArray[np.int64]] = {DISTINCT: then[_DISTINCT], NUMBERS: then[_NUMBERS]}
         found[SEQUENTIAL] = make_up(then[_SEQUENTIAL], then[_NUMBERS], levels)
@@ -172,33 +178,26 @@ class DistinctCounts:
         """
         crossed = (after > self._limits).astype(np.int64) - (before > self._limits)
         numbers = crossed[0] * keys.numeric
-        return np.concatenate([crossed[:1], [numbers, self._pairs(keys.key, numbers)], crossed[1:]])
+        pairs = _pairs(self._table, keys.key, numbers if self._sequences else np.zeros_like(numbers))
+        return np.concatenate([crossed[:1], [numbers, pairs], crossed[1:]])
 
-    def _pairs(self, keys: U64, step: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The change in the number of neighbour pairs by each of these ascending numbers. Each pair counts once.
-
-        ``step`` is 1 for a number that enters, -1 for one that leaves.
+    def _change_of(
+        self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]
+    ) -> tuple[KeyCounts, dict[int, int]]:
+        """The distinct keys that enter and leave, ascending, each with the change in its count; and the sampling levels
+        afterwards, by place in ``who``.
         """
-        pairs = np.zeros(len(keys), np.int64)
-        moved = np.flatnonzero(step)
-        if not self._sequences or not len(moved):
-            return pairs
-        key, step = keys[moved], step[moved]
-        comes = step > 0
-        has_previous, has_next = self._table.present(np.concatenate([key - _ONE, key + _ONE])).reshape(2, -1)
-        follows = np.append(False, key[1:] == key[:-1] + _ONE)  # such a pair is counted at its second key
-        will_have_previous = np.where(follows, np.append(False, comes[:-1]), has_previous)
-        has_next &= ~np.append(follows[1:], False)
-        pairs[moved] = (comes & will_have_previous).astype(np.int64) - (~comes & has_previous) + step * has_next
-        return pairs
-
-    def _change_of(self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]) -> KeyCounts:
-        """The distinct keys that enter and leave, ascending, each with the change in its count."""
         mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
         mine[who] = True
         parts = [keys_of(coming, mine), *(keys.of_tenants(mine).negated() for keys in leaving)]
-        levels = {tenant: level for tenant, level in self.levels.items() if mine[tenant]}
-        return KeyCounts.joined(parts).thinned(levels).distinct()
+        before = {tenant: level for tenant, level in self.levels.items() if mine[tenant]}
+        higher = {tenant: level for tenant, level in levels_of(parts).items() if level > before.get(tenant, 0)}
+        levels = before | higher
+        change = KeyCounts.joined(parts).thinned(levels).distinct()
+        if higher:  # as when a sampled pane enters: of the keys in the window, those leave that its sample leaves out
+            gone = [self._not_kept(tenant, level, change.unit_bits).negated() for tenant, level in higher.items()]
+            change = KeyCounts.joined([replace(one, levels={}) for one in (change, *gone)]).distinct()
+        return change, {place: levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in levels}
 
     def _scaled(self, what: int, tenants: int) -> NDArray[np.int64]:
         self._grow(tenants)
@@ -214,10 +213,14 @@ class DistinctCounts:
 
     def _raise(self, tenant: int, level: int) -> None:
         if level > self.levels.get(tenant, 0):
-            held = self._held(tenant)
-            kept = held.thinned({tenant: level})
-            self._change(held.select(~np.isin(held.key, kept.key, assume_unique=True)).negated())
+            self._change(self._not_kept(tenant, level).negated())
             self.levels[tenant] = level
+
+    def _not_kept(self, tenant: int, level: int, unit_bits: np.uint64 = NEIGHBOUR_BITS) -> KeyCounts:
+        """The keys of a tenant in the window, ascending, that a sample at a level leaves out."""
+        held = self._held(tenant)
+        kept = replace(held, unit_bits=max(held.unit_bits, unit_bits)).thinned({tenant: level})
+        return held.select(~np.isin(held.key, kept.key, assume_unique=True))
 
     def _held(self, tenant: int) -> KeyCounts:
         """The keys of a tenant in the window, ascending."""
@@ -278,3 +281,22 @@ def _add(counts: NDArray[np.int64], tenant: NDArray[np.integer], steps: NDArray[
     """Add each step ``[what, n]`` to its tenant's count ``[what, tenant]``, in place."""
     what = np.arange(len(counts))[:, None] * counts.shape[1]
     np.add.at(counts.reshape(-1), (what + tenant).ravel(), steps.ravel())
+
+
+def _pairs(table: KeyTable, keys: U64, step: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The change in the number of neighbour pairs by each of these ascending numbers. Each pair counts once.
+
+    ``step`` is 1 for a number that enters, -1 for one that leaves, and 0 for any other.
+    """
+    pairs = np.zeros(len(keys), np.int64)
+    moved = np.flatnonzero(step)
+    if not len(moved):
+        return pairs
+    key, step = keys[moved], step[moved]
+    comes = step > 0
+    has_previous, has_next = table.present(np.concatenate([key - _ONE, key + _ONE])).reshape(2, -1)
+    follows = np.append(False, key[1:] == key[:-1] + _ONE)  # such a pair is counted at its second key
+    will_have_previous = np.where(follows, np.append(False, comes[:-1]), has_previous)
+    has_next &= ~np.append(follows[1:], False)
+    pairs[moved] = (comes & will_have_previous).astype(np.int64) - (~comes & has_previous) + step * has_next
+    return pairs

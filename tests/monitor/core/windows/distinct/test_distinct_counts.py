@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from helpers.shard_samples import MINUTE, T0, counted_keys, key_counts
-from helpers.thorough import examples
+from helpers.thorough import examples, thorough
 from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, PEAK, SEQUENTIAL, TOP
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts
@@ -317,3 +317,41 @@ def test_a_window_of_few_enough_keys_is_exact_however_busy_it_was_before() -> No
             counts.enter(T0 + number * MINUTE, counted([(0, 640 * (100 * number + i)) for i in range(size)]), 1)
             counts.leave(T0 + (number - 1) * MINUTE)
         assert counts.distinct(1)[0] == 80
+
+
+@pytest.mark.parametrize("seed", thorough(range(60), 12))
+def test_counts_ahead_of_sampled_keys_are_those_when_they_have_entered(seed: int) -> None:
+    """The pane to come may be sampled, and the window not, or less, or more; others are exact."""
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    compared = 0
+    with cramped(exact_keys=64):
+        for _ in range(30):
+            window, then = DistinctCounts(9 * MINUTE, NAMES), DistinctCounts(9 * MINUTE, NAMES)
+            count = int(rng.integers(1, 4))
+            for number in range(count):
+                keys = sampled_keys(rng, int(rng.choice((10, 60, 300))))
+                for one in (window, then):
+                    one.enter(T0 + number * MINUTE, keys, 2)
+            coming, start_ms = (
+                sampled_keys(rng, int(rng.choice((10, 60, 300, 1_000)))),
+                T0 + int(rng.integers(count)) * MINUTE,
+            )
+            ahead = window.ahead(np.arange(2), [coming], start_ms)
+            levels = {who: max(window.levels.get(who, 0), coming.levels.get(who, 0)) for who in range(2)}
+            then.enter(T0 + count * MINUTE, coming, 2, start_ms)
+            for who, level in levels.items():
+                if then.levels.get(who, 0) == level:  # it has not been counted anew
+                    compared += 1
+                    assert [ahead[name][who] for name in then.names] == [then.read(name, 2)[who] for name in then.names]
+    assert compared > 20
+
+
+def sampled_keys(rng: np.random.Generator, count: int) -> KeyCounts:
+    """Runs of numbers of two tenants, some called twice, sampled as in a closed pane."""
+    runs = np.unique(rng.integers(0, 5_000, -(-count // 3)))
+    callees = (runs[:, None] * 8 + np.arange(3)).ravel()
+    owner = (callees % 5 == 0).astype(np.int64)
+    keys = np.array([key_of(int(who), int(callee)) for who, callee in zip(owner, callees, strict=True)], np.uint64)
+    twice = np.repeat(np.arange(len(keys)), 1 + (callees % 4 == 0))
+    return counted_keys(keys[twice], owner[twice].astype(np.int32), np.ones(len(twice), np.bool_))
