@@ -35,7 +35,8 @@ def gone(pid: int) -> bool:
 
 
 def test_stop_lets_it_end_in_good_order_even_when_it_was_paused(tmp_path: Path) -> None:
-    one = child(TERMED + "time.sleep(600)", tmp_path / "out")
+    # Short sleeps: a signal just before a sleep does not interrupt it.
+    one = child(TERMED + "while True: time.sleep(0.05)", tmp_path / "out")
     until((tmp_path / "out").read_text, "it does not come up")
     one.signal(signal.SIGSTOP)
     assert one.running
