@@ -30,13 +30,21 @@ static inline int is_asked(const Calls *calls, Py_ssize_t call)
     return calls->waits[call] && (!calls->marked || calls->marked[calls->tenant[call]]);
 }
 
-/* The place of a pane, near `guess`; -1 if it has no targets yet. */
+/* The place of a pane, often `guess`; -1 if it has no targets yet. Numbers are ascending. */
 static inline Py_ssize_t place_of(const Table *table, int64_t number, Py_ssize_t guess)
 {
     if (guess >= 0 && table->number[guess] == number) return guess;
-    for (Py_ssize_t place = 0; place < table->panes; place++)
-        if (table->number[place] == number) return place;
-    return -1;
+    Py_ssize_t first = 0;
+    for (Py_ssize_t left = table->panes; left > 0;) {
+        Py_ssize_t half = left / 2;
+        if (table->number[first + half] < number) {
+            first += half + 1;
+            left -= half + 1;
+        } else {
+            left = half;
+        }
+    }
+    return first < table->panes && table->number[first] == number ? first : -1;
 }
 
 static inline void add(const Table *table, const Calls *calls, Py_ssize_t call, Py_ssize_t place)
@@ -93,6 +101,8 @@ static int is_table(const Py_buffer *values, const Table *table)
 static int targets_exist(const Table *table)
 {
     if (table->bits < 0 || table->bits > MOST_BITS) return refused("expected the bits of a word");
+    for (Py_ssize_t place = 1; place < table->panes; place++)
+        if (table->number[place] <= table->number[place - 1]) return refused("the panes do not fit: expected ascending numbers");
     for (Py_ssize_t place = 0; place <= table->panes; place++) {
         int64_t before = place ? table->first[place - 1] : 0;
         if (table->first[place] < before || table->first[place] > table->targets) return refused("there is no such target");

@@ -141,9 +141,13 @@ class EarlyWindows:
     def _enter(self, who: NDArray[np.bool_] | None) -> None:
         """Count the calls that wait, of the marked tenants or of all."""
         if native_recent.enabled:
-            while (start_ms := self._recent.enter(self.table.values, self._pane_targets, who)) is not None:
-                self._targets[start_ms] = self._target(start_ms)
+            if not self._recent.enter(self.table.values, self._pane_targets, who):
+                for start_ms in self._recent.starts_ms():  # of all panes at once: a backlog has hundreds
+                    if start_ms not in self._targets:
+                        self._targets[start_ms] = self._target(start_ms)
                 self._pane_targets = self._packed()
+                entered = self._recent.enter(self.table.values, self._pane_targets, who)
+                assert entered, "every pane has targets"
             return
         for some in self._recent.take(who):
             if some.start_ms not in self._targets:

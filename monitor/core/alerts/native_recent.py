@@ -29,8 +29,8 @@ def built() -> bool:
 class PaneTargets(NamedTuple):
     """The targets of panes one after the other: the ``number`` of each pane, and the ``first`` of its targets.
 
-    ``number`` is ``[pane]``, ``first`` ``[pane + 1]``, ``column`` and ``field`` are ``[target]``. ``bits`` is that of
-    the layout.
+    ``number`` is ``[pane]``, ascending, ``first`` ``[pane + 1]``, ``column`` and ``field`` are ``[target]``. ``bits`` is
+    that of the layout.
     """
 
     number: NDArray[np.int64]
@@ -42,10 +42,11 @@ class PaneTargets(NamedTuple):
     @classmethod
     def of(cls, targets: Mapping[int, Target], bits: int) -> "PaneTargets":
         """The targets by number of the pane."""
-        column, field = ([np.empty(0, np.intp), *(target[place] for target in targets.values())] for place in (0, 1))
+        numbers = sorted(targets)
+        column, field = ([np.empty(0, np.intp), *(targets[one][place] for one in numbers)] for place in (0, 1))
         first = np.cumsum([len(some) for some in column])
         return cls(
-            np.array(list(targets), np.int64),
+            np.array(numbers, np.int64),
             first.astype(np.int64),
             np.concatenate(column).astype(np.int64),
             np.concatenate(field).astype(np.int64),
@@ -61,13 +62,12 @@ def enter(
     pane: NDArray[np.int64],
     calls: NewCalls,
     count: int,
-) -> int | None:
+) -> bool:
     """Add those of the first ``count`` calls that wait, of the ``marked`` tenants or of all, to ``values``
     ``[tenant, column]``. They do not wait any more.
 
-    Returns None; or the number of a pane without targets, and nothing was added.
+    Returns False if a pane has no targets; then nothing was added.
     """
     columns = calls.tenant, calls.word, calls.talk_ms, calls.ring_delay_ms
     tenants, width = values.shape
-    found = _recent.enter(values, tenants, width, *targets, waits, marked, pane, *columns, count)
-    return None if found < 0 else found
+    return _recent.enter(values, tenants, width, *targets, waits, marked, pane, *columns, count) < 0

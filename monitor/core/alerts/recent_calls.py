@@ -75,13 +75,17 @@ class RecentCalls:
         waits[rows] = False
         return _sums(self._calls.take(rows), self._pane[rows], self._opened.pane_ms, self._opened.layout)
 
-    def enter(self, values: NDArray[np.int64], targets: PaneTargets, who: NDArray[np.bool_] | None) -> int | None:
+    def enter(self, values: NDArray[np.int64], targets: PaneTargets, who: NDArray[np.bool_] | None) -> bool:
         """Add the same sums to ``values``, ``[tenant, column]``, by the extension.
 
-        Returns None; or the start of a pane without targets, and then the calls still wait.
+        Returns False if a pane has no targets; then the calls still wait.
         """
-        pane = native_recent.enter(values, targets, self._waits, who, self._pane, self._calls, self._count)
-        return None if pane is None else pane * self._opened.pane_ms
+        return native_recent.enter(values, targets, self._waits, who, self._pane, self._calls, self._count)
+
+    def starts_ms(self) -> list[int]:
+        """The starts of the panes of the calls that wait to be counted."""
+        waiting = self._pane[: self._count][self._waits[: self._count]]
+        return [number * self._opened.pane_ms for number in np.unique(waiting).tolist()]
 
     # Calls that are not summed up -----------------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ def test_calls_are_counted_as_by_numpy(seed: int, monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(seed)
     monkeypatch.setattr("monitor.core.alerts.recent_calls._MOST", int(rng.choice((50, 700, 2_000))))
     monkeypatch.setattr("monitor.core.windows.distinct.key_uses.KeyUses.add", lambda self, calls: None)
-    panes = int(rng.integers(1, 5))
+    panes = int(rng.choice((1, 2, 4, 200)))
     targets = random_targets(rng, panes)
     with_numpy, with_extension = Windows(targets), Windows(targets)
     for _ in range(rng.integers(1, 7)):
@@ -83,6 +83,25 @@ def test_calls_are_counted_as_by_numpy(seed: int, monkeypatch: pytest.MonkeyPatc
         recent, expected = with_extension._recent, with_numpy._recent
         assert recent._count == expected._count
         assert recent._waits[: recent._count].tolist() == expected._waits[: expected._count].tolist()
+
+
+def test_the_targets_of_all_panes_of_a_backlog_are_given_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pane after the other took a quarter of a worker's time: each try goes over all calls."""
+    rng = np.random.default_rng(3)
+    windows, tries = Windows(random_targets(rng, 300)), 0
+    enter = native_recent.enter
+
+    def counting(*arguments: Any) -> bool:
+        nonlocal tries
+        tries += 1
+        return enter(*arguments)
+
+    monkeypatch.setattr("monitor.core.windows.distinct.key_uses.KeyUses.add", lambda self, calls: None)
+    monkeypatch.setattr(native_recent, "enabled", True)
+    monkeypatch.setattr(native_recent, "enter", counting)
+    windows.take([random_calls(rng, 900, 300)])
+    windows.enter_all()
+    assert tries == 2
 
 
 # Refused arguments --------------------------------------------------------------------------------------------------
@@ -111,6 +130,8 @@ def given() -> dict[str, Any]:
 
 
 WRONG: dict[str, tuple[str, Any]] = {
+    "panes in another order": ("number", lambda number: number[::-1].copy()),
+    "a pane twice": ("number", lambda number: np.full_like(number, 7)),
     "a narrower table": ("width", lambda width: 3),
     "a table of no width": ("width", lambda width: 0),
     "a negative width": ("width", lambda width: -4),
