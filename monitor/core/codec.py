@@ -1,4 +1,4 @@
-"""Encoding of stored state entries: columnar, with a format number; large entries that repeat themselves compressed.
+"""Encoding of stored state entries: columnar, with a format number, and compressed if large.
 
 An extension encodes columns. Without it, numpy makes the same bytes.
 """
@@ -98,16 +98,11 @@ def array(column: Column, dtype: type[T]) -> NDArray[T]:
 def packed(entry: Struct) -> bytes:
     """Encode an entry, and compress it if it is large. Its first field must be the format.
 
-    Producers compress what is written, in batches. But a head or a page that is written again and again must not grow
-    with what a tenant repeats.
+    Producers compress small entries together with others. A large one becomes smaller by itself: a pane by two fifths,
+    and a head or a page that is written again and again must not grow with what a tenant repeats.
     """
-    encoded = encoded_only(entry)
+    encoded = msgspec.msgpack.encode(entry)
     return encoded if len(encoded) <= _SMALL else compressed(encoded)
-
-
-def encoded_only(entry: Struct) -> bytes:
-    """Encode an entry whose columns repeat little, so that it is compressed but once, by the producer."""
-    return msgspec.msgpack.encode(entry)
 
 
 class Unpacker(Generic[S]):

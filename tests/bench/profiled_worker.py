@@ -32,8 +32,8 @@ WORKER = {
     "write snapshot": ("monitor.partition.task:StreamTask.snapshot",),
     "build output records": ("streams.topics.transaction_records:records",),
     "produce: build batches": (
-        "aiokafka.producer.message_accumulator:BatchBuilder.append",
-        "aiokafka.producer.message_accumulator:BatchBuilder._build",
+        "streams.kafka.produce.native_batches:encode",
+        "streams.kafka.produce.encoded_batch:EncodedBatch.build",
     ),
     "metrics": ("streams.worker.metrics:WorkerMetrics.committed",),
 }

@@ -29,8 +29,8 @@ def built() -> bool:
 class PaneTargets(NamedTuple):
     """The targets of panes one after the other: the ``number`` of each pane, and the ``first`` of its targets.
 
-    ``number`` is ``[pane]``, ascending, ``first`` ``[pane + 1]``, ``column`` and ``field`` are ``[target]``. ``bits`` is
-    that of the layout.
+    ``number`` is ``[pane]``, ascending, ``first`` ``[pane + 1]``, and ``column`` and ``field`` are ``[target]``.
+    ``bits`` is that of the layout.
     """
 
     number: NDArray[np.int64]

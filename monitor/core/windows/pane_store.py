@@ -12,7 +12,7 @@ from monitor.core.calls.columns import unknown_places
 from monitor.core.calls.evidence import EvidenceRows
 from monitor.core.calls.keys import BLOCK_BITS
 from monitor.core.calls.string_column import StringColumn
-from monitor.core.codec import FORMAT, Column, Unpacker, array, ascending, column, columns, encoded_only
+from monitor.core.codec import FORMAT, Column, Unpacker, array, ascending, column, columns, packed
 from monitor.core.record_places import UNKNOWN_PLACE
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import NEIGHBOUR_BITS, KeyCounts
@@ -151,7 +151,7 @@ def encode_pane(pane: Pane) -> bytes:
         column(rows.call_id.size),
     )
     more = _more(pane)
-    return encoded_only(_StoredPaneWithMore(*stored, more) if more else _StoredPane(*stored))
+    return packed(_StoredPaneWithMore(*stored, more) if more else _StoredPane(*stored))
 
 
 def decode_pane(blob: bytes) -> Pane:
