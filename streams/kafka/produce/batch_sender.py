@@ -1,7 +1,6 @@
 """Sends records in batches: those of a partition in order, partitions concurrently."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from functools import partial
 from itertools import groupby
@@ -19,6 +18,7 @@ from streams.kafka.api import TP, OutputRecord, PermanentError
 from streams.kafka.fetch.record_batch import HEADER_BYTES
 from streams.kafka.produce import native_batches
 from streams.kafka.produce.encoded_batch import EncodedBatch
+from streams.runtime.wall_clock import epoch_ms
 
 _APPENDED_AT_ONCE: Final = 1_000  # records, before the event loop gets a turn
 BATCH_BYTES: Final = 1_000_000
@@ -52,7 +52,7 @@ async def send_records(
 
 async def _encoded(records: list[OutputRecord], *, transactional: bool) -> AsyncIterator[tuple[Any, int]]:
     """The records in batches, each with the number of the first record that is not in it."""
-    start, now_ms = 0, time.time_ns() // 1_000_000
+    start, now_ms = 0, epoch_ms()
     while start < len(records):
         encoded, stop = native_batches.encode(records, start, BATCH_BYTES - HEADER_BYTES)
         batch = EncodedBatch(encoded, stop - start, now_ms, transactional)
