@@ -11,9 +11,9 @@ from streams.kafka.fetch import native as fetching
 from streams.kafka.produce import native_batches
 
 
-def missing() -> list[str]:
-    """The extensions that are not used by this process, so that Python does their work."""
-    in_use = {
+def in_use() -> dict[str, bool]:
+    """Each extension of the project, and whether this process uses it."""
+    return {
         "monitor.core._codec": codec.enabled,
         "monitor.core.alerts._bounds": native_bounds.enabled,
         "monitor.core.alerts._recent": native_recent.enabled,
@@ -29,4 +29,8 @@ def missing() -> list[str]:
         "streams.kafka.fetch._records": fetching.enabled,
         "streams.kafka.produce._batches": native_batches.enabled,
     }
-    return [name for name, used in in_use.items() if not used]
+
+
+def missing() -> list[str]:
+    """The extensions that are not used by this process, so that Python does their work."""
+    return [name for name, used in in_use().items() if not used]

@@ -1,5 +1,6 @@
 """The options of `callwarden` itself: its version, completion, and the groups of its help."""
 
+import json
 import subprocess
 import sys
 from importlib.metadata import version
@@ -39,6 +40,19 @@ def test_a_replay_says_once_that_extensions_are_not_used(
     assert said.stderr.count("without extensions") == (0 if enabled and native.built() else 1)
     assert "without extensions" not in said.stdout
     assert "without extensions" not in CliRunner().invoke(build("replay"), [*words, "--quiet"]).output
+
+
+@pytest.mark.parametrize("missing", [[], ["monitor.core._codec"]])
+def test_a_worker_logs_that_extensions_are_not_used(missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ended(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(extensions, "missing", lambda: missing)
+    monkeypatch.setattr("streams.worker.main.run_worker", ended)
+    said = CliRunner().invoke(build("worker"), ["worker", "--bootstrap", "nowhere:1", "--json-logs"])
+    assert said.exit_code == 0
+    lines = [json.loads(line) for line in said.output.splitlines()]
+    assert [line["missing"] for line in lines if "without extensions" in line["event"]] == [missing][: len(missing)]
 
 
 def test_the_help_lists_every_command_in_the_group_of_its_users() -> None:

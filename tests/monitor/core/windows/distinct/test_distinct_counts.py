@@ -341,7 +341,7 @@ def test_counts_ahead_of_sampled_keys_are_those_when_they_have_entered(seed: int
             levels = {who: max(window.levels.get(who, 0), coming.levels.get(who, 0)) for who in range(2)}
             then.enter(T0 + count * MINUTE, coming, 2, start_ms)
             for who, level in levels.items():
-                if then.levels.get(who, 0) == level:  # it has not been counted anew
+                if then.levels.get(who, 0) == level:  # it has not been counted again from its panes
                     compared += 1
                     assert [ahead[name][who] for name in then.names] == [then.read(name, 2)[who] for name in then.names]
     assert compared > 20
