@@ -15,7 +15,6 @@ _START_S = 20.0
 _STOP_S = 5.0
 # For how long the client tries again before a record fails.
 _REQUEST_MS = 10_000
-# As in `transactional_writer`.
 
 
 class KafkaAppender:

@@ -22,7 +22,10 @@ from streams.runtime.wall_clock import epoch_ms
 
 _APPENDED_AT_ONCE: Final = 1_000  # records, before the event loop gets a turn
 BATCH_BYTES: Final = 1_000_000
-"""The most bytes of a batch before compression, unless it is a single record."""
+"""The most bytes of a batch before compression, unless it is a single record.
+
+A broker compares what it gets with ``max.message.bytes``, 1,048,588 by default.
+"""
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 

@@ -18,7 +18,6 @@ _COMMIT_S = 55.0
 _COMMIT_PART = 0.8
 _START_S = 60.0
 _STOP_S = 5.0
-# The broker compares the size of a batch with `max.message.bytes`, 1,048,588 by default.
 
 
 class KafkaWriter:
