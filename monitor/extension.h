@@ -9,6 +9,13 @@
 
 #define MANY_ROWS 500 /* the GIL is released for more, as by numpy */
 
+/* Has the processor fetch what is needed soon. */
+#if defined(__GNUC__) || defined(__clang__)
+#define FETCH(address) __builtin_prefetch(address)
+#else
+#define FETCH(address) ((void)(address))
+#endif
+
 /* 0, with a ValueError. */
 static inline int refused(const char *why)
 {

@@ -28,7 +28,7 @@ FORMAT: Final = 1
 Column = tuple[str, bytes]  # a column's dtype and bytes
 _BY_BYTES: Final = ("|u1", "|u1", "<u2", "<u4", "<u4", "<u8", "<u8", "<u8", "<u8")
 """The dtype for values that need this many bytes."""
-_SMALL: Final = 1_000  # bytes: to compress as few costs more than to write them
+_SMALL: Final = 1_000  # bytes: each compressed by itself, such entries would save half a percent of the state
 _COMPRESSED: Final = zstandard.FRAME_HEADER  # no msgpack array begins so
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T", bound=np.generic)

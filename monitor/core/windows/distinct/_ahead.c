@@ -231,7 +231,7 @@ static int pairs_step(const Table *table, const Keys *keys, uint64_t key, int st
 
 static inline void fetch(const Table *table, uint64_t key)
 {
-    __builtin_prefetch(&table->slots[spread(&table->placement, key) >> table->shift]);
+    FETCH(&table->slots[spread(&table->placement, key) >> table->shift]);
 }
 
 /* Looks up the attempts of each key. */
