@@ -88,8 +88,11 @@ class KeyUses:
             self._restart_overflowed(np.unique(calls.tenant))
         if len(calls.tenant) >= _OFTEN:
             tenant, times = np.unique(calls.tenant, return_counts=True)
-            for one in tenant[(times >= _OFTEN) & (self._row[tenant] < 0)].tolist():
-                self._give_many(one)
+            often = (times >= _OFTEN) & (self._row[tenant] < 0)
+            if often.any():
+                tenant, times = tenant[often], times[often]
+                # The calls of a backlog come at once, and nearly all tenants have called often.
+                self._give_many(tenant[np.argsort(-times, kind="stable")[:_MOST_OFTEN]])
 
     def _count_all(self, calls: NewCalls) -> bool:
         """What the extension does: count the keys. Returns whether a counter overflowed."""
@@ -119,16 +122,17 @@ class KeyUses:
         for place in range(len(SETS)):
             self._restart(place, who[self.largest[place, who] > most])
 
-    def _give_many(self, tenant: int) -> None:
-        if len(self._often) == _MOST_OFTEN:  # it will turn out again who calls often
-            every = np.array(self._often)
+    def _give_many(self, who: NDArray[np.integer]) -> None:
+        """Give tenants many counters: at most as many as can have them, and who have few."""
+        if len(self._often) + len(who) > _MOST_OFTEN:  # it will turn out again who calls often
+            every = np.array(self._often, np.int64)
             for place in range(len(SETS)):
                 self._restart(place, every)
             self._row[every], self._often = -1, []
         for place in range(len(SETS)):
-            self._restart(place, np.array([tenant]))
-        self._row[tenant] = len(self._often)
-        self._often.append(tenant)
+            self._restart(place, who)
+        self._row[who] = np.arange(len(self._often), len(self._often) + len(who))
+        self._often += who.tolist()
 
 
 def _keys(calls: NewCalls) -> tuple[_Places, _Places, U64]:

@@ -99,3 +99,23 @@ def test_uses_of_different_keys_hardly_add_up() -> None:
     for _ in range(100):
         uses.add(some_calls(rng, 30, 1 << 40))
     assert uses.count(np.arange(TENANTS))[0, BUSY] - before < 10, "a tenant that calls often has more counters"
+
+
+def test_of_many_that_call_often_at_once_those_with_most_calls_have_more_counters() -> None:
+    often, most = 100, 164
+    tenants = np.repeat(np.arange(most), [200] * often + [1_000] * (most - often))
+    np.random.default_rng(1).shuffle(tenants)
+    calls = NewCalls.room(len(tenants))
+    for column in calls:
+        column[:] = 0
+    calls.tenant[:], calls.word[:] = tenants, 1 << BIT["attempts"]
+    keys = random.Random(3)
+    uses = KeyUses()
+    uses.reach(most)
+    for _ in range(2):
+        calls.callee_key[:] = [keys.getrandbits(64) for _ in tenants]
+        before = uses.count(np.arange(most))[0]
+        uses.add(calls)
+    risen = uses.count(np.arange(most))[0] - before
+    assert risen[often:].max() < 10, "of 1,000 calls to as many numbers: they share 4,096 counters"
+    assert risen[:often].max() >= 7, "of 200 calls: they share 64"
