@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from heapq import nlargest
 from typing import Any
 
 import numpy as np
@@ -127,21 +126,25 @@ class NewestCalls:
 
     def newest(self, tenant: int, field: int, start_ms: int) -> list[tuple[str, int]]:
         """The ids of the newest calls of that field since ``start_ms``, sorted by code point, each with its place."""
-        found: dict[str, tuple[int, int]] = {}
         if len(self._parts) > _MANY_PARTS:
             self._parts[1:] = [_by_tenant(EvidenceRows.joined(self._parts[1:]))]
-        bit = np.uint64(1 << field)
+        found: list[tuple[int, str, int]] = []
+        bit, bounds = np.uint64(1 << field), np.array([tenant, tenant + 1], np.int32)
         for part in self._parts:
             # Parts are sorted by tenant, so a binary search avoids a scan: one window end may query thousands.
-            first, after = part.tenant.searchsorted(np.array([tenant, tenant + 1], part.tenant.dtype))
-            chosen = ((part.mask[first:after] & bit) != 0) & (part.end_ms[first:after] >= start_ms)
-            rows = first + np.flatnonzero(chosen)
+            first, after = part.tenant.searchsorted(bounds).tolist()
+            rows = first + (part.mask[first:after] & bit).nonzero()[0]
+            rows = rows[part.end_ms[rows] >= start_ms]
             if len(rows):
-                columns = part.call_id[rows].tolist(), part.end_ms[rows].tolist(), part.place[rows].tolist()
-                for call_id, *at in zip(*columns, strict=True):
-                    found[call_id] = max((at[0], at[1]), found.get(call_id, (0, 0)))
-        newest = nlargest(NEWEST, ((end_ms, call_id, place) for call_id, (end_ms, place) in found.items()))
-        return sorted((call_id, place) for _, call_id, place in newest)
+                found += zip(
+                    part.end_ms[rows].tolist(), part.call_id[rows].tolist(), part.place[rows].tolist(), strict=True
+                )
+        newest: dict[str, int] = {}
+        for _, call_id, place in sorted(found, reverse=True):
+            newest.setdefault(call_id, place)  # of calls with one id, the newest counts
+            if len(newest) == NEWEST:
+                break
+        return sorted(newest.items())
 
     def _thin(self, end_ms: int) -> None:
         """Merge all parts into one, sorted by tenant and time, with the rows that can still be among the newest."""
