@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_CANONICAL: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 
 
 class Origin(NamedTuple):
@@ -45,5 +47,4 @@ def review_id(tenant_id: str, enforcement_id: str, verdict: str, kind: str | Non
 
 
 def _digest(*parts: str | int) -> str:
-    text = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()[:32]
