@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,21 +90,20 @@ def evaluate_view(sight: WindowView, rule: Rule, view: View, tenants: int) -> Ev
     if view.denominator is not None:
         enough &= view.denominator >= rule.min_denominator
     beyond = OPS[rule.direction]
-    breach = view.where(enough & beyond(value, rule.threshold))
-    bound = wilson_bounds(rule, breach, np.arange(len(breach.tenants)))
+    rows = (enough & beyond(value, rule.threshold)).nonzero()[0]
+    bound = _wilson_bounds(rule, view, rows)
     if rule.confidence is not None:
         sure = beyond(bound, rule.threshold)
-        breach, bound = breach.where(sure), bound[sure]
+        rows, bound = rows[sure], bound[sure]
     also: list[tuple[Condition, Floats]] = []
     for condition in rule.also:
-        if not len(breach.tenants):
+        if not len(rows):
             break
-        beside = _beside(sight, rule, condition.metric, breach.tenants, tenants)
+        beside = _beside(sight, rule, condition.metric, view.tenants[rows], tenants)
         holds = OPS[condition.op](beside, condition.value)
-        breach = breach.where(holds)
-        bound = bound[holds]
+        rows, bound = rows[holds], bound[holds]
         also = [(c, v[holds]) for c, v in also] + [(condition, beside[holds])]
-    return EvaluatedView(view, value, enough & beyond(value, rule.recover), breach, bound, also)
+    return EvaluatedView(view, value, enough & beyond(value, rule.recover), view.where(rows), bound, also)
 
 
 def _beside(sight: WindowView, rule: Rule, name: str, who: Rows, tenants: int) -> Floats:
@@ -121,10 +121,10 @@ def values(metric: Metric, numerator: Counts, denominator: Counts | None) -> Flo
     return value
 
 
-def wilson_bounds(rule: Rule, view: View, rows: Rows) -> Floats:
+def _wilson_bounds(rule: Rule, view: View, rows: Rows) -> Floats:
     """The Wilson bounds for a rule with a confidence, NaN where there is none."""
     bound = np.full(len(rows), np.nan)
-    if rule.confidence is not None and view.denominator is not None:
+    if rule.confidence is not None and view.denominator is not None and len(rows):
         some = view.denominator[rows] > 0
         numerator, denominator = view.numerator[rows][some], view.denominator[rows][some]
         bound[some] = wilson_bound(numerator, denominator, rule.confidence, lower=rule.direction == "above")
@@ -135,18 +135,31 @@ def last_measure(rule: Rule, view: View, row: int) -> Measure | None:
     """One row of a view as a measure for a resolved alert, None if there is no record."""
     if not view.present[row]:
         return None
-    return measure(rule, view, row, wilson_bounds(rule, view, np.array([row]))[0])
+    bound = nan
+    if rule.confidence is not None and view.denominator is not None and view.denominator[row] > 0:
+        one = slice(row, row + 1)
+        lower = rule.direction == "above"
+        bound = float(wilson_bound(view.numerator[one], view.denominator[one], rule.confidence, lower)[0])
+    return measure(rule, view, row, bound)
 
 
 def measure(rule: Rule, view: View, row: np.intp | int, bound: float) -> Measure:
     """One row of a view as an output measure."""
-    one = view.where(np.array([row]))
-    value = float(values(METRICS[rule.metric], one.numerator, one.denominator)[0])
+    numerator, denominator = int(view.numerator[row]), None if view.denominator is None else int(view.denominator[row])
     return Measure(
         metric=rule.metric,
-        numerator=int(view.numerator[row]),
-        denominator=None if view.denominator is None else int(view.denominator[row]),
-        value=None if np.isnan(value) else int(value) if view.denominator is None else value,
+        numerator=numerator,
+        denominator=denominator,
+        value=_value_of(METRICS[rule.metric], numerator, denominator),
         threshold=rule.threshold,
-        bound=None if np.isnan(bound) else float(f"{bound:.12g}"),
+        bound=None if isnan(bound) else float(f"{bound:.12g}"),
     )
+
+
+def _value_of(metric: Metric, numerator: int, denominator: int | None) -> float | None:
+    """One value as `values` computes it, None in place of NaN; a count stays an integer."""
+    if denominator is None:
+        return numerator
+    if denominator == 0:
+        return None
+    return numerator / (metric.scale * denominator if metric.divided else metric.scale)
