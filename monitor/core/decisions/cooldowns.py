@@ -52,7 +52,7 @@ class Cooldowns:
     def open(self, rule: Rule, end_ms: int, tenants: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Whether the rule may decide on each of these tenants at this window end."""
         may = _read(self._until.get(cooldown_key(rule)), tenants) <= end_ms
-        if not may.any():  # usual where alerts fire: their decisions started the cool-down
+        if not np.count_nonzero(may):  # usual where alerts fire: their decisions started the cool-down
             return may
         if rule.mode != "shadow":
             may &= _read(self._sanctions, tenants) == 0

@@ -176,11 +176,11 @@ class RuleEvaluator:
             or rule.first_ms is not None
             or not self._unchanged(rule_state, breach, end_ms)
         ):
-            found, who = False, np.union1d(breach, rule_state.firing.tenants).astype(np.intp)
-            if excepted:
-                who = who[~np.isin(who, list(excepted))]
+            found, who = False, np.array(sorted({*breach.tolist(), *rule_state.firing} - excepted), np.intp)
         fit = room is None or (room.left > 0 and len(who) + len(excepted) <= SLICE)
-        if fit and not after:
+        if not len(who) and not excepted:
+            pass  # nothing changes
+        elif fit and not after:
             before = self._output.mark()
             found |= self._evaluate_tenants(rule_state, end_ms, tenants, views, (who, apart, exempt))
             if room is not None:
@@ -196,7 +196,8 @@ class RuleEvaluator:
                 after = last
                 if room is not None:
                     room.left -= self._output.weight(before)
-        forget_named(rule_state.taken_back, end_ms, room)
+        if rule_state.taken_back:
+            forget_named(rule_state.taken_back, end_ms, room)
         rule_state.settled = None if found or resumed or rule_state.firing else window.version
         rule_state.settled_ms = end_ms
         return None
@@ -242,20 +243,20 @@ class RuleEvaluator:
         firing = rule_state.firing
         if not firing.keys() >= set(breach.tolist()) or any(one.early for one in firing.values()):
             return False
-        return not self._cooldowns.open(rule_state.rule, end_ms, breach).any()
+        return not np.count_nonzero(self._cooldowns.open(rule_state.rule, end_ms, breach))
 
     def _apply(self, rule_state: RuleState, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
         """Decide and alert for these tenants. Returns whether any of them is in breach."""
         found = evaluate_view(rule_state.window, rule, view, tenants)
         breach = found.breach
         may = self._cooldowns.open(rule, end_ms, breach.tenants)
-        alerts = [rule_state.firing.get(tenant) for tenant in breach.tenants.tolist()]
-        fresh = np.array([firing is None or firing.early for firing in alerts], np.bool_)
-        for row in np.flatnonzero(may | fresh).tolist():
-            tenant, firing = int(breach.tenants[row]), alerts[row]
+        for row, (tenant, may_decide) in enumerate(zip(breach.tenants.tolist(), may.tolist(), strict=True)):
+            firing = rule_state.firing.get(tenant)
+            if firing is not None and not firing.early and not may_decide:
+                continue
             measured = measure(rule, breach, row, found.bound[row])
             decided = None
-            if may[row]:
+            if may_decide:
                 beside = tuple((c, None if np.isnan(v[row]) else float(v[row])) for c, v in found.also)
                 decided = self._decisions.decide(rule, tenant, measured, beside, end_ms)
             if firing is None:

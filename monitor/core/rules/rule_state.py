@@ -124,17 +124,10 @@ class Alerts:
         until an evaluation confirms it.
         """
         view, firing = found.view, rule_state.firing
-        if not firing or not len(view.tenants):
-            return
-        some = list(firing) if len(firing) < len(view.tenants) else [t for t in view.tenants.tolist() if t in firing]
-        alerts = np.array([tenant for tenant in some if _may_resolve(firing[tenant], end_ms)], np.int64)
-        rows = np.searchsorted(view.tenants, alerts)
-        rows = rows[(rows < len(view.tenants)) & (view.tenants[np.minimum(rows, len(view.tenants) - 1)] == alerts)]
-        for row in rows.tolist():
-            tenant = int(view.tenants[row])
-            if found.keeps_firing[row] and not firing[tenant].early:
-                continue
-            self._resolve_at(rule_state, rule, tenant, last_measure(rule, view, row), end_ms)
+        for row, (tenant, keeps) in enumerate(zip(view.tenants.tolist(), found.keeps_firing.tolist(), strict=True)):
+            alert = firing.get(tenant)
+            if alert is not None and (alert.early or not keeps) and _may_resolve(alert, end_ms):
+                self._resolve_at(rule_state, rule, tenant, last_measure(rule, view, row), end_ms)
 
     def resolve_unjudged(self, rule_state: RuleState, rule: Rule, who: Rows, end_ms: int) -> None:
         """Resolve the alerts of these tenants, for whom the rule is not judged at this end."""
