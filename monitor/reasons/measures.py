@@ -1,5 +1,6 @@
 """The reasons of measured decisions and of alerts: every metric of the contract's table as a sentence."""
 
+from functools import cache
 from typing import Final, Literal
 
 from monitor.policy.metric_wording import METRIC_WORDING, OPERATORS, MetricWording, denominator_wording
@@ -23,12 +24,13 @@ def measured(
     surely above 15 %``. "Surely" is used only if a confidence bound is beyond the threshold too. ``also`` are the
     rule's further conditions with their measured values; ``status`` and the rule's mode determine the consequence."""
     long_zh, long_en = span(window.end_ms - window.start_ms)
+    end = instant(window.end_ms)
     said = METRIC_WORDING[measure.metric]
     fact_zh, fact_en = _fact(said, measure, rule.params)
     beyond_zh, beyond_en = _beyond(measure, rule)
     value_zh, value_en = _value_beside(measure)
-    zh = f"截至 {instant(window.end_ms)} 的 {long_zh}内，{fact_zh}{value_zh}，{beyond_zh}"
-    en = f"{fact_en} in the {long_en} to {instant(window.end_ms)}{value_en}, {beyond_en}"
+    zh = f"截至 {end} 的 {long_zh}内，{fact_zh}{value_zh}，{beyond_zh}"
+    en = f"{fact_en} in the {long_en} to {end}{value_en}, {beyond_en}"
     if also:
         also_zh, also_en = zip(*(_condition(condition, value) for condition, value in also), strict=True)
         zh += "，同时" + "、".join(also_zh)
@@ -101,17 +103,26 @@ def _fact(said: MetricWording, measure: Measure, params: Params) -> tuple[str, s
     filled = {
         "n": count(n),
         "d": count(measure.denominator or 0),
-        "v": "–" if measure.value is None else rounded(measure.value, (measure.threshold,)),
         "were": "was" if n == 1 else "were",
         "plural": "" if n == 1 else "s",
         "third": "s" if n == 1 else "",
         "many": "" if measure.denominator == 1 else "s",
+        **_parameters(params),
+    }
+    if "{v}" in said.fact.en:  # counts and most ratios are stated without their value
+        filled["v"] = "–" if measure.value is None else rounded(measure.value, (measure.threshold,))
+    return said.fact.zh.format_map(filled), said.fact.en.format_map(filled)
+
+
+@cache
+def _parameters(params: Params) -> dict[str, str]:
+    """The parameters as a clause states them."""
+    return {
         "s": exact(params.short_call_ms / 1000),
         "limit": count(params.callee_limit),
         "zone": params.timezone,
         "ring": exact(params.short_ring_ms / 1000),
     }
-    return said.fact.zh.format_map(filled), said.fact.en.format_map(filled)
 
 
 def _value_beside(measure: Measure, *anchors: float) -> tuple[str, str]:

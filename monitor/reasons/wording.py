@@ -62,11 +62,11 @@ def _decimal(value: float) -> Decimal:
 
 
 def _rounded(whole: Decimal, anchors: list[Decimal]) -> Decimal:
+    sides = [whole.compare(anchor) for anchor in anchors]  # -1, 0 or 1
     for digits in range(_DIGITS, _MOST_DIGITS + 1):
         places = min(0, whole.adjusted() + 1 - digits)
         near = whole.quantize(Decimal(1).scaleb(places), rounding=ROUND_HALF_EVEN)
-        # `Decimal.compare` is -1, 0 or 1: the side on which it is.
-        if all(near.compare(anchor) == whole.compare(anchor) for anchor in anchors):
+        if [near.compare(anchor) for anchor in anchors] == sides:
             return near
     return whole
 

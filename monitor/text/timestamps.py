@@ -55,7 +55,8 @@ def any_time(at_ms: int) -> str:
 
 def instant(at_ms: int) -> str:
     """Epoch ms in a sentence: ``2026-03-02 08:00 UTC``; seconds only if not zero, never fractions of a second."""
-    return f"{date_time(at_ms, precision='seconds' if _at(at_ms).second else 'minutes')} UTC"
+    at = _at(at_ms)
+    return f"{at.isoformat(' ')[: 19 if at.second else 16]} UTC"
 
 
 def in_zone(text: str, zone: tzinfo) -> str:
