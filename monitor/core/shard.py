@@ -263,11 +263,12 @@ class Shard:
                 self.end_windows(now_ms, bounds)
                 end_ms = self._next_end(bounds)
             else:
-                self.at_ms = max(self.at_ms, now_ms // self.pane_ms * self.pane_ms)
+                start_ms = now_ms // self.pane_ms * self.pane_ms
+                self.at_ms = max(self.at_ms, start_ms)
                 if owner_ms == now_ms:
                     self.owner_effects.apply()
-                elif self.record_handlers.decide(self.pending_records.pop()):
-                    end_ms = self._next_end(bounds)
+                elif self.record_handlers.decide(self.pending_records.pop()) and end_ms != start_ms + self.pane_ms:
+                    end_ms = self._next_end(bounds)  # else none is before the end of the pane
 
     def _next_end(self, bounds: Mapping[int, int]) -> int | None:
         """The next instant at which a pane ends, panes enter the windows, or a rule has something to evaluate."""

@@ -1,5 +1,6 @@
 """Key check: whether a record is in the right topic, with the right key, in the right partition for its tenant."""
 
+import struct
 import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
@@ -25,8 +26,8 @@ def murmur2(data: bytes) -> int:
     m, mask = 0x5BD1E995, 0xFFFFFFFF
     h = (0x9747B28C ^ len(data)) & mask
     whole = len(data) & ~3
-    for start in range(0, whole, 4):
-        k = int.from_bytes(data[start : start + 4], "little") * m & mask
+    for (k,) in struct.iter_unpack("<I", data[:whole]):
+        k = k * m & mask
         k = (k ^ k >> 24) * m & mask
         h = h * m & mask ^ k
     if len(data) > whole:
@@ -62,8 +63,9 @@ class KeyCheck:
                     for row, tenant in zip(rows.tolist(), decoded.calls.tenant.tolist(), strict=True):
                         if fault := self._fault(decoded.names[tenant], keys[row]):
                             faults[row] = fault
+        carried = CARRIES[topic]
         for row, record in decoded.others:
-            if type(record) not in CARRIES[topic]:
+            if type(record) not in carried:
                 faults[row] = self._wrong_topic(topic, str(type(record).__struct_config__.tag))
             elif fault := self._fault(record.tenant_id, keys[row]):
                 faults[row] = fault

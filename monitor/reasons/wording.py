@@ -156,5 +156,7 @@ def reviewed_by(by: ReviewQuote) -> tuple[str, str]:
 
 def _one_line(text: str | None) -> str:
     """The text on one line: control and invisible characters could hide or reorder their neighbours."""
-    seen = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text or "")
+    seen = text or ""
+    if not seen.isprintable():  # that is: of the categories C and Z, it has only spaces
+        seen = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in seen)
     return re.sub(" +", " ", seen).strip()

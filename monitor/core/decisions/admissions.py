@@ -1,6 +1,6 @@
 """Admission: applications for numbers, and the businesses that tenants declare (section 5 of the contract)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -72,7 +72,7 @@ class Admissions:
             application,
             self._decisions.owner_bans.earliest(tenant_record),
         )
-        found = self._match(request)
+        found = self._match(request.texts)
         rejections = list(self._rejections(tenant_record, request, found, at_ms))
         if self._policy.admissions == "review":
             if not newest:
@@ -108,14 +108,14 @@ class Admissions:
 
     def tenant(self, tenant_record: TenantRecord, tenant: Tenant, newly: NewlyDeclared, at_ms: int) -> None:
         """Decide a tenant's newest record."""
-        request = AdmissionRequest(
-            Origin("tenant", tenant.tenant_id),
-            tenant.updated_ms,
-            [("declared_businesses", text) for text in newly.businesses],
-            tenant,
-            None if newly.owner is None else self._decisions.owner_bans.banned(newly.owner),
-        )
-        for proposed in self._rejections(tenant_record, request, self._match(request), at_ms):
+        texts: list[tuple[AdmissionField, str]] = [("declared_businesses", text) for text in newly.businesses]
+        found = self._match(texts)
+        owner_ban = None if newly.owner is None else self._decisions.owner_bans.banned(newly.owner)
+        if found is None and owner_ban is None:
+            return  # the usual case
+        origin = Origin("tenant", tenant.tenant_id)
+        request = AdmissionRequest(origin, tenant.updated_ms, texts, tenant, owner_ban)
+        for proposed in self._rejections(tenant_record, request, found, at_ms):
             self._decisions.decide(tenant_record, at_ms, proposed)
 
     def _rejections(
@@ -137,10 +137,10 @@ class Admissions:
             reason = reasons.banned_owner(origin.type, origin.id, owner_ban)
             yield self._proposals.of_admission("banned_owner", True, origin, request.updated_ms, reason)
 
-    def _match(self, request: AdmissionRequest) -> CatalogueMatch | None:
+    def _match(self, texts: Iterable[tuple[AdmissionField, str]]) -> CatalogueMatch | None:
         """The most certain match of the catalogue, at a tie in the text that comes first; None if there is none."""
         likely = None
-        for field, text in request.texts:
+        for field, text in texts:
             match = self._catalogue.match(text)
             if match is not None and match.certain:
                 return match, field, text

@@ -9,8 +9,23 @@ _ORDER = 5  # the fields of a `PendingRecord` that make the decision order
 
 Other = Complaint | Finding | Tenant | Application | Review
 
+
+class _OrderOfType(NamedTuple):
+    """The place of a type among the others, and the fields with a record's own id and its status, if it has one."""
+
+    type_order: int
+    id_field: str
+    status_field: str | None = None
+
+
 # The order of records at one instant: by type, then by id, then by status (section 3 of the contract).
-_TYPE_ORDER = {Tenant: 0, Application: 1, Complaint: 2, Finding: 3, Review: 4}
+_ORDERS = {
+    Tenant: _OrderOfType(0, "tenant_id"),
+    Application: _OrderOfType(1, "application_id"),
+    Complaint: _OrderOfType(2, "complaint_id", "status"),
+    Finding: _OrderOfType(3, "finding_id", "status"),
+    Review: _OrderOfType(4, "review_id", "verdict"),
+}
 _STATUS_ORDER = {
     "received": 0,
     "suspected": 0,
@@ -66,33 +81,11 @@ class PendingRecord(NamedTuple):
         cls, record: Other, at_ms: int, ref: RecordRef, raw: bytes, signature: bytes | None = None
     ) -> "PendingRecord":
         """Create the pending form of ``record``. ``raw`` holds its original bytes."""
-        status = getattr(record, "status", None) or getattr(record, "verdict", None) or ""
-        return cls(
-            at_ms,
-            _TYPE_ORDER[type(record)],
-            id_of(record),
-            _STATUS_ORDER.get(status, 0),
-            ref,
-            record,
-            raw,
-            signature,
-        )
+        type_order, id_field, status_field = _ORDERS[type(record)]
+        own_id: str = getattr(record, id_field)
+        status_order = _STATUS_ORDER[getattr(record, status_field)] if status_field else 0
+        return cls(at_ms, type_order, own_id, status_order, ref, record, raw, signature)
 
 
 Place = tuple[Any, ...]
 """A place in the decision order: the first fields of a `PendingRecord`, which compares with it."""
-
-
-def id_of(record: Other) -> str:
-    """The record's own id."""
-    match record:
-        case Complaint():
-            return record.complaint_id
-        case Finding():
-            return record.finding_id
-        case Application():
-            return record.application_id
-        case Review():
-            return record.review_id
-        case Tenant():
-            return record.tenant_id

@@ -56,8 +56,11 @@ class Proposals:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    def of_record(self, behaviour_id: str, certain: bool, origin: Origin, reason: Reason) -> ProposedDecision:
-        """For a verified complaint or a confirmed finding: final if certain, otherwise referred for review."""
+    def of_record(
+        self, behaviour_id: str, certain: bool, origin: Origin, reason: Reason, place: int
+    ) -> ProposedDecision:
+        """For a verified complaint or a confirmed finding, whose record lies at ``place``: final if certain, otherwise
+        referred for review."""
         behaviour = self._policy.behaviours[behaviour_id]
         tier = self._policy.tiers[behaviour.tier]
         return ProposedDecision(
@@ -71,6 +74,7 @@ class Proposals:
             freeze=behaviour.freeze,
             evidence=evidence_of(origin),
             reason=reason,
+            places=(place,),
         )
 
     def of_admission(

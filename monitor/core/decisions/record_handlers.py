@@ -1,7 +1,6 @@
 """Handlers for records that are not calls: complaints, findings, tenants, applications and reviews."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from monitor import reasons
 from monitor.core.decisions.admissions import Admissions, NewlyDeclared
@@ -90,8 +89,11 @@ class RecordHandlers:
         return isinstance(waiting.record, Complaint)
 
     def _decide(self, waiting: PendingRecord) -> None:
-        tenant_record = self._tenant_records.of(self._number_of(waiting.record.tenant_id))
-        match waiting.record:
+        record = waiting.record
+        tenant_record = self._tenant_records.of(self._number_of(record.tenant_id))
+        match record:
+            case Tenant() as tenant:
+                self._tenant(tenant_record, tenant, waiting.at_ms)
             case Complaint() as complaint:
                 self._complaint(tenant_record, complaint, waiting)
             case Finding() as finding:
@@ -100,8 +102,6 @@ class RecordHandlers:
                 self._review(tenant_record, review, waiting)
             case Application() as application:
                 self._application(tenant_record, application, waiting)
-            case Tenant() as tenant:
-                self._tenant(tenant_record, tenant, waiting.at_ms)
 
     def _complaint(self, tenant_record: TenantRecord, complaint: Complaint, waiting: PendingRecord) -> None:
         at_ms, place = waiting.at_ms, self._place(waiting)
@@ -129,7 +129,7 @@ class RecordHandlers:
             reason = reasons.complaint(
                 behaviour, complaint.complaint_id, complaint.channel or None, tenant_record.name, ids_of(complaint)
             )
-            proposed = replace(self._proposals.of_record(behaviour.id, True, origin, reason), places=(place,))
+            proposed = self._proposals.of_record(behaviour.id, True, origin, reason, place)
             entry.case = self._decisions.decide(tenant_record, at_ms, proposed)
         elif complaint.status == "dismissed":
             self._dismissed(tenant_record, entry.case, waiting, origin)
@@ -175,8 +175,7 @@ class RecordHandlers:
                 None if certain else at_ms + self._policy.review_within_ms,
                 ids_of(finding),
             )
-            proposed = self._proposals.of_record(behaviour_id, certain, origin, reason)
-            proposed = replace(proposed, places=(self._place(waiting),))
+            proposed = self._proposals.of_record(behaviour_id, certain, origin, reason, self._place(waiting))
             entry.case = self._decisions.decide(tenant_record, at_ms, proposed)
         elif finding.status == "dismissed":
             self._dismissed(tenant_record, entry.case, waiting, origin)
@@ -201,8 +200,8 @@ class RecordHandlers:
         at_ms = waiting.at_ms
         if at_ms < self.from_ms:
             return  # it reviews a decision that was made elsewhere; the review is not at fault
-        version = _VERDICTS.index(review.verdict)
-        if self._repeated(tenant_record, "review", review.review_id, version):
+        key, version = f"review:{review.review_id}", _VERDICTS.index(review.verdict)
+        if _repeated(tenant_record, key, version):
             self._output.duplicates += 1
             return
         case = tenant_record.cases.get(tenant_record.case_of.get(review.enforcement_id, ""))
@@ -220,7 +219,7 @@ class RecordHandlers:
             )
             return
         assert case is not None
-        self._add_version(tenant_record, "review", review.review_id, version, at_ms)
+        self._add_version(tenant_record, key, version, at_ms)
         ids = (*ids_of(review, case.evidence), case.rule_id, *filter(None, (case.pending_id, case.final_id)))
         by = reasons.ReviewQuote(review.reviewer, review.reason, ids)
         if review.verdict == "overturn":
@@ -241,23 +240,25 @@ class RecordHandlers:
         self._decisions.decide_on_review(tenant_record, case, at_ms, kind, placed, reason)
 
     def _application(self, tenant_record: TenantRecord, application: Application, waiting: PendingRecord) -> None:
-        at_ms, version = waiting.at_ms, application.updated_ms
-        if self._repeated(tenant_record, "application", application.application_id, version):
+        at_ms = waiting.at_ms
+        key, version = f"application:{application.application_id}", application.updated_ms
+        if _repeated(tenant_record, key, version):
             self._output.duplicates += 1
             return
-        newest = self._add_version(tenant_record, "application", application.application_id, version, at_ms)
+        self._add_version(tenant_record, key, version, at_ms)
         if at_ms >= self.from_ms:
+            newest = tenant_record.seen[key].newest == version
             self._admissions.application(tenant_record, application, newest, at_ms, self._place(waiting))
 
     def _tenant(self, tenant_record: TenantRecord, tenant: Tenant, at_ms: int) -> None:
-        version = tenant.updated_ms
-        if self._repeated(tenant_record, "tenant", tenant.tenant_id, version):
+        key, version = f"tenant:{tenant.tenant_id}", tenant.updated_ms
+        if _repeated(tenant_record, key, version):
             self._output.duplicates += 1
             return
-        self._add_version(tenant_record, "tenant", tenant.tenant_id, version, at_ms)
+        self._add_version(tenant_record, key, version, at_ms)
         if tenant.owner_id:
             self._decisions.owner_bans.name(tenant_record, tenant.owner_id)
-        if tenant.updated_ms <= tenant_record.name_ms:
+        if version <= tenant_record.name_ms:
             return  # another record is the newest
         named = tenant.owner_id if tenant.owner_id != tenant_record.owner else None
         declared = tenant_record.register(tenant)
@@ -268,22 +269,19 @@ class RecordHandlers:
         """The place of a record, for those who look for the evidence of a decision."""
         return UNKNOWN_PLACE if self.logs is None else self.logs.place(waiting.ref)
 
-    # Duplicates -------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _repeated(tenant_record: TenantRecord, kind: str, record_id: str, version: int) -> bool:
-        seen = tenant_record.seen.get(f"{kind}:{record_id}")
-        return seen is not None and seen.has(version)
-
-    def _add_version(self, tenant_record: TenantRecord, kind: str, record_id: str, version: int, at_ms: int) -> bool:
-        """Remember a new version. Returns whether it is the greatest so far."""
-        key = f"{kind}:{record_id}"
+    def _add_version(self, tenant_record: TenantRecord, key: str, version: int, at_ms: int) -> None:
+        """Remember a new version of the record with that key."""
         if tenant_record.take_version(key, version, at_ms):
             self.retention.records.add(at_ms, tenant_record, VERSIONS, key)
-        return tenant_record.seen[key].newest == version
 
     def restore(self, tenant_records: Sequence[TenantRecord], since_ms: Sequence[int]) -> None:
         """Restore the records from before a restart. Each window, still empty, gets those since its ``since_ms``."""
         self.retention.records.restore(tenant_records)
         complaints = [entry for tenant_record in tenant_records for entry in tenant_record.complaints.values()]
         self._windows.restore(complaints, since_ms)
+
+
+def _repeated(tenant_record: TenantRecord, key: str, version: int) -> bool:
+    """Whether that version of the record with that key was seen."""
+    seen = tenant_record.seen.get(key)
+    return seen is not None and seen.has(version)

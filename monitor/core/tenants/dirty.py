@@ -22,7 +22,8 @@ class DirtyTenants:
 
     def add_one(self, tenant: int) -> None:
         """Mark a tenant as changed."""
-        self._reach(tenant + 1)
+        if tenant >= len(self._flags):
+            self._reach(tenant + 1)
         self._flags[tenant] = True
 
     def take(self, tenants: int) -> Flags:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+from msgspec import Struct
+
 
 class PagedRecords(Protocol):
     """An item that holds the number of its page."""
@@ -13,7 +15,7 @@ class PagedRecords(Protocol):
 P = TypeVar("P", bound=PagedRecords)
 
 
-class Pages(Generic[P]):
+class Pages(Struct, Generic[P], gc=False):
     """Items in pages of at most ``size``, with the numbers of the pages that changed since they were last stored.
 
     An item stays in its page until it is removed, so a change rewrites one page, however many items there are. A new
@@ -21,20 +23,19 @@ class Pages(Generic[P]):
     the same after a restart.
     """
 
-    __slots__ = ("_changed", "_pages", "_size")
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._pages: dict[int, list[P]] = {}  # ascending
-        self._changed: set[int] | None = None
+    size: int
+    _pages: dict[int, list[P]] = {}  # ascending; msgspec copies it
+    _changed: set[int] | None = None
 
     def add(self, item: P) -> None:
         """Add a new item to a page."""
         number = next(reversed(self._pages), 0)
-        if len(self._pages.get(number, ())) >= self._size:
+        page = self._pages.setdefault(number, [])
+        if len(page) >= self.size:
             number += 1
+            page = self._pages[number] = []
+        page.append(item)
         item.page = number
-        self._pages.setdefault(number, []).append(item)
         self._mark(number)
 
     def touch(self, item: P) -> None:

@@ -21,16 +21,13 @@ class VersionRun(Struct, gc=False):
     page: int = UNPLACED
 
 
-class SeenVersions:
+class SeenVersions(Struct, gc=False):
     """The versions of one record, in ascending ``runs`` of at most `VERSIONS_TOGETHER`.
 
     A record may have any number of versions. A new version changes or splits only one run.
     """
 
-    __slots__ = ("runs",)
-
-    def __init__(self, runs: list[VersionRun]) -> None:
-        self.runs = runs
+    runs: list[VersionRun]
 
     @property
     def last_ms(self) -> int:

@@ -298,13 +298,14 @@ class TenantRecord:
             return self.complaints
         return self.findings if kind == FINDINGS else self.seen
 
-    def changes(self) -> tuple[bool, Iterator[tuple[str, int, list[Any] | None]]]:
+    def changes(self) -> tuple[bool, list[tuple[str, int, list[Any] | None]]]:
         """The changes since the last call: whether any field outside the pages changed, and the changed pages.
 
         None marks a removed page.
         """
         changed, self._changed = self._changed, False
-        return changed, ((kind, *page) for kind in sorted(self._pages) for page in self._pages[kind].changed())
+        pages = self._pages
+        return changed, [(kind, number, items) for kind in sorted(pages) for number, items in pages[kind].changed()]
 
     def renumber(self, tenant: int) -> None:
         """Change the tenant number, and mark everything to be stored under it."""

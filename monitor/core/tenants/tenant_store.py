@@ -103,20 +103,22 @@ def encode_tenant_records(tenant_records: Iterable[TenantRecord]) -> dict[str, b
     """The entries that changed in these tenant records since they were last stored. None marks a deleted entry."""
     changes: dict[str, bytes | None] = {}
     for tenant_record in tenant_records:
+        tenant = tenant_record.tenant
         changed, pages = tenant_record.changes()
         if changed:
-            own = (
+            own = _StoredTenant(
+                FORMAT,
                 tenant_record.tenant_id,
-                tenant_record.tenant,
+                tenant,
                 tenant_record.name,
                 tenant_record.name_ms,
                 tenant_record.cooldown_until_ms,
                 tenant_record.businesses,
                 tenant_record.owner,
             )
-            changes[f"t{tenant_record.tenant}"] = packed(_StoredTenant(FORMAT, *own))
+            changes[f"t{tenant}"] = packed(own)
         for kind, number, items in pages:
-            changes[f"{kind}{tenant_record.tenant}.{number}"] = None if items is None else packed(_ENCODE[kind](items))
+            changes[f"{kind}{tenant}.{number}"] = None if items is None else packed(_ENCODE[kind](items))
     return changes
 
 
