@@ -81,15 +81,17 @@ class Output:
         long = sum(sum(map(len, event.data.evidence.call_ids)) // _LONG_EVIDENCE for event in events)
         return len(events) + len(self.alerts) - alerted + long
 
-    def by_tenant(self, mark: tuple[int, int, int, int]) -> None:
-        """Sort the output since ``mark`` by tenant id. The sort is stable within a tenant.
+    def by_tenant(self, mark: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        """Sort the output since ``mark`` by tenant id, and return the current mark. The sort is stable within a tenant.
 
         Tenant numbers follow the order of first read, which a restart may change.
         """
-        if self.mark() == mark:
-            return
+        now = self.mark()
+        if now == mark:
+            return now
         decided, shadowed, alerted, banned = mark
         self.enforcement[decided:] = sorted(self.enforcement[decided:], key=lambda event: event.subject)
         self.shadow[shadowed:] = sorted(self.shadow[shadowed:], key=lambda event: event.subject)
         self.alerts[alerted:] = sorted(self.alerts[alerted:], key=lambda alert: alert.tenant_id)
         self.owner_bans[banned:] = sorted(self.owner_bans[banned:], key=lambda ban: ban.tenant_id)
+        return now

@@ -123,15 +123,16 @@ class RuleEvaluator:
         begun = self._begun or self._begin(end_ms, tenants, bounds, room)
         first, after = self.partial or (0, "")
         self.partial = self._begun = None
+        before = self._output.mark()
         for place in begun.due:
             rule_state, breach = self.rule_states[place], begun.met.breach.get(place, _NOBODY)
             if place < first or not (
                 len(breach) or rule_state.firing or rule_state.taken_back or rule_state.overrides or self.keep_windows
             ):
                 continue
-            before, since = self._output.mark(), after if place == first else ""
+            since = after if place == first else ""
             through = self._evaluate_rule(rule_state, end_ms, tenants, breach, place in begun.met.ending, since, room)
-            self._output.by_tenant(before)
+            before = self._output.by_tenant(before)
             if through is not None:
                 self.partial, self._begun = (place, through), begun
                 return
@@ -166,7 +167,8 @@ class RuleEvaluator:
         views = OverrideViews(window, tenants)
         if self.keep_windows:
             self._judged_windows.write(rule_state, end_ms, tenants, views)
-        apart, exempt = rule_state.overridden(end_ms, tenants), rule_state.exempted(end_ms, tenants)
+        apart = rule_state.overridden(end_ms, tenants) if rule_state.overrides else set()
+        exempt = rule_state.exempted(end_ms, tenants) if rule_state.exempt else set()
         excepted = apart | exempt
         found, who, resumed = len(breach) > 0, _NOBODY, after != ""
         if (found or rule_state.firing) and (
@@ -240,9 +242,11 @@ class RuleEvaluator:
 
     def _unchanged(self, rule_state: RuleState, breach: Rows, end_ms: int) -> bool:
         """Whether nothing changes: all tenants in breach have an alert, none is due for a decision, none is early."""
-        firing = rule_state.firing
-        if not firing.keys() >= set(breach.tolist()) or any(one.early for one in firing.values()):
+        if not rule_state.firing.keys() >= set(breach.tolist()):
             return False
+        for alert in rule_state.firing.values():
+            if alert.early:
+                return False
         return not np.count_nonzero(self._cooldowns.open(rule_state.rule, end_ms, breach))
 
     def _apply(self, rule_state: RuleState, rule: Rule, view: View, end_ms: int, tenants: int) -> bool:
