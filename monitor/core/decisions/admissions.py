@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from monitor import reasons
 from monitor.core.decisions.lifecycle import DecisionLifecycle
@@ -39,13 +38,6 @@ class AdmissionRequest:
     def ids(self) -> tuple[str, ...]:
         """The ids of the record, which only reasons need."""
         return ids_of(self.record)
-
-
-class NewlyDeclared(NamedTuple):
-    """What the newest `tenant` record has and the preceding one did not: businesses, and an owner, if another."""
-
-    businesses: Sequence[str]
-    owner: str | None
 
 
 class Admissions:
@@ -106,11 +98,16 @@ class Admissions:
         reason = reasons.application_waits(request.origin.id, business, likely, request.ids)
         return self._proposals.of_waiting_application(request.origin, request.updated_ms, reason)
 
-    def tenant(self, tenant_record: TenantRecord, tenant: Tenant, newly: NewlyDeclared, at_ms: int) -> None:
-        """Decide a tenant's newest record."""
-        texts: list[tuple[AdmissionField, str]] = [("declared_businesses", text) for text in newly.businesses]
+    def tenant(
+        self, tenant_record: TenantRecord, tenant: Tenant, businesses: Sequence[str], owner: str | None, at_ms: int
+    ) -> None:
+        """Decide a tenant's newest record.
+
+        ``businesses`` and ``owner`` are those that it has and the preceding one did not.
+        """
+        texts: list[tuple[AdmissionField, str]] = [("declared_businesses", text) for text in businesses]
         found = self._match(texts)
-        owner_ban = None if newly.owner is None else self._decisions.owner_bans.banned(newly.owner)
+        owner_ban = None if owner is None else self._decisions.owner_bans.banned(owner)
         if found is None and owner_ban is None:
             return  # the usual case
         origin = Origin("tenant", tenant.tenant_id)

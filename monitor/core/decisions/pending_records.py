@@ -26,8 +26,10 @@ class PendingRecords:
         heapq.heappush(self._waiting, waiting)
         self._newest_ms = max(self._newest_ms, waiting.at_ms)
         source = waiting.ref.source
-        self._arrived[source].append(waiting)
-        self._first_waiting(source)
+        arrived = self._arrived[source]
+        arrived.append(waiting)
+        if len(arrived) > 2 * len(self._waiting):  # most are decided
+            self._first_waiting(source)
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from monitor import reasons
-from monitor.core.decisions.admissions import Admissions, NewlyDeclared
+from monitor.core.decisions.admissions import Admissions
 from monitor.core.decisions.lifecycle import DecisionLifecycle, PlacedReview
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.proposals import Proposals, evidence_of
@@ -263,7 +263,7 @@ class RecordHandlers:
         named = tenant.owner_id if tenant.owner_id != tenant_record.owner else None
         declared = tenant_record.register(tenant)
         if at_ms >= self.from_ms:
-            self._admissions.tenant(tenant_record, tenant, NewlyDeclared(declared, named or None), at_ms)
+            self._admissions.tenant(tenant_record, tenant, declared, named or None, at_ms)
 
     def _place(self, waiting: PendingRecord) -> int:
         """The place of a record, for those who look for the evidence of a decision."""

@@ -1,6 +1,6 @@
 """Pages: the records of one kind of a tenant, in the units in which they are stored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -56,11 +56,10 @@ class Pages(Struct, Generic[P], gc=False):
         for item in self._pages[number]:
             item.page = number
 
-    def changed(self) -> Iterator[tuple[int, list[P] | None]]:
+    def changed(self) -> list[tuple[int, list[P] | None]]:
         """The pages that changed since the last call, ascending. None marks a removed page."""
-        changed, self._changed = self._changed, None
-        for number in sorted(changed or ()):
-            yield number, self._pages.get(number)
+        changed, self._changed = self._changed or (), None
+        return [(number, self._pages.get(number)) for number in sorted(changed)]
 
     def mark_all(self) -> None:
         """Mark all pages as changed."""

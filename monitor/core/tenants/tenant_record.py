@@ -127,7 +127,7 @@ class NamedOwner(Struct, gc=False):
     page: int = 0
 
 
-class TenantRecord:
+class TenantRecord(Struct, gc=False, eq=False):
     """One tenant. ``cases`` is keyed by the id of the first event; ``case_of`` maps every event id to that id.
 
     ``waiting`` maps the ids of applications that wait to the first id of their case.
@@ -140,63 +140,31 @@ class TenantRecord:
     to an entry of ``complaints``, ``findings``, ``seen`` or ``cases``.
     """
 
-    __slots__ = (
-        "_bans",
-        "_changed",
-        "_pages",
-        "businesses",
-        "case_of",
-        "cases",
-        "complaints",
-        "cooldown_until_ms",
-        "findings",
-        "name",
-        "name_ms",
-        "owner",
-        "owners",
-        "sanctions",
-        "seen",
-        "tenant",
-        "tenant_id",
-        "violations",
-        "waiting",
-    )
-
-    def __init__(
-        self,
-        tenant_id: str,
-        tenant: int,
-        name: str | None = None,
-        name_ms: int = -1,
-        cooldown_until_ms: dict[str, int] | None = None,
-        businesses: bytes = b"",
-        owner: str | None = None,
-    ) -> None:
-        self.tenant_id = tenant_id
-        self.tenant = tenant
-        self.name = name
-        self.name_ms = name_ms
-        self.cooldown_until_ms = cooldown_until_ms or {}
-        self.businesses = businesses
-        self.owner = owner
-        self.owners: dict[str, NamedOwner] = {}
-        self.complaints: dict[str, ComplaintEntry] = {}
-        self.findings: dict[str, FindingEntry] = {}
-        self.seen: dict[str, SeenVersions] = {}
-        self.cases: dict[str, DecisionCase] = {}
-        self.case_of: dict[str, str] = {}
-        self.violations: dict[str, RecordedViolation] = {}
-        self.sanctions: dict[str, str] = {}
-        self.waiting: dict[str, str] = {}
-        self._bans = 0
-        self._pages: dict[str, Pages[Any]] = {}
-        self._changed = True
+    tenant_id: str
+    tenant: int
+    name: str | None = None
+    name_ms: int = -1
+    cooldown_until_ms: dict[str, int] = {}  # msgspec copies it, and those below
+    businesses: bytes = b""
+    owner: str | None = None
+    owners: dict[str, NamedOwner] = {}
+    complaints: dict[str, ComplaintEntry] = {}
+    findings: dict[str, FindingEntry] = {}
+    seen: dict[str, SeenVersions] = {}
+    cases: dict[str, DecisionCase] = {}
+    case_of: dict[str, str] = {}
+    violations: dict[str, RecordedViolation] = {}
+    sanctions: dict[str, str] = {}
+    waiting: dict[str, str] = {}
+    _bans: int = 0
+    _pages: dict[str, Pages[Any]] = {}
+    _changed: bool = True
 
     # Updates ----------------------------------------------------------------------------------------------------
 
     def register(self, tenant: Tenant) -> list[str]:
         """Take over the newest `tenant` input. Returns the businesses that the preceding one did not declare."""
-        before = set(_digests_in(self.businesses))
+        before = _digests_in(self.businesses)
         digests = {_digest(text): text for text in tenant.declared_businesses}
         self.name, self.name_ms, self.businesses = tenant.name or None, tenant.updated_ms, b"".join(digests)
         self.owner, self._changed = tenant.owner_id or None, True
@@ -366,5 +334,5 @@ def _digest(text: str) -> bytes:
     return sha256(text.encode()).digest()[:_DIGEST_BYTES]
 
 
-def _digests_in(joined: bytes) -> Iterator[bytes]:
-    return (joined[start : start + _DIGEST_BYTES] for start in range(0, len(joined), _DIGEST_BYTES))
+def _digests_in(joined: bytes) -> set[bytes]:
+    return {joined[start : start + _DIGEST_BYTES] for start in range(0, len(joined), _DIGEST_BYTES)}
