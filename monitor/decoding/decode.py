@@ -18,6 +18,7 @@ from monitor.core.decisions.pending_record import Other
 from monitor.decoding import native
 from monitor.decoding.byte_rows import ByteRows, as_byte_rows
 from monitor.decoding.decoded_rows import DecodedRows, reject_later
+from monitor.decoding.native import NameBlock
 from schemas import codec
 from schemas.inputs import Cdr, Record
 
@@ -64,6 +65,7 @@ class _Parsed:
     others: list[tuple[int, Other]]
     rejected: list[tuple[int, str]]
     blank: list[int]
+    name_block: NameBlock | None = None
 
     def drop(self, kept: NDArray[np.bool_]) -> None:
         """Renumber the rows without those that are not kept."""
@@ -159,8 +161,8 @@ class Decoder:
             return calls
 
         found = parser.parse(rows, odd)
-        names, calls = parser.columns(found) if len(found) else ([], None)
-        return _Parsed(names, calls, found.rows, others, rejected, blank)
+        names, block, calls = parser.columns(found) if len(found) else ([], None, None)
+        return _Parsed(names, calls, found.rows, others, rejected, blank, block)
 
     def _by_codec(self, lines: Sequence[bytes]) -> _Parsed:
         """Parse lines with msgspec."""
@@ -200,6 +202,7 @@ class Decoder:
         decoded = DecodedRows(
             event_ms, parsed.names, parsed.calls, parsed.call_rows, parsed.others, sorted(parsed.rejected), raw, line
         )
+        decoded.name_block = parsed.name_block
         if self.not_after_ms is not None:
             reject_later(decoded, np.int64(self.not_after_ms))
         return decoded

@@ -20,6 +20,7 @@ class DecodedRows:
     ``event_ms`` ``[n]`` is -1 for rows that are not a record. ``call_rows`` is the row of each call. ``raw`` holds the
     original bytes of the rows, ``line`` their line numbers (their offsets if they come from a topic). ``number`` is a
     number that the caller may assign to the piece. ``signatures`` are the headers that sign rows, by line.
+    ``name_block`` holds ``names`` as the extension wrote them, if it parsed the calls.
     """
 
     event_ms: NDArray[np.int64]
@@ -32,14 +33,15 @@ class DecodedRows:
     line: NDArray[np.int64]
     number: int = 0
     signatures: Mapping[int, bytes] = field(default_factory=dict)
+    name_block: native.NameBlock | None = None
 
     def keyed_by_tenant(self, keys: Sequence[bytes | None]) -> bool:
         """Whether the key of each call is its tenant. ``keys`` are those of all rows."""
         assert self.calls is not None
         rows, tenant = self.call_rows, self.calls.tenant
-        encoded = [name.encode() for name in self.names]
         if native.enabled and isinstance(keys, ByteRows):
-            return native.rows_equal(keys, rows, encoded, tenant)
+            return native.rows_equal(keys, rows, self.name_block or native.NameBlock.of(self.names), tenant)
+        encoded = [name.encode() for name in self.names]
         of_calls = list(keys) if len(rows) == len(keys) else [keys[row] for row in rows.tolist()]
         return of_calls == list(map(encoded.__getitem__, tenant.tolist()))
 

@@ -5,7 +5,7 @@ It takes a line only if the result is surely that of `schemas.codec`; all other 
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,9 +121,9 @@ class NativeParser:
             raise AssertionError("the extension does not take a call that the codec has read and written")
         calls.set_rows(first, [row for row, _ in found])
 
-    def columns(self, parsed: "NativeCalls") -> tuple[list[str], Calls]:
-        """The table of tenants and the calls, as `to_columns` returns them."""
-        return parsed.names(), parsed.calls(self._layouts)
+    def columns(self, parsed: "NativeCalls") -> tuple[list[str], "NameBlock", Calls]:
+        """The table of tenants, also in UTF-8, and the calls, as `to_columns` returns them."""
+        return parsed.names(), parsed.name_block(), parsed.calls(self._layouts)
 
 
 def _limits(layout: FieldLayout) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
@@ -188,6 +188,11 @@ class NativeCalls:
             return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
         return [names[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
 
+    def name_block(self) -> "NameBlock":
+        """The tenants of `names` in UTF-8."""
+        size = np.diff(self._name_end[: self.counts[2]], prepend=0)
+        return NameBlock(self._names[: self.counts[3]].tobytes(), size.cumsum() - size, size)
+
     def calls(self, layouts: Sequence[tuple[int, FieldLayout]]) -> Calls:
         """The calls as columns."""
         count = len(self)
@@ -213,24 +218,36 @@ def _first(column: NDArray[Any], count: int) -> NDArray[Any]:
     return column if len(column) == count else column[:count].copy()
 
 
-def rows_equal(rows: ByteRows, chosen: NDArray[np.intp], names: Sequence[bytes], number: NDArray[np.int32]) -> bool:
+class NameBlock(NamedTuple):
+    """Names in UTF-8, one after the other: where each starts in ``block``, and its size in bytes."""
+
+    block: bytes
+    start: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> "NameBlock":
+        """The block of these names."""
+        return cls(*_block_of([name.encode() for name in names]))
+
+
+def rows_equal(rows: ByteRows, chosen: NDArray[np.intp], names: NameBlock, number: NDArray[np.int32]) -> bool:
     """Whether each of the chosen rows (ascending) has the bytes of the name with its number."""
-    names_block, name_start, name_size = _block_of(names)
     first = place = 0
     for one in rows.blocks:
         last = first + len(one) == len(rows)
         after = len(chosen) if last else place + int(chosen[place:].searchsorted(first + len(one)))
         mine, wanted = chosen[place:after] - first, np.ascontiguousarray(number[place:after], np.int32)
-        arguments = (mine.astype(np.int64, copy=False), names_block, name_start, name_size, wanted)
+        arguments = (mine.astype(np.int64, copy=False), *names, wanted)
         if _calls.first_difference(one.block, one.start, one.size, *arguments) != len(mine):
             return False
         first, place = first + len(one), after
     return place == len(chosen)
 
 
-def _block_of(names: Sequence[bytes]) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
-    size = np.fromiter(map(len, names), np.int64, len(names))
-    return b"".join(names), size.cumsum() - size, size
+def _block_of(lines: Sequence[bytes]) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
+    size = np.fromiter(map(len, lines), np.int64, len(lines))
+    return b"".join(lines), size.cumsum() - size, size
 
 
 def lines_of(block: bytes) -> ByteRows:

@@ -43,7 +43,9 @@ def columns_of(calls: Calls) -> dict[str, Any]:
 
 
 def content(decoded: DecodedRows) -> dict[str, Any]:
+    """All that rows were decoded to, to compare; but for the name block, which has the same names."""
     found = {field.name: getattr(decoded, field.name) for field in fields(DecodedRows)}
+    del found["name_block"]
     found |= {name: found[name].tolist() for name in ("event_ms", "call_rows", "line")}
     found["raw"] = [bytes(one) for one in decoded.raw]
     found["calls"] = None if decoded.calls is None else columns_of(decoded.calls)

@@ -86,7 +86,8 @@ def test_keys_are_compared_with_the_names_of_tenants() -> None:
         if wrong:
             keys[int(rng.choice(chosen.tolist()))] = rng.choice((None, b"", b"acm", b"acmf", b"acmee"))
         rows = rows_in_blocks(rng, keys)
-        assert native.rows_equal(rows, chosen, names, number[chosen]) is not wrong
+        block = native.NameBlock.of([name.decode() for name in names])
+        assert native.rows_equal(rows, chosen, block, number[chosen]) is not wrong
 
 
 def test_lines_are_split_as_python_does() -> None:

@@ -3,6 +3,7 @@
 import os
 import random
 
+import numpy as np
 import pytest
 from native_lines import DECODERS, columns_of
 
@@ -44,10 +45,12 @@ def compare_what_is_taken(seed: int, count: int) -> int:
         assert all(type(record) is Cdr for record in records), seed
         if rows:
             expected = decoder._by_codec([lines[row] for row in rows])
-            found = parser.columns(parsed)
+            tenants, block, calls = parser.columns(parsed)
             assert expected.calls is not None
-            assert found[0] == expected.names, seed
-            assert columns_of(found[1]) == columns_of(expected.calls), seed
+            assert tenants == expected.names, seed
+            for ours, theirs in zip(block, native.NameBlock.of(tenants), strict=True):
+                assert np.array_equal(ours, theirs), seed
+            assert columns_of(calls) == columns_of(expected.calls), seed
         total += len(rows)
         count -= len(lines)
     return total
