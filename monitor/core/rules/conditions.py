@@ -91,8 +91,9 @@ def evaluate_view(sight: WindowView, rule: Rule, view: View, tenants: int) -> Ev
         enough &= view.denominator >= rule.min_denominator
     beyond = OPS[rule.direction]
     rows = (enough & beyond(value, rule.threshold)).nonzero()[0]
-    bound = _wilson_bounds(rule, view, rows)
-    if rule.confidence is not None:
+    bound = np.full(len(rows), np.nan)
+    if rule.confidence is not None and len(rows):
+        bound = _wilson_bounds(rule, view, rows)
         sure = beyond(bound, rule.threshold)
         rows, bound = rows[sure], bound[sure]
     also: list[tuple[Condition, Floats]] = []
@@ -115,20 +116,20 @@ def values(metric: Metric, numerator: Counts, denominator: Counts | None) -> Flo
     """Values as doubles, NaN where the denominator is 0."""
     if denominator is None:
         return numerator.astype(np.float64)
-    value = np.full(len(numerator), np.nan)
     divisor = metric.scale * denominator if metric.divided else metric.scale
+    if np.count_nonzero(denominator) == len(denominator):  # usual for few tenants, and thrice as fast for them
+        return numerator / divisor
+    value = np.full(len(numerator), np.nan)
     np.divide(numerator, divisor, out=value, where=denominator != 0)
     return value
 
 
-def _wilson_bounds(rule: Rule, view: View, rows: Rows) -> Floats:
-    """The Wilson bounds for a rule with a confidence, NaN where there is none."""
-    bound = np.full(len(rows), np.nan)
-    if rule.confidence is not None and view.denominator is not None and len(rows):
-        some = view.denominator[rows] > 0
-        numerator, denominator = view.numerator[rows][some], view.denominator[rows][some]
-        bound[some] = wilson_bound(numerator, denominator, rule.confidence, lower=rule.direction == "above")
-    return bound
+def _wilson_bounds(rule: Rule, view: View, rows: Rows | slice) -> Floats:
+    """The Wilson bounds of rows that have a value, for a rule with a confidence. Its metric is a share."""
+    assert rule.confidence is not None
+    assert view.denominator is not None
+    lower = rule.direction == "above"
+    return wilson_bound(view.numerator[rows], view.denominator[rows], rule.confidence, lower)
 
 
 def last_measure(rule: Rule, view: View, row: int) -> Measure | None:
@@ -137,9 +138,7 @@ def last_measure(rule: Rule, view: View, row: int) -> Measure | None:
         return None
     bound = nan
     if rule.confidence is not None and view.denominator is not None and view.denominator[row] > 0:
-        one = slice(row, row + 1)
-        lower = rule.direction == "above"
-        bound = float(wilson_bound(view.numerator[one], view.denominator[one], rule.confidence, lower)[0])
+        bound = float(_wilson_bounds(rule, view, slice(row, row + 1))[0])
     return measure(rule, view, row, bound)
 
 
