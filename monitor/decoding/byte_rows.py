@@ -4,13 +4,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 Block = bytes | memoryview
 _Item = TypeVar("_Item", bound=np.generic)
+_Row = TypeVar("_Row", bytes, bytes | None)
 NULL = -1
 """The size of a row without bytes, as a Kafka record may have no key and no value."""
 
@@ -155,3 +156,12 @@ def concatenated(parts: Sequence[list[bytes | None] | ByteRows]) -> list[bytes |
     if len(lists) == len(parts):
         return list(chain.from_iterable(lists))
     return ByteRows.concat(as_byte_rows(part) for part in parts)
+
+
+def picked(rows: Sequence[_Row], numbers: NDArray[np.intp]) -> Iterable[_Row]:
+    """The rows with these numbers, which ascend. All together: by itself, a row costs more than its use."""
+    if not isinstance(rows, ByteRows):
+        return [rows[number] for number in numbers.tolist()]
+    mask = np.zeros(len(rows), np.bool_)
+    mask[numbers] = True
+    return cast(Iterable[_Row], rows.take(mask))

@@ -1,18 +1,16 @@
 """Merges the rows of several sources into the reading order of section 3 of the contract, and finds late calls."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.core.calls.columns import Calls
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.record_ref import RecordRef
-from monitor.decoding.byte_rows import ByteRows
+from monitor.decoding.byte_rows import picked
 from monitor.decoding.late_line import LateLine
 from monitor.decoding.source import PlacedRows, ref_of
 
@@ -110,18 +108,9 @@ def _waiting(placed: PlacedRows, start: int, stop: int, lateness: LateLine) -> I
     rows = np.array([row for row, _ in others], np.intp)
     columns = placed.before_ms[rows], lateness.lines(placed.after_ms[rows]), placed.offset[rows], decoded.line[rows]
     each = zip(
-        others, *(column.tolist() for column in columns), _picked(decoded.raw[start:stop], rows - start), strict=True
+        others, *(column.tolist() for column in columns), picked(decoded.raw[start:stop], rows - start), strict=True
     )
     for (_, record), before_ms, line_ms, offset, line, raw in each:
         signature = decoded.signatures.get(line) if decoded.signatures else None
         ref = RecordRef(before_ms, placed.source, offset, line)
         yield PendingRecord.of(record, max(record.updated_ms, line_ms), ref, raw, signature)
-
-
-def _picked(raw: Sequence[bytes], rows: NDArray[np.intp]) -> Iterable[bytes]:
-    """The bytes of these rows, which ascend. All together: by itself, a row costs more than the rest of its record."""
-    if not isinstance(raw, ByteRows):
-        return [raw[row] for row in rows.tolist()]
-    picked = np.zeros(len(raw), np.bool_)
-    picked[rows] = True
-    return cast(Iterable[bytes], raw.take(picked))

@@ -5,6 +5,9 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
+from monitor.decoding.byte_rows import picked
 from monitor.decoding.input_topics import CARRIES
 from monitor.text.masking import mask_id
 from schemas.inputs import Cdr
@@ -64,10 +67,11 @@ class KeyCheck:
                         if fault := self._fault(decoded.names[tenant], keys[row]):
                             faults[row] = fault
         carried = CARRIES[topic]
-        for row, record in decoded.others:
+        others = np.array([row for row, _ in decoded.others], np.intp)
+        for (row, record), key in zip(decoded.others, picked(keys, others), strict=True):
             if type(record) not in carried:
                 faults[row] = self._wrong_topic(topic, str(type(record).__struct_config__.tag))
-            elif fault := self._fault(record.tenant_id, keys[row]):
+            elif fault := self._fault(record.tenant_id, key):
                 faults[row] = fault
         if faults:
             decoded.reject(faults)

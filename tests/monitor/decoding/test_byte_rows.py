@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from native_lines import DECODERS, LINE, content, rows_in_blocks
 
+from monitor.decoding.byte_rows import picked
 from monitor.decoding.decode import Decoder
 
 
@@ -25,6 +26,17 @@ def test_a_trimmed_part_has_the_same_rows_and_lies_in_its_blocks(seed: int) -> N
     assert list(part) == rows[first:after]
     for one in part.blocks:
         assert ((one.start >= 0) & (one.start <= len(one.block))).all()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_picked_rows_are_those_of_their_numbers(seed: int) -> None:
+    print("seed", seed)
+    rng = random.Random(seed)
+    rows = some_rows(rng)
+    numbers = sorted(rng.sample(range(len(rows)), rng.randrange(len(rows) + 1)))
+    expected = [rows[number] for number in numbers]
+    for held in (rows, rows_in_blocks(rng, rows)):
+        assert list(picked(held, np.array(numbers, np.intp))) == expected
 
 
 @pytest.mark.parametrize("decoder", [pytest.param(one, id=name) for name, one in DECODERS.items()])
