@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from monitor.partition.chunking import Chunker
-from monitor.partition.key_check import Partitioner
+from monitor.partition.partitioner import Partitioner
 
 HEAD: Final = "head"
 """The key of the head. The head is written last, so everything that it names exists if the head exists."""

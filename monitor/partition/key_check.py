@@ -1,47 +1,24 @@
 """Key check: whether a record is in the right topic, with the right key, in the right partition for its tenant."""
 
-import struct
-import zlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from monitor.decoding.byte_rows import picked
 from monitor.decoding.input_topics import CARRIES
+from monitor.partition.partitioner import Partitioner, partition_of
 from monitor.text.masking import mask_id
 from schemas.inputs import Cdr
 
 if TYPE_CHECKING:
     from monitor.decoding.decoded_rows import DecodedRows
 
-Partitioner = Literal["murmur2", "crc32"]
-
 _SETTING = {
     "murmur2": "murmur2 (the default of Java's client and of aiokafka; librdkafka: partitioner=murmur2_random)",
     "crc32": "crc32 (librdkafka's default: partitioner=consistent_random)",
 }
 _MANY_TENANTS = 1_000_000  # the most tenant ids cached as belonging here, to bound the memory
-
-
-def murmur2(data: bytes) -> int:
-    """The 32-bit MurmurHash2 of Kafka's default partitioner, seed 0x9747b28c, unsigned."""
-    m, mask = 0x5BD1E995, 0xFFFFFFFF
-    h = (0x9747B28C ^ len(data)) & mask
-    whole = len(data) & ~3
-    for (k,) in struct.iter_unpack("<I", data[:whole]):
-        k = k * m & mask
-        k = (k ^ k >> 24) * m & mask
-        h = h * m & mask ^ k
-    if len(data) > whole:
-        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15
-
-
-def partition_of(key: bytes, partitions: int, partitioner: Partitioner) -> int:
-    """The partition in which a producer with that partitioner puts a record with that key."""
-    return (murmur2(key) & 0x7FFFFFFF if partitioner == "murmur2" else zlib.crc32(key)) % partitions
 
 
 class KeyCheck:

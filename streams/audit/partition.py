@@ -14,7 +14,7 @@ from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.checkpoint import DecidingSettings, MismatchError, PartitionIdentity, secret_fingerprint
 from monitor.partition.chunking import MissingChunkError
 from monitor.partition.journal import JournalEntry, LostInput, LostState, SkippedRecord
-from monitor.partition.key_check import Partitioner
+from monitor.partition.partitioner import Partitioner
 from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
 from monitor.policy.model import Policy

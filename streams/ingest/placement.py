@@ -7,7 +7,7 @@ from typing import Final
 from monitor.adapters.assembly.call_event import CallEvent
 from monitor.adapters.assembly.version_event import VersionEvent
 from monitor.decoding.input_topics import CARRIES
-from monitor.partition.key_check import Partitioner, partition_of
+from monitor.partition.partitioner import Partitioner, partition_of
 from schemas.inputs import Record
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.raw_events import event_key

@@ -7,7 +7,7 @@ Each write-back adds a mark to the dead-letter topic in the same transaction: a 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from monitor.partition.key_check import Partitioner, partition_of
+from monitor.partition.partitioner import Partitioner, partition_of
 from schemas.review_signature import SIGNATURE_HEADER, kept, signatures_in
 from streams.kafka.api import TP, OutputRecord
 from streams.kafka.cluster import KafkaCluster

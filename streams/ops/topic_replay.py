@@ -13,7 +13,7 @@ from monitor.decoding.merge import LateCall, RejectedRow
 from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import EnforceFrom, JournalEntry, OwnerBanTaken, PolicyChange, PolicyWithdrawal
-from monitor.partition.key_check import Partitioner
+from monitor.partition.partitioner import Partitioner
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError

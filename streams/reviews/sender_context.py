@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from monitor.partition.key_check import Partitioner, partition_of
+from monitor.partition.partitioner import Partitioner, partition_of
 from streams.consumers.database import Database
 from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import Cluster, OutputRecord

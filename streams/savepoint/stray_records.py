@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from monitor.partition.key_check import Partitioner, partition_of
+from monitor.partition.partitioner import Partitioner, partition_of
 from schemas.review_signature import SIGNATURE_HEADER, kept
 from streams.kafka.api import TP, Cluster, FetchedBatch, OutputRecord, PermanentError
 from streams.savepoint.close import MOST_UNREAD, RescaleSide

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from monitor.partition.checkpoint import PartitionIdentity, packed_head
-from monitor.partition.key_check import Partitioner, partition_of
+from monitor.partition.partitioner import Partitioner, partition_of
 from monitor.whatif.event_diff import Event
 from streams.kafka.api import TP, Cluster, PermanentError
 from streams.kafka.topic_names import TopicNames

@@ -7,7 +7,7 @@ from enum import Enum
 import structlog
 
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
-from monitor.partition.key_check import Partitioner
+from monitor.partition.partitioner import Partitioner
 from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from streams.kafka.api import Cluster

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from bench.calls import event_ms, head_of, squeezed
 from bench.process import THIS, TIMEOUT_S, ProcessError, Program
 from bench.state import kind_of
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.simulate.arrivals import CALLS, TOPIC_OF
 from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster

@@ -22,7 +22,7 @@ from bench.workload import CACHE, Workload, make
 from monitor.core.garbage_collection import reduce_garbage_collection
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import PartitionIdentity
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy

@@ -17,7 +17,7 @@ from bench import usage
 from bench.calls import head_of
 from bench.policies import named
 from monitor.partition.checkpoint import PartitionIdentity
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy

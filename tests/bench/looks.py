@@ -20,7 +20,7 @@ import numpy as np
 from bench.calls import event_ms, head_of, template
 from bench.policies import named
 from bench.workload import CACHE, Workload, make
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from schemas import codec

@@ -8,7 +8,7 @@ import pytest
 from bench.broker_topics import call, complaint, last_records, one_a_partition
 from bench.calls import event_ms, moved, squeezed, template, templates
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import load
 from monitor.replay.run import replay
 from monitor.simulate.arrivals import TOPIC_OF

@@ -13,7 +13,7 @@ from worker_processes import PARTITIONS
 from worker_traffic import Sender, Sent, make_topics, sender_to
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.kafka.topic_names import TopicNames
 
 pytestmark = pytest.mark.services

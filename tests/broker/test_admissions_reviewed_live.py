@@ -19,7 +19,7 @@ from worker_traffic import Sender, Sent, likely_ban, make_topics, policy_file, s
 from helpers.patience import WAIT
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import load
 from streams.kafka.topic_names import TopicNames
 

@@ -29,7 +29,7 @@ from alerting.alarms import Alarms, hurried_alarms
 from helpers.patience import PATIENCE_S, WAIT
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import load
 from monitor.text.durations import DAY
 from schemas import codec

@@ -16,7 +16,7 @@ from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_t
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import load
 from monitor.simulate.settings import DAY_MS
 from streams.dev.kafka_node import free_ports

@@ -18,7 +18,7 @@ from broker_clusters import cluster_at
 from worker_processes import MAIN, PARTITIONS, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import make_topics
 
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.kafka.api import TP, Cluster
 from streams.kafka.topic_names import TopicNames
 

@@ -7,7 +7,7 @@ import pytest
 from broker_clusters import cluster_at
 from command_world import PARTITIONS, World
 
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.console.cluster_reports import ClusterReports
 from streams.kafka.api import Fenced, OutputRecord
 from streams.kafka.topic_names import TopicNames

@@ -17,7 +17,7 @@ from worker_processes import PARTITIONS, fleet_of
 from worker_traffic import Sender, Sent, call_now, make_topics, sender_to, tenants_of
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.console.evidence.records import NamedRecord, records_of
 from streams.console.evidence.tables import WANTED
 from streams.console.identity import accounts, sessions

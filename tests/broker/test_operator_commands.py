@@ -24,7 +24,7 @@ from monitor.partition.journal import (
     RefusedCommand,
     SkippedRecord,
 )
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import load
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, SimulationSettings

@@ -17,7 +17,7 @@ from deadlines import deadline
 from worker_processes import callwarden, fleet_of
 
 from monitor.partition.journal import OwnerBanTaken
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.kafka.api import TP
 from streams.kafka.topic_names import TopicNames
 from streams.topics.transaction_records import decode_journal_entry, is_tick

@@ -15,7 +15,7 @@ from worker_platform import platform as platform  # a fixture
 from worker_processes import PARTITIONS, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import Sender, Sent, sender_to
 
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.kafka.topic_names import TopicNames
 
 pytestmark = pytest.mark.services

@@ -12,7 +12,7 @@ from worker_processes import PARTITIONS
 from worker_traffic import Sender, Sent, make_topics, sender_to
 
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import loads
 from monitor.policy.serialize import canonical, to_plain
 from streams.console.previews.process import PreviewLimits, launch

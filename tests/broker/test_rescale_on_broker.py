@@ -25,7 +25,7 @@ from worker_traffic import LATENESS_S, Day, Sender, Sent, likely_ban, sender_to
 
 from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import load
 from monitor.replay.run import replay
 from oracle import billing as oracle

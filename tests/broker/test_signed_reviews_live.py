@@ -14,7 +14,7 @@ from worker_processes import PARTITIONS, fleet_of, run_command
 from worker_traffic import Sender, likely_ban, make_topics, policy_file, sender_to
 
 from helpers.patience import WAIT
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.signatures import make_key
 

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from schemas import codec
 from schemas.outputs import Alert, Enforcement, EnforcementData, Evidence, PolicyRef, Reason
 

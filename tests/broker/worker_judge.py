@@ -14,7 +14,7 @@ from rawkafka.batches import HEADER
 from worker_traffic import MARK
 
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.model import Policy
 from monitor.replay.run import ReplayProgress
 from oracle.alert_sequences import wrong_alerts

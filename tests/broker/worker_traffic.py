@@ -15,7 +15,7 @@ from worker_processes import PARTITIONS, callwarden
 
 from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy import built_in
 from monitor.simulate.run import Run
 from monitor.simulate.settings import DAY_MS, HOUR_MS, SimulationSettings

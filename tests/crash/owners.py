@@ -13,7 +13,7 @@ from crash.traffic import NAMES, TOPIC_OF, Arrival
 from crash.world import World
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import OwnerBanTaken
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from schemas.owners import OwnerBan
 from streams.audit.partition import AuditContext
 from streams.audit.run import audit

@@ -16,7 +16,7 @@ from crash.traffic import NAMES
 from crash.virtual import Process
 from crash.world import World
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.kafka.api import TP
 from streams.worker.running import running_partition
 

@@ -24,7 +24,7 @@ from crash.traffic import NAMES, Arrival
 from crash.world import Worker, World
 from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.waiting.decision_times import DecisionForecast, WaitCause
 from monitor.policy.load import load
 from monitor.text.timestamps import parse_moment

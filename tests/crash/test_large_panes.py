@@ -30,7 +30,7 @@ from crash.traffic import Arrival
 from crash.world import World
 from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP
 from streams.worker.partition_owner import PartitionOwner

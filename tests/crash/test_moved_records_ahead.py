@@ -13,7 +13,7 @@ from crash.traffic import NAMES, TOPIC_OF, Arrival
 from crash.world import MovedWorld, World
 from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.task import StreamTask
 from oracle.product import run
 from streams.kafka.api import TP

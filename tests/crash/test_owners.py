@@ -35,7 +35,7 @@ from crash.virtual import Process
 from crash.world import OUTPUTS, MovedWorld, World
 from helpers.thorough import thorough
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.task import StreamTask
 from oracle.product import run
 from schemas import codec

@@ -32,8 +32,8 @@ from crash.traffic import Arrival
 from crash.world import World
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import ClockAdvance
-from monitor.partition.key_check import partition_of
 from monitor.partition.log_tail import LogTail
+from monitor.partition.partitioner import partition_of
 from monitor.partition.record_batch import RecordBatch
 from streams.kafka.api import TP
 

@@ -26,7 +26,7 @@ from crash.scenarios import (
 from crash.traffic import NAMES, Arrival
 from crash.world import World
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP
 from streams.kafka.topic_names import OUTPUTS, TopicNames

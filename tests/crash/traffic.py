@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from crash.log import Record
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from oracle.policy_change_generator import changed

@@ -14,7 +14,7 @@ from monitor.core.record_places import FormerLog, RecordLogs
 from monitor.core.snapshot import decode_names
 from monitor.core.split_by_tenant import ELSEWHERE, Numbers
 from monitor.partition.checkpoint import PartitionIdentity
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.policy_versions import POLICY, PolicyVersionRef
 from monitor.partition.rescaling.compatibility import check_alike, check_complete, merged_policies
 from monitor.partition.rescaling.merged_state import fine_panes_from_ms, merged_entries, merged_shard_head

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.follow.positions import (
     CLAIM,

@@ -1,14 +1,12 @@
 """A record is in the partition of its tenant, or is rejected with the correct one."""
 
-import random
-
 import numpy as np
-import pytest
 
 from monitor.core.shard import Shard
 from monitor.decoding.decode import Decoder
 from monitor.decoding.decoded_rows import DecodedRows
-from monitor.partition.key_check import KeyCheck, murmur2, partition_of
+from monitor.partition.key_check import KeyCheck
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import load
 from schemas import codec
 from schemas.examples import EXAMPLES
@@ -20,24 +18,6 @@ TENANT = EXAMPLES["cdr"].tenant_id  # type: ignore[attr-defined]
 def decoded(*values: bytes) -> DecodedRows:
     layout = Shard(load(None)).layout
     return Decoder(layout, np.uint64(1)).messages(values, np.arange(len(values)), {})
-
-
-def test_murmur2_is_that_of_kafkas_clients() -> None:
-    # The figures come from the tests of Kafka's own clients.
-    known = {"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536, "abc": 479470107}
-    for text, signed in known.items():
-        assert murmur2(text.encode()) == signed & 0xFFFFFFFF, text
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_murmur2_is_that_of_aiokafka(seed: int) -> None:
-    from aiokafka.partitioner import murmur2 as theirs
-
-    print(f"seed {seed}")
-    rng = random.Random(seed)
-    for _ in range(500):
-        key = rng.randbytes(rng.randint(0, 40))
-        assert murmur2(key) == theirs(key) & 0xFFFFFFFF
 
 
 def test_a_key_that_is_not_the_tenant_is_rejected_with_its_number_masked() -> None:

@@ -19,7 +19,7 @@ from monitor.core.threshold_distance import DistanceOptions
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.journal import ClockAdvance, JournalEntry, MaxAheadChange, SkippedRecord
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.policy.load import loads
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome

@@ -8,7 +8,7 @@ from review_broker import LI, NOW, WANG, Broker, desk_at
 
 from helpers.fake_topics import FakeTopics
 from helpers.ledger_samples import REVIEWS, address, filled, put
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from oracle.ledger import event, pending
 from schemas.outputs import Evidence
 from streams.consumers.ledger import writer as keep

@@ -3,7 +3,7 @@
 import random
 from typing import Any
 
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.topics.progress import DecidedEvents, until_both
 
 FIRST, SECOND = (next(name for name in "abcdefgh" if partition_of(name.encode(), 2, "murmur2") == n) for n in (0, 1))

@@ -35,7 +35,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from streams.ingest.http.answer import IngestAnswer
 from streams.ingest.http.keys.key_index import KeyIndex
 from streams.ingest.http.keys.key_log import Answered, AnsweredKey, Claim, HeldKey

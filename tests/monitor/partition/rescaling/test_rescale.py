@@ -14,7 +14,7 @@ from monitor.core.shard_state import ShardState
 from monitor.decoding.input_topics import CARRIES, INPUTS
 from monitor.partition.checkpoint import HEAD, DecidingSettings, PartitionIdentity
 from monitor.partition.chunking import Chunker
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.rescaling.compatibility import RescaleError
 from monitor.partition.rescaling.rescale import rescaled

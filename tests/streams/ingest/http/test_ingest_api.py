@@ -12,7 +12,7 @@ import zstandard
 from ingest_service import JSON, NAMES, NARROW, PARTITIONS, TOKEN, MemoryTopics, call, serving
 
 from helpers.patience import PATIENCE_S
-from monitor.partition.key_check import partition_of
+from monitor.partition.partitioner import partition_of
 from schemas.codec import encode
 from schemas.examples import EXAMPLES
 from schemas.json_schema import INPUTS
