@@ -18,7 +18,7 @@ class PendingRecords:
         self.decided: Place = ()
         self._waiting: list[PendingRecord] = []  # a heap
         self._newest_ms = 0
-        # By source, from its first waiting record.
+        # By source, in its order: all from its first waiting record on, and before it perhaps some that are decided.
         self._arrived: defaultdict[int, deque[PendingRecord]] = defaultdict(deque)
 
     def add(self, waiting: PendingRecord) -> None:
@@ -28,7 +28,7 @@ class PendingRecords:
         source = waiting.ref.source
         arrived = self._arrived[source]
         arrived.append(waiting)
-        if len(arrived) > 2 * len(self._waiting):  # most are decided
+        if len(arrived) > 2 * len(self._waiting):  # most are decided; to look at each record would cost more
             self._first_waiting(source)
 
     def __len__(self) -> int:

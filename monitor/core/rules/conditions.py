@@ -45,13 +45,12 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedView:
-    """An evaluated view. ``value`` and ``keeps_firing`` (a firing alert keeps firing) are ``[k]``, like ``view``.
+    """An evaluated view. ``keeps_firing`` (a firing alert keeps firing) is ``[k]``, like ``view``.
 
     ``breach`` holds the tenants in breach, with their ``bound`` and the values of each ``also`` condition.
     """
 
     view: View
-    value: Floats
     keeps_firing: NDArray[np.bool_]
     breach: View
     bound: Floats
@@ -104,7 +103,7 @@ def evaluate_view(sight: WindowView, rule: Rule, view: View, tenants: int) -> Ev
         holds = OPS[condition.op](beside, condition.value)
         rows, bound = rows[holds], bound[holds]
         also = [(c, v[holds]) for c, v in also] + [(condition, beside[holds])]
-    return EvaluatedView(view, value, enough & beyond(value, rule.recover), view.where(rows), bound, also)
+    return EvaluatedView(view, enough & beyond(value, rule.recover), view.where(rows), bound, also)
 
 
 def _beside(sight: WindowView, rule: Rule, name: str, who: Rows, tenants: int) -> Floats:
