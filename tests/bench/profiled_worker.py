@@ -7,11 +7,14 @@ import gc
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
 
 from bench.phases import PHASES, Clock, profiled
 from bench.state import kind_of
+from monitor.partition.record_batch import RecordBatch
+from monitor.partition.task import StreamTask
 from streams.kafka.api import OutputRecord
 from streams.topics import transaction_records as emit
 
@@ -39,6 +42,7 @@ WORKER = {
 }
 _REPLAY_ONLY = {"read and split lines", "write output"}
 GARBAGE = "garbage collection"
+START = "start, to the first record"
 
 
 class Written:
@@ -69,6 +73,11 @@ def main() -> None:
         written.add(outs)
         return outs
 
+    def from_the_first_record(task: StreamTask, source: int, rows: RecordBatch) -> None:
+        if START not in clock.calls:
+            clock.begin(before=START)
+        feed(task, source, rows)
+
     def on_collection(phase: str, info: dict[str, int]) -> None:
         if phase == "start":
             clock.enter(GARBAGE)
@@ -76,7 +85,12 @@ def main() -> None:
             clock.leave()
 
     phases = {name: where for name, where in PHASES.items() if name not in _REPLAY_ONLY} | WORKER
-    with patch.object(emit, "records", counted_records), profiled(clock, phases), clock:
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(emit, "records", counted_records))
+        stack.enter_context(profiled(clock, phases))
+        feed = StreamTask.feed
+        stack.enter_context(patch.object(StreamTask, "feed", from_the_first_record))
+        stack.enter_context(clock)
         gc.callbacks.append(on_collection)
         try:
             callwarden()

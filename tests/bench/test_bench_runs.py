@@ -106,6 +106,18 @@ def test_time_within_a_phase_is_not_charged_to_the_phase_around_it() -> None:
     assert clock.spent_ns == {REST: 1 + 8, "outer": 2 + 5, "inner": 4}
 
 
+def test_the_time_before_a_phase_is_counted_apart() -> None:
+    ticks = iter([0, 1, 3, 7, 12, 20, 31])
+    clock = Clock(lambda: next(ticks))
+    with clock:
+        clock.enter("loading")
+        clock.leave()
+        clock.begin(before="start")
+        clock.enter("work")
+        clock.leave()
+    assert clock.spent_ns == {"start": 7, "work": 8, REST: 5 + 11}
+
+
 def test_profiling_leaves_the_functions_as_they_were() -> None:
     from monitor.core.windows.distinct.key_counts import KeyCounts
     from monitor.decoding import decode as intake
