@@ -49,7 +49,9 @@ async def test_workers_that_are_replaced_one_by_one_lose_nothing(platform: Platf
             await drain(fleet, sender, day.calls_now)
         assert [await asyncio.to_thread(worker.terminate) for worker in fleet.running] == [0, 0]
         assert [(worker.name, line) for worker in fleet.all for line in worker.said_else()] == []
-    counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)
+    policy = load(str(platform.policy))
+    # A source that is silent while the machine is slow is decided at the clock, by the replay as by the workers.
+    counts = await assert_exact(platform.node.address, platform.names, policy, LIVE, PARTITIONS, unknown_reviews=True)
     print(dict(counts))
     assert counts["out.late"] < counts["in.cdr"] / 20
     assert counts["out.enforcement"] > 20
