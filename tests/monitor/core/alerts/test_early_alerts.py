@@ -66,6 +66,16 @@ def test_an_early_alert_fires_after_the_call_that_crosses_and_is_confirmed_at_it
     assert harness.evaluate_until(15) == [("resolved", "some", 5, 15)]
 
 
+def test_an_early_alert_is_confirmed_although_its_rule_may_not_decide_again_yet() -> None:
+    harness = EarlyHarness(rule("some", min_denominator=2, cooldown="1h"))
+    harness.short_calls(1, 2)
+    assert harness.evaluate_until(15) == [("firing", "some", 5, 5), ("resolved", "some", 5, 15)]
+    harness.short_calls(16, 17)
+    assert harness.evaluate_early() == [("firing", "some", 20, 17)]
+    assert harness.evaluate_until(20) == []
+    assert harness.evaluate_until(30) == [("resolved", "some", 20, 30)]
+
+
 def test_alerts_of_many_tenants_fire_and_are_withdrawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else 100,000 tenants in breach would be one transaction."""
     monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", 4)

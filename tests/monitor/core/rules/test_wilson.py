@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from helpers.shard_harness import ShardHarness, rule
+from helpers.shard_samples import MINUTE
 from helpers.thorough import examples
 from monitor.core.rules.wilson import quantile, wilson_bound
 
@@ -78,3 +80,18 @@ def test_a_column_is_bounded_row_by_row() -> None:
     numerators, denominators = np.array([0, 3, 200, 1_031]), np.array([5, 10, 1_031, 1_031])
     rows = wilson_bound(numerators, denominators, 0.95, True).tolist()
     assert rows == [bound(a, b, 0.95, True) for a, b in zip(numerators.tolist(), denominators.tolist(), strict=True)]
+
+
+def test_alerts_state_the_bound_while_they_fire_and_when_they_are_over() -> None:
+    harness = ShardHarness(rules=[rule("sure", min_denominator=2, confidence=0.9, mode="shadow")])
+    harness.short_calls(*[1.0] * 10)
+    harness.until(5)
+    (fired,) = harness.output.alerts
+    harness.short_calls(*[6.0] * 30, talk_ms=MINUTE)
+    harness.until(10)
+    (over,) = harness.output.alerts
+    assert (fired.state, over.state) == ("firing", "resolved")
+    for alert, (numerator, denominator) in ((fired, (10, 10)), (over, (10, 40))):
+        assert alert.measure is not None
+        assert (alert.measure.numerator, alert.measure.denominator) == (numerator, denominator)
+        assert alert.measure.bound == pytest.approx(exact(numerator, denominator, QUANTILES[0.9], True), rel=1e-9)
