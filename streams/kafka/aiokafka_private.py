@@ -4,13 +4,14 @@
 `tests/streams/kafka/test_aiokafka_release.py` also fails if a release changes code that this file relies on.
 """
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiokafka
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition, conn
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer import fetcher
 from aiokafka.protocol.fetch import FetchRequest
@@ -153,6 +154,64 @@ def _missing() -> Iterator[str]:
             continue
         yield from (f"{owner}.{name}" for name in methods if not hasattr(kind, name))
         yield from (f"{owner}.{name}" for name in _FIELDS[owner] - set(kind.__init__.__code__.co_names))
+
+
+# Responses ----------------------------------------------------------------------------------------------------------
+
+
+class Frames(Protocol):
+    """Where a connection receives responses: `streams.kafka.fetch.response_frames.ResponseFrames`."""
+
+    def room(self) -> memoryview: ...
+    def received(self, count: int) -> None: ...
+    def end(self, error: BaseException | None) -> None: ...
+    async def next(self) -> bytes | memoryview: ...
+
+
+class FramesProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type: ignore[misc]  # aiokafka has no types
+    """The protocol of a connection that receives into ``frames`` instead of a `StreamReader`."""
+
+    def __init__(self, frames: Frames, closed: Any, *args: Any, loop: Any) -> None:
+        super().__init__(closed, *args, loop=loop)
+        self.frames = frames
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.frames.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.frames.received(nbytes)
+
+    def eof_received(self) -> Any:
+        self.frames.end(None)
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.frames.end(exc)
+        super().connection_lost(exc)
+
+
+async def _read_frames(connection_of: Callable[[], Any]) -> None:
+    """Replaces `AIOKafkaConnection._read`. ``connection_of`` is a weak reference: a connection that nobody needs ends.
+
+    What it raises closes the connection.
+    """
+    connection = connection_of()
+    if connection is None:
+        return
+    frames: Frames = connection._protocol.frames
+    while True:
+        del connection
+        frame = await frames.next()
+        connection = connection_of()
+        if connection is None:
+            return
+        connection._handle_frame(frame)
+
+
+def replace_reader(frames: Callable[[], Frames]) -> None:
+    """Have connections that are opened from now on receive responses into what ``frames`` makes for each."""
+    conn.AIOKafkaProtocol = lambda *args, loop: FramesProtocol(frames(), *args, loop=loop)
+    conn.AIOKafkaConnection._read = staticmethod(_read_frames)
 
 
 # The records of a producer ------------------------------------------------------------------------------------------

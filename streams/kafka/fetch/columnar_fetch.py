@@ -16,10 +16,17 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CorruptRecordException
 
 from monitor.partition.record_batch import UnreadableRecord
-from streams.kafka.aiokafka_private import FetchedPartition, deserializer_of, original_getall, replace_getall
+from streams.kafka.aiokafka_private import (
+    FetchedPartition,
+    deserializer_of,
+    original_getall,
+    replace_getall,
+    replace_reader,
+)
 from streams.kafka.fetch.record_batch import CONTROL, TRANSACTIONAL, BatchHeader, DamagedBatchError, next_batch
 from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders, joined
 from streams.kafka.fetch.record_parser import RejectedBatchError, records_of, takes_long
+from streams.kafka.fetch.response_frames import ResponseFrames
 from streams.kafka.fetch.small_batches import SmallBatches, is_small
 
 _POLL_BYTES: Final = 16 << 20
@@ -93,6 +100,7 @@ async def settled(batches: Mapping[Any, Any]) -> None:
 def install_columnar_fetch() -> None:
     """Patch aiokafka to return columns. Raises PermanentError if this release of aiokafka is not supported."""
     replace_getall(_getall)
+    replace_reader(ResponseFrames)
 
 
 def _getall(result: Any, max_records: int | None = None) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 import aiokafka
 import pytest
 import zstandard
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, conn
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher, subscription_state
@@ -42,6 +42,8 @@ RELIED_ON: dict[str, tuple[Callable[..., object], str]] = {
     "the wait for metadata": (AIOKafkaClient._maybe_wait_metadata, "38d642bf4365"),
     "what a batch that is sent asks of its builder": (MessageBatch, "36a7b1dac89d"),
     "how a batch is sent": (MessageAccumulator._pop_batch, "6dc3d1b62145"),
+    "the protocol of a connection": (aiokafka_private.FramesProtocol.__bases__[0], "0f94e2d60152"),
+    "a connection, whose reading task is replaced": (conn.AIOKafkaConnection, "ac26ab36fe7c"),
     "requests of an admin client": (AIOKafkaAdminClient._send_request, "651fab1488ec"),
 }
 
