@@ -154,6 +154,7 @@ def _within(app: ASGIApp, limits: ConnectionLimits, stopping: Callable[[], bool]
     """
 
     async def within(scope: Scope, receive: Receive, send: Send) -> None:
+        scope = _origin_form(scope)
         come, begun = 0, False
         most_bytes = limits.larger_bodies.get((scope["method"], scope["path"]), limits.body_bytes)
 
@@ -187,6 +188,14 @@ def _within(app: ASGIApp, limits: ConnectionLimits, stopping: Callable[[], bool]
         await _refuse(scope, send, 413, "Content Too Large", why)
 
     return within
+
+
+def _origin_form(scope: Scope) -> Scope:
+    """The scope with the path alone where the target is a whole URL, which a server must accept (RFC 9112, 3.2.2)."""
+    if not scope["path"].lower().startswith(("http://", "https://")):
+        return scope
+    path, raw = scope["path"].split("/", 3), scope["raw_path"].split(b"/", 3)
+    return {**scope, "path": "/" + "".join(path[3:]), "raw_path": b"/" + b"".join(raw[3:])}
 
 
 async def _refuse(scope: Scope, send: Send, status: int, phrase: str, why: str) -> None:

@@ -1,6 +1,6 @@
 """The HTTP API: records of other systems in, an answer for each of them out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Final
 
@@ -134,7 +134,7 @@ def make(intake: Intake, access: Access, routes: Sequence[BaseRoute]) -> FastAPI
     )
     async def records(request: Request, idempotency_key: Annotated[str | None, Header(**key)] = None) -> Response:
         """Write records to their topics."""
-        answer = await intake.take(IngestRequest(request.headers, request.stream()))
+        answer = await intake.take(IngestRequest(_headers(request), request.stream()))
         return _response(answer)
 
     @app.post(
@@ -158,7 +158,7 @@ def make(intake: Intake, access: Access, routes: Sequence[BaseRoute]) -> FastAPI
 
         The token can also be in the path: `/v1/in/NAME/TOKEN`.
         """
-        asked = IngestRequest(request.headers, request.stream(), name, hidden_target(request.scope))
+        asked = IngestRequest(_headers(request), request.stream(), name, hidden_target(request.scope))
         source = access.source(asked)
         is_push = source is not None and source.protocol == "tccc"
         try:
@@ -181,6 +181,12 @@ def make(intake: Intake, access: Access, routes: Sequence[BaseRoute]) -> FastAPI
 
     app.add_route("/openapi.json", openapi)
     return app
+
+
+def _headers(request: Request) -> Mapping[str, str]:
+    """The headers of a request; of a repeated Idempotency-Key all values, as HTTP joins them, which are no key."""
+    keys = request.headers.getlist("idempotency-key")
+    return request.headers if len(keys) < 2 else {**request.headers, "idempotency-key": ", ".join(keys)}
 
 
 def _response(answer: IngestAnswer) -> Response:

@@ -80,3 +80,17 @@ async def test_whatever_bytes_come_others_are_served(logged: Callable[[], list[s
         served.now_s += MUCH_S
         await until(lambda: not served.connections())
     logged()
+
+
+async def test_a_target_that_is_a_whole_url_is_that_of_its_path() -> None:
+    async with serving() as served:
+        for url in (b"http://x:1/healthz", b"HTTPS://x/healthz?a=/b"):
+            answer = await served.said(
+                HEALTH.replace(b"/healthz", url).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+            )
+            assert answer.endswith(b"ok\n"), url
+        for url in (b"http://x", b"http://x/", b"/http://x/healthz"):
+            answer = await served.said(
+                HEALTH.replace(b"/healthz", url).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+            )
+            assert answer.startswith(b"HTTP/1.1 404 "), url

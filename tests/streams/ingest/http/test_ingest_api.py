@@ -231,6 +231,7 @@ async def test_while_kafka_is_away_it_says_so_and_continues_by_itself(tmp_path) 
             (b"{}", JSON | {"Idempotency-Key": key}, 400, "Idempotency-Key: expected 1 to 255 visible ASCII characters")
             for key in ("a b", "x" * 256, "", "é")
         ),
+        (b"{}", JSON | {"Idempotency-Key": "k-1", "idempotency-key": "k-2"}, 400, "Idempotency-Key: expected 1 to 255"),
         (b"{}", EVENT | {"ce-specversion": "1.0"}, 415, "expected application/json, or no header ce-specversion"),
         (lambda: gzipped(bytes(64 << 20)), JSON | {"Content-Encoding": "gzip"}, 413, "decompressed"),
         (lambda: zstandard.compress(bytes(512 << 20)), JSON | {"Content-Encoding": "zstd"}, 413, "decompressed"),
