@@ -4,8 +4,8 @@
  * many calls.
  */
 #include "../../../extension.h"
+#include "../../calls/placement.h"
 #include "../tenants.h"
-#include "placement.h"
 
 enum { SETS = 3 }; /* `key_uses.SETS` */
 

@@ -5,12 +5,12 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls.hash_table import NativeTable
 from monitor.core.calls.key_placement import Placement
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, TOP, WIDEST, Name
 from monitor.core.windows.distinct.count_ranks import CountRanks
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.distinct.key_groups import KeyGroups, Steps, at_least, in_blocks, moves
-from monitor.core.windows.distinct.native_keys import NativeTable
 from monitor.core.windows.distinct.pane_distinct_counts import scale
 
 Counts = NDArray[np.int64]

@@ -3,7 +3,7 @@
 #define CALLWARDEN_KEY_TABLE_H
 
 #include "../../../extension.h"
-#include "placement.h"
+#include "../../calls/placement.h"
 
 #define FREE_SLOT INT32_MIN /* `key_table._FREE` */
 
@@ -23,12 +23,10 @@ typedef struct {
 
 static inline int table_of(const Py_buffer *slots, const Py_buffer *words, Table *table)
 {
+    int bits = table_bits(slots, sizeof(Slot));
     Placement placement;
-    if (!items_of(slots, sizeof(Slot)) || !placement_of(words, &placement)) return 0;
-    uint64_t size = (uint64_t)slots->len / sizeof(Slot);
-    if (size < 2 || size & (size - 1)) return refused("expected a table with a power of two of slots");
-    *table = (Table){slots->buf, size - 1, 64, placement};
-    for (; size > 1; size >>= 1) table->shift--;
+    if (!bits || !placement_of(words, &placement)) return 0;
+    *table = (Table){slots->buf, (UINT64_C(1) << bits) - 1, 64 - bits, placement};
     return 1;
 }
 

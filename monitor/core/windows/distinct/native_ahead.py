@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls.hash_table import NativeTable
 from monitor.core.calls.keys import BLOCK_BITS
 from monitor.core.windows.distinct.count_names import DISTINCT, IN_BLOCKS, NUMBERS, PEAK, SEQUENTIAL, WIDEST, Name
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.distinct.key_groups import BLOCK_LEAST
-from monitor.core.windows.distinct.native_keys import NativeTable
 from monitor.extensions import WANTED, load
 
 if TYPE_CHECKING:

@@ -1,10 +1,11 @@
 """The extension that finds keys in their table and changes the counts of tenants. Without it, numpy does the same."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls.hash_table import NativeTable, Slots
 from monitor.core.calls.keys import U64
 from monitor.extensions import WANTED, load
 
@@ -16,7 +17,6 @@ else:
 enabled: bool = _keys is not None and WANTED
 """Whether the extension is used; tests switch it."""
 
-Slots = NDArray[np.intp]
 _Attempts = NDArray[np.int32]
 
 
@@ -32,13 +32,6 @@ class _Keys(Protocol):
     @property
     def numeric(self) -> NDArray[np.bool_]: ...
     def __len__(self) -> int: ...
-
-
-class NativeTable(NamedTuple):
-    """A table of keys as the extension reads it: its slots, and `monitor.core.calls.key_placement.Placement.words`."""
-
-    slots: NDArray[Any]
-    words: U64
 
 
 def built() -> bool:

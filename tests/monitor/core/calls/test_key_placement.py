@@ -46,13 +46,14 @@ class Probes:
     def __init__(self, seed: int) -> None:
         self.counts = DistinctCounts(60 * MINUTE, (5, SEQUENTIAL, PEAK), placement=Placement(secret_of(seed)))
         self.rounds = 0
-        probe = self.counts._table._probe
+        table = self.counts._table._table
+        probe = table.probe
 
         def counted(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             self.rounds += 1
             return probe(keys)
 
-        self.counts._table._probe = counted  # type: ignore[method-assign]
+        table.probe = counted  # type: ignore[method-assign]
 
     def take(self, panes: Sequence[KeyCounts]) -> "Probes":
         for number, keys in enumerate(panes):

@@ -63,7 +63,7 @@ some_attempts = st.lists(st.tuples(st.integers(0, TENANTS - 1), st.integers(0, 2
 def cramped(exact_keys: int = EXACT_KEYS, table: int = 4) -> Iterator[None]:
     """A table that is rehashed all the time, with sampling from fewer keys on."""
     with ExitStack() as stack:
-        stack.enter_context(patch("monitor.core.windows.distinct.key_table._SMALLEST_TABLE", table))
+        stack.enter_context(patch("monitor.core.calls.hash_table._SMALLEST_TABLE", table))
         for module in ("distinct_counts", "key_counts"):
             stack.enter_context(patch(f"monitor.core.windows.distinct.{module}.EXACT_KEYS", exact_keys))
         yield

@@ -51,7 +51,7 @@ kinds = st.sampled_from(("blocks", "consents"))
 
 def cramped(exact_keys: int = EXACT_KEYS, table: int = 4) -> ExitStack:
     stack = ExitStack()
-    stack.enter_context(patch("monitor.core.windows.distinct.key_table._SMALLEST_TABLE", table))
+    stack.enter_context(patch("monitor.core.calls.hash_table._SMALLEST_TABLE", table))
     for module in ("distinct_counts", "key_counts"):
         stack.enter_context(patch(f"monitor.core.windows.distinct.{module}.EXACT_KEYS", exact_keys))
     return stack

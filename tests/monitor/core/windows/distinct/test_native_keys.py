@@ -11,6 +11,7 @@ import pytest
 
 from helpers.shard_samples import MINUTE, T0, key_counts
 from helpers.thorough import thorough
+from monitor.core.calls.hash_table import NativeTable
 from monitor.core.calls.key_placement import Placement
 from monitor.core.windows.distinct import native_keys
 from monitor.core.windows.distinct.count_names import PEAK, SEQUENTIAL, TOP, Name
@@ -58,7 +59,7 @@ def test_a_window_has_the_counts_that_numpy_makes(seed: int) -> None:
         patch(f"monitor.core.windows.distinct.{module}.EXACT_KEYS", exact_keys)
         for module in ("distinct_counts", "key_counts")
     ]
-    with patch("monitor.core.windows.distinct.key_table._SMALLEST_TABLE", 4), patches[0], patches[1]:
+    with patch("monitor.core.calls.hash_table._SMALLEST_TABLE", 4), patches[0], patches[1]:
         windows = [DistinctCounts(length * MINUTE, names) for _ in range(2)]
         for number in range(rng.randrange(1, 12)):
             keys, start_ms = random_keys(rng), T0 + number * MINUTE
@@ -100,7 +101,7 @@ def test_a_slot_is_that_of_the_placement(bits: int) -> None:
         table = np.zeros(1 << bits, KeyTable(placement).native.slots.dtype)
         table["whose"] = np.iinfo(np.int32).min
         one = KeyCounts(key, np.zeros(1, np.int32), np.ones(1, np.int32), np.ones(1, np.bool_))
-        at, new = native_keys.claim(native_keys.NativeTable(table, placement.words), one, 1)
+        at, new = native_keys.claim(NativeTable(table, placement.words), one, 1)
         assert new == 1
         assert at.tolist() == placement.slots(key, bits).tolist()
 
