@@ -2,7 +2,7 @@
 
 from monitor.core import codec
 from monitor.core.alerts import native_bounds, native_recent
-from monitor.core.calls import native_newest, native_strings
+from monitor.core.calls import native_ids, native_newest, native_strings
 from monitor.core.rules import native_measures, native_pairs
 from monitor.core.windows import native_sums
 from monitor.core.windows.distinct import native_ahead, native_keys, native_uses
@@ -17,6 +17,7 @@ def in_use() -> dict[str, bool]:
         "monitor.core._codec": codec.enabled,
         "monitor.core.alerts._bounds": native_bounds.enabled,
         "monitor.core.alerts._recent": native_recent.enabled,
+        "monitor.core.calls._ids": native_ids.enabled,
         "monitor.core.calls._newest": native_newest.enabled,
         "monitor.core.calls._strings": native_strings.enabled,
         "monitor.core.rules._measures": native_measures.enabled,

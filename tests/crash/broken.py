@@ -198,7 +198,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
     "what no client can read is judged by its value": [
         Change(intake, "decode_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
     ],
-    "no call is a duplicate": [Change(Deduplicator, "_settle", "if known >= 0 and", "if False and")],
+    "no call is a duplicate": [Change(Deduplicator, "admit", "return duplicate", "return np.zeros_like(duplicate)")],
 }
 
 _ENTRIES = "entries = [out for out in outs if b'\"type\":\"policy\"' in (out.value or b'')]"

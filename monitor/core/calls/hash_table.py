@@ -50,6 +50,21 @@ class HashTable:
         """The number of slots that may still be used."""
         return len(self.key) * 3 // 4 - self.used
 
+    def fill(self, keys: U64, marks: NDArray[Any]) -> None:
+        """Give slots with these marks to distinct keys. The table must be empty, and they must be no more than `room`.
+
+        In the order of their homes, each key is at home, or right after the key before it.
+        """
+        home = self._placement.slots(keys, (len(self.key) - 1).bit_length())
+        order = home.argsort()
+        number = np.arange(len(keys))
+        slot = np.maximum.accumulate(home[order] - number) + number
+        count = int(slot.searchsorted(len(self.key)))
+        self.key[slot[:count]], self.mark[slot[:count]] = keys[order[:count]], marks[order[:count]]
+        self.used = count
+        rest = order[count:]  # they begin at the first slot
+        self.place(keys[rest], marks[rest], *self.probe(keys[rest]))
+
     def probe(self, keys: U64) -> tuple[Slots, Slots]:
         """``(slot of each key or -1, the slot where the search for it ended)``, which is free if the key is absent."""
         last = np.intp(len(self.key) - 1)

@@ -1,7 +1,7 @@
 """Placement of keys in a hash table, by a secret of the process.
 
-Keys are public (`monitor.core.calls.keys`): a tenant that chooses numbers can compute them. With a public placement it
-could also choose numbers whose keys share a slot, so that each lookup visits all of them.
+Keys are public (`monitor.core.calls.keys`): a tenant that chooses numbers or ids of calls can compute them. With a
+public placement it could also choose some whose keys share a slot, so that each lookup visits all of them.
 """
 
 import os

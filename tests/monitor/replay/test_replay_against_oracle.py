@@ -58,14 +58,14 @@ def by_replay(made: Scenario) -> dict[str, Any]:
 
 @contextmanager
 def cramped() -> Iterator[None]:
-    """Clean-ups that usually run after thousands of calls run at every step: remembered ids, evidence."""
+    """Clean-ups that usually run after thousands of calls run at every step: remembered ids, keys, evidence."""
     add = NewestCalls.add
 
     def thinning(self: NewestCalls, rows: EvidenceRows, end_ms: int) -> None:
         self._thin_at = 0
         add(self, rows, end_ms)
 
-    with patch("monitor.core.calls.dedup._SMALLEST_FILTER", 16), patch.object(NewestCalls, "add", thinning):
+    with patch("monitor.core.calls.hash_table._SMALLEST_TABLE", 16), patch.object(NewestCalls, "add", thinning):
         yield
 
 
