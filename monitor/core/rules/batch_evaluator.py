@@ -28,6 +28,7 @@ _UPWARDS = ("above", "at_least")
 _NEVER_ABOVE_ATTEMPTS = {"caller_peak", "callee_peak", "callers"}  # not even where they are estimated
 _ONE = 0  # the index of a count that is always 1
 _NONE: Rows = np.empty(0, np.intp)
+_TENANT = (1 << TENANT_BITS) - 1
 
 
 class _Line(NamedTuple):
@@ -57,11 +58,12 @@ class _OtherCount(NamedTuple):
 class _Places:
     """The indices of the counts of one window: its sums, which are consecutive, and other counts by name.
 
-    ``present`` indexes whether there is a record, for metrics without a denominator.
+    ``present`` indexes whether there is a record, for metrics without a denominator. ``rules`` are those of the window.
     """
 
     sums: slice
     present: int
+    rules: set[int]
     of: dict[Hashable, int]
 
 
@@ -89,9 +91,14 @@ class OwnCounts(NamedTuple):
 class _RulesTogether(NamedTuple):
     """Rules that are evaluated together: their indices, the tenants that changed by step, their windows, and which of
     the counts that are not sums are gates of a rule.
+
+    ``marks`` has a flag for each rule that there is, and ``edges`` the first pair and the one beyond the last of each
+    of these rules, ``[2, rule]``.
     """
 
     rules: Rows
+    marks: Flags
+    edges: Pairs
     touched: Sequence[DirtyTenants]
     windows: Sequence[tuple[SlidingWindow, _Places]]
     gates: set[int]
@@ -100,29 +107,27 @@ class _RulesTogether(NamedTuple):
 class _LastPairs:
     """The pairs of a rule index and a tenant that met all conditions when they were last evaluated."""
 
-    def __init__(self, rules: int) -> None:
-        self._rules = rules
+    def __init__(self) -> None:
         self._pairs: Pairs = np.zeros(0, np.int64)  # ascending
 
-    def replace(self, rules: Rows, flags: Flags, met: Pairs) -> None:
+    def replace(self, together: _RulesTogether, flags: Flags, met: Pairs) -> None:
         """Replace the pairs of these rules and the flagged tenants by the pairs ``met``."""
-        if len(self._pairs):
-            evaluated = np.zeros(self._rules, np.bool_)
-            evaluated[rules] = True
-            before, whose = np.divmod(self._pairs, 1 << TENANT_BITS)
-            self._pairs = self._pairs[~(evaluated[before] & flags[whose])]
+        pairs = self._pairs
+        if len(pairs):
+            pairs = pairs[~(together.marks[pairs >> TENANT_BITS] & flags[pairs & _TENANT])]
         if len(met):
-            self._pairs = np.sort(np.append(self._pairs, met))
+            pairs = np.concatenate([pairs, met])
+            pairs.sort()
+        self._pairs = pairs
 
-    def by_rule(self, rules: Rows) -> dict[int, Rows]:
+    def by_rule(self, together: _RulesTogether) -> dict[int, Rows]:
         """The tenants of the pairs of these rules, by rule; without rules that have none."""
         if not len(self._pairs):
             return {}
-        edges = self._pairs.searchsorted([rules << TENANT_BITS, rules + 1 << TENANT_BITS]).T.tolist()
-        mask = (1 << TENANT_BITS) - 1
+        tenants, (first, after) = self._pairs & _TENANT, self._pairs.searchsorted(together.edges).tolist()
         return {
-            place: self._pairs[start:stop] & mask
-            for place, (start, stop) in zip(rules.tolist(), edges, strict=True)
+            place: tenants[start:stop]
+            for place, start, stop in zip(together.rules.tolist(), first, after, strict=True)
             if start < stop
         }
 
@@ -148,10 +153,9 @@ class BatchEvaluator:
             fields = window.running_sums.fields
             first, last = self._place(len(fields)), self._width
             of: dict[Hashable, int] = {field: first + row for row, field in enumerate(fields)}
-            counted = any(
-                rule_state.metric.denominator is None for rule_state in rule_states if rule_state.window is window
-            )
-            self._places[window] = _Places(slice(first, last), self._place() if counted else _ONE, of)
+            mine = {place for place, rule_state in enumerate(rule_states) if rule_state.window is window}
+            counted = any(rule_states[place].metric.denominator is None for place in mine)
+            self._places[window] = _Places(slice(first, last), self._place() if counted else _ONE, mine, of)
         rules = [rule_state.rule for rule_state in rule_states]
         asked = [[(r.metric, r.direction, r.threshold), *((c.metric, c.op, c.value) for c in r.also)] for r in rules]
         most = max(map(len, asked), default=1)
@@ -176,8 +180,8 @@ class BatchEvaluator:
             *(self._gate, self._gate_sign, self._gate_limit, self._least, self._present, self._quantile, self._sure),
         ).packed()
         self._first_limit = np.ascontiguousarray(self._limit[:, 0])
-        self._evaluated = np.zeros(len(rule_states), np.bool_)
-        self._last = _LastPairs(len(rule_states))
+        self._new = set(range(len(rule_states)))  # never evaluated
+        self._last = _LastPairs()
         self._known: dict[tuple[int, ...], _RulesTogether] = {}
 
     def evaluate(self, due: Sequence[int], tenants: int) -> ConditionsMet:
@@ -186,19 +190,19 @@ class BatchEvaluator:
         Rules with the same step must be evaluated together, except before their first evaluation.
         """
         together = self._together(due)
-        rules = together.rules
         flags = together.touched[0].take(tenants)
         for touched in together.touched[1:]:
             flags |= touched.take(tenants)
-        if not self._evaluated[rules].all():
-            self._evaluated[rules] = flags[:] = True
+        if self._new and not self._new.isdisjoint(due):
+            self._new.difference_update(due)
+            flags[:] = True
         who = flags.nonzero()[0]
         if not len(who):
-            return ConditionsMet(self._last.by_rule(rules), set())
+            return ConditionsMet(self._last.by_rule(together), set())
         compare = self._compare_natively if native_pairs.enabled else self._compare
-        met, ending = compare(together, tenants, who, self._firing(due, flags))
-        self._last.replace(rules, flags, met)
-        return ConditionsMet(self._last.by_rule(rules), ending)
+        met, ending = compare(together, tenants, who, _firing(self._rule_states, due, flags))
+        self._last.replace(together, flags, met)
+        return ConditionsMet(self._last.by_rule(together), ending)
 
     def _together(self, due: Sequence[int]) -> _RulesTogether:
         """These rules with what they share, which is computed once."""
@@ -206,8 +210,12 @@ class BatchEvaluator:
         if key not in self._known:
             states = [self._rule_states[place] for place in key]
             windows = dict.fromkeys(rule_state.window for rule_state in states)
+            rules, marks = np.array(key, np.intp), np.zeros(len(self._rule_states), np.bool_)
+            marks[rules] = True
             self._known[key] = _RulesTogether(
-                np.array(key),
+                rules,
+                marks,
+                np.array([rules, rules + 1]) << TENANT_BITS,
                 [self._touched[step_ms] for step_ms in dict.fromkeys(one.rule.step_ms for one in states)],
                 [(window, self._places[window]) for window in windows],
                 self._others.keys() & self._gate[list(key)].tolist(),
@@ -226,7 +234,7 @@ class BatchEvaluator:
             self._read(counts, gates, tenants, who)
             rule, row = self._enough(counts, rules)
             # Counts that are not sums cost more, and few tenants have enough calls for a rule.
-            self._read(counts, self._read_by(np.append(rule, fires)) - gates, tenants, who)
+            self._read(counts, self._read_by([*rule.tolist(), *fires.tolist()]) - gates, tenants, who)
             if len(rule):
                 kept = self._holds(counts, rule, row, self._limit[rule, 0])
                 rule, row = rule[kept], row[kept]
@@ -240,18 +248,24 @@ class BatchEvaluator:
         self, together: _RulesTogether, tenants: int, who: Rows, firing: tuple[Rows, Rows]
     ) -> tuple[Pairs, set[int]]:
         """As `_compare`, on the counts where they are."""
-        rules, gates, (fires, whose) = together.rules, together.gates, firing
+        gates, (fires, whose) = together.gates, firing
         counts = NativeCounts(self._rule_conditions, self._width, tenants)
         for window, places in together.windows:
             counts.give(places.sums.start, window.running_sums.of_all(tenants))
-            if places.present != _ONE:
-                counts.give(places.present, window.present(tenants))
         for place in gates:
             counts.give(place, self._other(place, tenants))
-        pairs, some = counts.enough(rules, who)
-        for place in self._read_by([*some, *fires.tolist()]) - gates:
+        pairs, some = counts.enough(together.rules, who)
+        if not some and not len(fires):
+            return pairs, set()
+        asked = {*some, *fires.tolist()}
+        for window, places in together.windows:
+            if places.present != _ONE and not places.rules.isdisjoint(asked):
+                counts.give(places.present, window.present(tenants))
+        for place in self._read_by(asked) - gates:
             counts.give(place, self._other(place, tenants))
-        met = pairs[counts.meeting_all(pairs, self._first_limit)]
+        met = pairs[counts.meeting_all(pairs, self._first_limit)] if some else pairs
+        if not len(fires):
+            return met, set()
         ends = fires[~counts.beyond((fires << TENANT_BITS) + whose, self._recover)]
         return met, set(ends.tolist())
 
@@ -301,17 +315,6 @@ class BatchEvaluator:
         kept &= ~self._sure[rule] | (surely > limit[:, 0])
         return kept
 
-    def _firing(self, due: Sequence[int], flags: Flags) -> tuple[Rows, Rows]:
-        """The pairs of a rule and a flagged tenant for whom its alert fires, as rule indices and tenants."""
-        fires, whose = [_NONE], [_NONE]
-        for place in due:
-            firing = self._rule_states[place].firing
-            if firing:
-                tenants = firing.tenants
-                whose.append(tenants[flags[tenants]])
-                fires.append(np.full(len(whose[-1]), place))
-        return np.concatenate(fires), np.concatenate(whose)
-
     def _sums(self, together: _RulesTogether, tenants: int, who: Rows) -> Floats:
         """The counts of these tenants in the windows of these rules, as far as they are sums; others are undefined."""
         counts = np.empty((self._width, len(who)))
@@ -332,9 +335,9 @@ class BatchEvaluator:
         window, metric, rule, below = self._others[place]
         return (window.denominator if below else window.numerator)(metric, rule, tenants)
 
-    def _read_by(self, rules: Sequence[int] | Rows) -> set[int]:
+    def _read_by(self, rules: Iterable[int]) -> set[int]:
         """The indices of the counts that any of these rules needs and that are not sums."""
-        return set[int]().union(*(self._reads[rule] for rule in set(np.asarray(rules).tolist())))
+        return set[int]().union(*(self._reads[rule] for rule in set(rules)))
 
     def _place(self, count: int = 1) -> int:
         """Reserve ``count`` consecutive indices, and return the first."""
@@ -374,3 +377,14 @@ class BatchEvaluator:
             self._others[of[key]] = _OtherCount(window, METRICS[name], rule, below)
         self._reads[place].add(of[key])
         return of[key]
+
+
+def _firing(rule_states: Sequence[RuleState], due: Sequence[int], flags: Flags) -> tuple[Rows, Rows]:
+    """The pairs of a rule and a flagged tenant for whom its alert fires, as rule indices and tenants."""
+    firing = {place: rule_states[place].firing.tenants for place in due if rule_states[place].firing}
+    if not firing:
+        return _NONE, _NONE
+    whose = np.concatenate(list(firing.values()))
+    chosen = flags[whose].nonzero()[0]
+    fires = np.array(list(firing)).repeat([len(tenants) for tenants in firing.values()])
+    return fires[chosen], whose[chosen]
