@@ -89,22 +89,7 @@ class CountedCalls:
             return parts[0]
         return cls(*(concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
-
-@dataclass(slots=True)
-class Calls(CountedCalls):
-    """Accepted call records in reading order. Every column is ``[n]``.
-
-    ``offset`` is the position of the record in its source (a line number or a Kafka offset), ``clock_ms`` the clock of
-    the source before it, and ``line_ms`` the late line of the source when it was read.
-    """
-
-    id_key: U64
-    source: NDArray[np.int16]
-    offset: NDArray[np.int64]
-    clock_ms: NDArray[np.int64]
-    line_ms: NDArray[np.int64]
-
-    def counted(self) -> CountedCalls:
+    def counted(self) -> "CountedCalls":
         """The counted values, as compact as possible."""
         return CountedCalls(
             self.tenant,
@@ -120,6 +105,21 @@ class Calls(CountedCalls):
             self.call_id.compact(),
             self.place if self.place.itemsize == 1 else _narrow(self.place, np.uint32),
         )
+
+
+@dataclass(slots=True)
+class Calls(CountedCalls):
+    """Accepted call records in reading order. Every column is ``[n]``.
+
+    ``offset`` is the position of the record in its source (a line number or a Kafka offset), ``clock_ms`` the clock of
+    the source before it, and ``line_ms`` the late line of the source when it was read.
+    """
+
+    id_key: U64
+    source: NDArray[np.int16]
+    offset: NDArray[np.int64]
+    clock_ms: NDArray[np.int64]
+    line_ms: NDArray[np.int64]
 
 
 def unknown_places(count: int) -> NDArray[Any]:

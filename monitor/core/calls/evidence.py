@@ -128,22 +128,22 @@ class NewestCalls:
         """The ids of the newest calls of that field since ``start_ms``, sorted by code point, each with its place."""
         if len(self._parts) > _MANY_PARTS:
             self._parts[1:] = [_by_tenant(EvidenceRows.joined(self._parts[1:]))]
-        found: list[tuple[int, str, int]] = []
+        newest: dict[str, int] = {}
         bit, bounds = np.uint64(1 << field), np.array([tenant, tenant + 1], np.int32)
-        for part in self._parts:
+        for part in reversed(self._parts):  # the calls of a part all ended before those of the next one
             # Parts are sorted by tenant, so a binary search avoids a scan: one window end may query thousands.
             first, after = part.tenant.searchsorted(bounds).tolist()
+            if first == after:
+                continue
             rows = first + (part.mask[first:after] & bit).nonzero()[0]
             rows = rows[part.end_ms[rows] >= start_ms]
-            if len(rows):
-                found += zip(
-                    part.end_ms[rows].tolist(), part.call_id[rows].tolist(), part.place[rows].tolist(), strict=True
-                )
-        newest: dict[str, int] = {}
-        for _, call_id, place in sorted(found, reverse=True):
-            newest.setdefault(call_id, place)  # of calls with one id, the newest counts
-            if len(newest) == NEWEST:
-                break
+            if not len(rows):
+                continue
+            ids, places = part.call_id[rows].tolist(), part.place[rows].tolist()
+            for _, call_id, place in sorted(zip(part.end_ms[rows].tolist(), ids, places, strict=True), reverse=True):
+                newest.setdefault(call_id, place)  # of calls with one id, the newest counts
+                if len(newest) == NEWEST:
+                    return sorted(newest.items())
         return sorted(newest.items())
 
     def _thin(self, end_ms: int) -> None:

@@ -1,10 +1,8 @@
 """Deterministic ids: the same facts give the same id on any machine, after any crash, with any policy file."""
 
 import hashlib
-import json
-from typing import Final, NamedTuple
-
-_CANONICAL: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
+from json.encoder import encode_basestring_ascii
+from typing import NamedTuple
 
 
 class Origin(NamedTuple):
@@ -47,4 +45,6 @@ def review_id(tenant_id: str, enforcement_id: str, verdict: str, kind: str | Non
 
 
 def _digest(*parts: str | int) -> str:
-    return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()[:32]
+    # As JSON, escaped to ASCII: `json` makes an encoder for each list, which takes twice the time.
+    listed = ",".join([encode_basestring_ascii(part) if isinstance(part, str) else str(part) for part in parts])
+    return hashlib.sha256(f"[{listed}]".encode()).hexdigest()[:32]

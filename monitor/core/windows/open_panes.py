@@ -68,10 +68,10 @@ def _compacted(parts: Iterable[Calls]) -> Iterator[CountedCalls]:
         some.append(calls)
         count += len(calls)
         if count >= _TOGETHER:
-            yield Calls.concat(some).counted()
+            yield CountedCalls.concat(some).counted()
             some, count = [], 0
     if some:
-        yield Calls.concat(some).counted()
+        yield CountedCalls.concat(some).counted()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,12 +45,11 @@ class PaneMerger:
     def enter_ended(self, at_ms: int, tenants: int) -> None:
         """Merge and enter the panes if their step has ended. ``tenants`` is the number of tenants in the shard."""
         if self.ended(at_ms):
-            one = len(self.panes) == 1
-            joined = (
-                replace(self.panes[0], start_ms=self.start_ms)
-                if one
-                else merge(self.panes, self.start_ms, self._key_sets, talk=self._talk)
-            )
+            start_ms, joined = self.start_ms, self.panes[0]
+            if len(self.panes) > 1:
+                joined = merge(self.panes, start_ms, self._key_sets, talk=self._talk)
+            elif joined.start_ms != start_ms:
+                joined = replace(joined, start_ms=start_ms)
             self.enter(joined, tenants)
 
     def enter(self, joined: Pane, tenants: int) -> None:

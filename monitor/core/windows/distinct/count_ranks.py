@@ -17,6 +17,8 @@ TOP: Final = 10
 """How many of the largest counts `CountRanks.top` adds up."""
 _MOST_COLLECTED: Final = 1 << 16
 _OWNER = np.uint64(32)
+_ONE = np.uint64(1)
+_TRUE = np.ones(1, np.bool_)
 _COUNT = np.uint64(0xFFFF_FFFF)
 
 
@@ -25,11 +27,12 @@ class CountRanks:
 
     They are computed on request, for the tenants with changes since. Changes are collected until then, because the cost
     of the table is per call. Memory: 21 to 64 bytes per tenant and different count, 17 per tenant, and 1 MB of
-    collected changes.
+    collected changes. `top` is only kept ``with_top``.
     """
 
-    def __init__(self, placement: Placement) -> None:
+    def __init__(self, placement: Placement, with_top: bool = True) -> None:
         self._table = KeyTable(placement)
+        self._with_top = with_top
         self._collected: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]] = []
         self._collected_rows = 0
         self._peak = np.zeros(0, np.int64)
@@ -54,6 +57,7 @@ class CountRanks:
 
     def top(self, tenants: int) -> NDArray[np.int64]:
         """The sum of the ten largest counts of each tenant."""
+        assert self._with_top
         self._refresh(tenants)
         return self._top[:tenants]
 
@@ -85,8 +89,12 @@ class CountRanks:
             return
         self._apply_collected()
         held = self._table.keys_of_tenants(self._stale)
-        peak, top = ranked(held.select(np.argsort(held.key)), len(self._stale))
-        self._peak[stale], self._top[stale] = peak[stale], top[stale]
+        if self._with_top:
+            peak, top = ranked(held.select(np.argsort(held.key)), len(self._stale))
+            self._peak[stale], self._top[stale] = peak[stale], top[stale]
+        else:
+            self._peak[stale] = 0
+            np.maximum.at(self._peak, held.tenant, (held.key & _COUNT).astype(np.int64))
         self._stale[stale] = False
 
     def _apply_collected(self) -> None:
@@ -109,13 +117,18 @@ class CountRanks:
 def count_pairs(tenant: NDArray[np.int32], before: NDArray[np.int32], after: NDArray[np.int32]) -> KeyCounts:
     """The distinct pairs of tenant and count, ascending, each with the change in the number of keys that have it."""
     lost, won = (before > 0).nonzero()[0], (after > 0).nonzero()[0]
-    whose = np.concatenate([tenant[lost], tenant[won]])
-    count = np.concatenate([before[lost], after[won]])
-    step = np.ones(len(whose), np.int32)
-    step[: len(lost)] = -1
-    key = whose.astype(np.uint64) << _OWNER | count.astype(np.uint64)
-    pairs = KeyCounts(key, whose, step, np.zeros(len(whose), np.bool_)).distinct()
-    return pairs.select(pairs.count != 0)
+    key = np.concatenate([tenant[lost], tenant[won]], dtype=np.uint64, casting="unsafe") << _OWNER + _ONE
+    if not len(key):
+        return KeyCounts.empty()
+    key |= np.concatenate([before[lost], after[won]], dtype=np.uint64, casting="unsafe") << _ONE
+    key[len(lost) :] |= _ONE  # the lowest bit is what happened: numpy sorts bare numbers in a fraction of the time
+    key.sort()
+    pair, steps = key >> _ONE, (key & _ONE).astype(np.int32) * 2 - 1
+    starts = np.concatenate([_TRUE, pair[1:] != pair[:-1]]).nonzero()[0]
+    total = np.add.reduceat(steps, starts, dtype=np.int32)
+    left = total.nonzero()[0]
+    pair, total = pair[starts[left]], total[left]
+    return KeyCounts(pair, (pair >> _OWNER).astype(np.int32), total, np.zeros(len(pair), np.bool_))
 
 
 def ranked(pairs: KeyCounts, tenants: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

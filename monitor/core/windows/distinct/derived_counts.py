@@ -25,7 +25,7 @@ class DerivedCounts:
     def __init__(self, names: Collection[Name], placement: Placement) -> None:
         self.names = [name for name in (PEAK, TOP, IN_BLOCKS, WIDEST) if name in names]
         self._groups = KeyGroups(placement) if {IN_BLOCKS, WIDEST} & set(names) else None
-        self._ranks = CountRanks(placement) if {PEAK, TOP, WIDEST} & set(names) else None
+        self._ranks = CountRanks(placement, TOP in names) if {PEAK, TOP, WIDEST} & set(names) else None
         self._in_blocks = np.zeros(0, np.int64)
 
     @property

@@ -72,8 +72,8 @@ class KeyCounts:
 
     @classmethod
     def empty(cls) -> "KeyCounts":
-        """No keys."""
-        return cls(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.bool_))
+        """No keys: always the same object, because most panes have some empty sets."""
+        return _NONE
 
     @classmethod
     def of_each(
@@ -195,7 +195,7 @@ class KeyCounts:
         return replace(kept, levels={**self.levels, **levels})
 
 
-_NONE = KeyCounts.empty()
+_NONE = KeyCounts(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.bool_))
 
 
 def levels_of(pieces: Iterable[KeyCounts]) -> dict[int, int]:
