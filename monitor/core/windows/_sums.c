@@ -1,5 +1,5 @@
-/* Adds panes to the running sums of a window, subtracts them, and adds panes up: what `running_sums.py` and `pane.py` do
- * with numpy, in one pass.
+/* Sums calls up to panes, adds panes to the running sums of a window, subtracts them, and adds panes up: what `pane.py`
+ * and `running_sums.py` do with numpy, in one pass.
  * With thin traffic a pane has few tenants, and the calls of numpy are the cost.
  *
  * All memory is the caller's. Sizes, alignment and indices are checked before the first write. The GIL is
@@ -7,6 +7,7 @@
  */
 #include "../../extension.h"
 #include "tenants.h"
+#include <string.h>
 
 /* enter(sums, fields, tenant, pane, mine) -> (records, largest): add the fields of a pane, `[g, width]`, to the sums of
  * these tenants, `[field, tenant]`, and write them to `mine`, `[field, g]`. */
@@ -122,9 +123,79 @@ static PyObject *merge(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static PyMethodDef METHODS[] = {{"enter", enter, METH_VARARGS, NULL},
+/* ---- Calls ------------------------------------------------------------------------------------------------------ */
+
+static inline int64_t number_at(const Py_buffer *column, Py_ssize_t row)
+{
+    return column->itemsize == 4 ? ((const int32_t *)column->buf)[row] : ((const int64_t *)column->buf)[row];
+}
+
+static inline uint64_t word_at(const Py_buffer *column, Py_ssize_t row)
+{
+    return column->itemsize == 4 ? ((const uint32_t *)column->buf)[row] : ((const uint64_t *)column->buf)[row];
+}
+
+/* Whether it is a column of `rows` numbers of 4 or of 8 bytes. */
+static inline int numbers_of(const Py_buffer *column, Py_ssize_t rows)
+{
+    return column_of(column, column->itemsize == 4 ? 4 : 8, rows);
+}
+
+/* Whether each group begins behind the one before, and has a row. */
+static int groups_fit(const int64_t *starts, Py_ssize_t groups, Py_ssize_t rows)
+{
+    for (Py_ssize_t group = 0; group < groups; group++)
+        if (starts[group] < (group ? starts[group - 1] + 1 : 0) || starts[group] >= rows) return refused("there is no such row");
+    return 1;
+}
+
+/* Adds the bits of a word, from the lowest on, to a sum of each. */
+static inline void add_bits(uint64_t word, int64_t *sum)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    for (; word; word &= word - 1) sum[__builtin_ctzll(word)]++;
+#else
+    for (; word; word >>= 1) *sum++ += (int64_t)(word & 1);
+#endif
+}
+
+/* group(word, talk, ring, starts, sums): how many calls of each group have each bit, their talk times and their ring delays
+ * added up, `[group, bits + 2]`. The calls of a group follow each other from `starts` on. */
+static PyObject *group(PyObject *module, PyObject *args)
+{
+    enum { WORD, TALK, RING, STARTS, SUMS, BUFFERS };
+    Py_buffer of[BUFFERS] = {{0}};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*w*", &of[WORD], &of[TALK], &of[RING], &of[STARTS], &of[SUMS])) return NULL;
+    Py_ssize_t groups = of[STARTS].len / 8, rows = of[WORD].itemsize > 0 ? of[WORD].len / of[WORD].itemsize : 0;
+    Py_ssize_t width = groups ? of[SUMS].len / 8 / groups : 2, bits = width - 2;
+    const int64_t *starts = of[STARTS].buf;
+    int fits = numbers_of(&of[WORD], rows) && numbers_of(&of[TALK], rows) && numbers_of(&of[RING], rows)
+               && column_of(&of[STARTS], 8, groups) && column_of(&of[SUMS], 8, groups * width) && groups_fit(starts, groups, rows);
+    if (fits && (bits < 0 || bits > 64)) fits = refused("there is no such field");
+    if (fits) {
+        int64_t *sum = of[SUMS].buf;
+        uint64_t counted = bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+        PyThreadState *thread = rows > MANY_ROWS ? PyEval_SaveThread() : NULL;
+        for (Py_ssize_t one = 0; one < groups; one++, sum += width) {
+            memset(sum, 0, (size_t)width * sizeof *sum);
+            for (Py_ssize_t row = starts[one], after = one + 1 < groups ? starts[one + 1] : rows; row < after; row++) {
+                add_bits(word_at(&of[WORD], row) & counted, sum);
+                sum[bits] += number_at(&of[TALK], row);
+                sum[bits + 1] += number_at(&of[RING], row);
+            }
+        }
+        if (thread) PyEval_RestoreThread(thread);
+    }
+    all_released(of, BUFFERS);
+    if (!fits) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef METHODS[] = {{"group", group, METH_VARARGS, NULL},
+                                {"enter", enter, METH_VARARGS, NULL},
                                 {"leave", leave, METH_VARARGS, NULL},
                                 {"merge", merge, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
-EXTENSION(_sums, METHODS, 2)
+EXTENSION(_sums, METHODS, 3)

@@ -4,6 +4,11 @@ from numpy.typing import NDArray
 
 INTERFACE: int
 
+def group(
+    word: NDArray[Any], talk: NDArray[Any], ring: NDArray[Any], starts: NDArray[Any], sums: NDArray[Any], /
+) -> None:
+    """Write the sums of each group of calls: their bits, talk times and ring delays."""
+
 def enter(
     sums: NDArray[Any], fields: NDArray[Any], tenant: NDArray[Any], pane: NDArray[Any], mine: NDArray[Any], /
 ) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The extension that adds panes up, adds them to running sums and subtracts them. Without it, numpy does the same."""
+"""The extension that sums calls and panes up, and adds panes to running sums. Without it, numpy does the same."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.windows import _sums
 else:
-    _sums = load("monitor.core.windows._sums", interface=2)
+    _sums = load("monitor.core.windows._sums", interface=3)
 
 enabled: bool = _sums is not None and WANTED
 """Whether the extension is used; tests switch it."""
@@ -21,6 +21,22 @@ Sums = NDArray[np.int64]
 def built() -> bool:
     """Whether the extension is built for this Python."""
     return _sums is not None
+
+
+def group(
+    word: NDArray[np.unsignedinteger],
+    talk_ms: NDArray[np.signedinteger],
+    ring_delay_ms: NDArray[np.signedinteger],
+    starts: NDArray[np.intp],
+    bits: int,
+) -> Sums:
+    """How many calls of each group have each bit, and the sums of talk times and of ring delays: ``[group, bits + 2]``.
+
+    The first three are columns of 4 or 8 bytes, sorted by group; ``starts`` are the first rows of the groups.
+    """
+    sums = np.empty((len(starts), bits + 2), np.int64)
+    _sums.group(*map(np.ascontiguousarray, (word, talk_ms, ring_delay_ms, starts)), sums)
+    return sums
 
 
 def enter(sums: Sums, fields: NDArray[np.int32], tenant: NDArray[np.int32], pane: Sums) -> tuple[Sums, int, int]:

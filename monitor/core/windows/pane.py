@@ -88,11 +88,7 @@ def to_panes(calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Seq
     calls, group_of_row = calls.take(order), group_of_row[order]
     starts = _run_starts(group_of_row)
     groups = group_of_row[starts]
-    sums = np.empty((len(starts), layout.width), np.int64)
-    sums[:, : layout.bits] = count_bits(calls.word, starts, layout.bits)
-    sums[:, layout.bits] = np.add.reduceat(calls.talk_ms, starts, dtype=np.int64)
-    sums[:, layout.bits + 1] = np.add.reduceat(calls.ring_delay_ms, starts, dtype=np.int64)
-
+    sums = _sums_of_groups(calls, starts, layout)
     group_pane, group_tenant = groups // tenants, (groups % tenants).astype(np.int32)
     pane_starts = _run_starts(group_pane)
     present = group_pane[pane_starts]
@@ -122,6 +118,17 @@ def to_panes(calls: CountedCalls, pane_ms: int, layout: FieldLayout, wanted: Seq
             )
         )
     return panes
+
+
+def _sums_of_groups(calls: CountedCalls, starts: NDArray[np.intp], layout: FieldLayout) -> NDArray[np.int64]:
+    """The sums of each group of these calls, ``[group, FieldLayout.width]``."""
+    if native_sums.enabled:
+        return native_sums.group(calls.word, calls.talk_ms, calls.ring_delay_ms, starts, layout.bits)
+    sums = np.empty((len(starts), layout.width), np.int64)
+    sums[:, : layout.bits] = count_bits(calls.word, starts, layout.bits)
+    sums[:, layout.bits] = np.add.reduceat(calls.talk_ms, starts, dtype=np.int64)
+    sums[:, layout.bits + 1] = np.add.reduceat(calls.ring_delay_ms, starts, dtype=np.int64)
+    return sums
 
 
 def keys_of_panes(

@@ -10,6 +10,7 @@ from helpers.shard_samples import MINUTE, T0
 from helpers.thorough import thorough
 from monitor.core.calls.columns import unknown_places
 from monitor.core.calls.evidence import EvidenceRows
+from monitor.core.calls.fields import count_bits
 from monitor.core.calls.string_column import StringColumn
 from monitor.core.windows import native_sums
 from monitor.core.windows.distinct.key_counts import KeyCounts
@@ -45,6 +46,63 @@ def test_sums_are_those_that_numpy_keeps(seed: int, monkeypatch: pytest.MonkeyPa
         assert (found.records, found.version) == (expected.records, expected.version)
         assert found.of_all(900)[:, :900].tolist() == expected.of_all(900)[:, :900].tolist()
         assert [mine.dtype for _, _, mine in found._inside] == [mine.dtype for _, _, mine in expected._inside]
+
+
+@pytest.mark.parametrize("seed", thorough(range(200), 40))
+def test_groups_of_calls_are_summed_up_as_by_numpy(seed: int) -> None:
+    """Also words with more bits than are counted, and groups of more calls than numpy sums up in one piece."""
+    rng = np.random.default_rng(seed)
+    rows, bits = int(rng.choice([1, 7, 300, 1_500])), int(rng.choice([1, 8, 22, 31, 40, 64]))
+    wide = bits > 32 or bool(rng.random() < 0.3)
+    word = rng.integers(0, 2**64 if wide else 2**32, rows, np.uint64).astype(np.uint64 if wide else np.uint32)
+    word[rng.random(rows) < 0.2] = np.iinfo(word.dtype).max
+    talk, ring = (rng.integers(0, 2**31, rows).astype(rng.choice([np.int32, np.int64])) for _ in range(2))
+    starts = np.flatnonzero(rng.random(rows) < rng.choice([0.01, 0.4, 1.0]))
+    starts = np.union1d(starts, [0]).astype(np.intp)
+    found = native_sums.group(word, talk, ring, starts, bits)
+    assert found[:, :bits].tolist() == count_bits(word, starts, bits).tolist()
+    assert found[:, bits].tolist() == np.add.reduceat(talk, starts, dtype=np.int64).tolist()
+    assert found[:, bits + 1].tolist() == np.add.reduceat(ring, starts, dtype=np.int64).tolist()
+
+
+def grouping() -> dict[str, Any]:
+    return {
+        "word": np.array([1, 3, 7], np.uint32),
+        "talk": np.array([5, 0, 7], np.int32),
+        "ring": np.array([5, 0, 7], np.int64),
+        "starts": np.array([0, 2]),
+        "sums": np.zeros((2, WIDTH), np.int64),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("word", np.array([1, 3], np.uint32)),
+        ("word", np.array([1, 3, 7], np.uint16)),
+        ("word", np.array([1, 3, 7, 1], np.uint32)),
+        ("talk", np.array([1, 3], np.int32)),
+        ("talk", np.array([1, 3, 7], np.int16)),
+        ("ring", np.array([1, 3, 7, 1], np.int64)),
+        ("ring", np.array([1, 3, 7], np.int8)),
+        ("starts", np.array([0, 3])),  # a group without a call
+        ("starts", np.array([-1, 2])),
+        ("starts", np.array([0, 0])),
+        ("starts", np.array([2, 0])),
+        ("starts", np.array([0, 2], np.int32)),
+        ("starts", np.array([0, 1, 2])),
+        ("sums", np.zeros((2, 1), np.int64)),
+        ("sums", np.zeros((2, 67), np.int64)),
+        ("sums", np.zeros(7, np.int64)),
+        ("sums", np.zeros((2, WIDTH), np.int32)),
+    ],
+)
+def test_calls_that_do_not_fit_are_not_summed_up(name: str, wrong: Any) -> None:
+    native_sums._sums.group(*grouping().values())
+    given = grouping() | {name: wrong}
+    with pytest.raises(ValueError, match=r"fit|such"):
+        native_sums._sums.group(*given.values())
+    assert not given["sums"].any()
 
 
 @pytest.mark.parametrize("seed", thorough(range(200), 40))
