@@ -1,9 +1,8 @@
 """Open panes. Their calls are summed up in batches, so that few are kept as single calls until a pane ends."""
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,22 @@ _MOST_NEW_CALLS = (
 
 
 @dataclass(slots=True)
+class _Rows:
+    """Consecutive rows of some calls."""
+
+    calls: Calls
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def taken(self) -> Calls:
+        """The calls at these rows."""
+        return self.calls if len(self) == len(self.calls) else self.calls.take(slice(self.start, self.stop))
+
+
+@dataclass(slots=True)
 class _Pane:
     """One open pane: the sums of its first calls, and the other calls unsummed.
 
@@ -30,29 +45,31 @@ class _Pane:
 
     sums: list[Pane] = field(default_factory=list)
     rows: list[CountedCalls] = field(default_factory=list)
-    fresh: list[Calls] = field(default_factory=list)
+    fresh: list[_Rows] = field(default_factory=list)
     count: int = 0  # all calls of the pane
     waiting: int = 0  # the calls that are not in the sums
     fresh_count: int = 0
     newest_ms: int = -1
     first: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, calls: Calls, newest_ms: int) -> None:
-        low, high = int(calls.source.min()), int(calls.source.max())
-        for source in [low] if low == high else np.unique(calls.source).tolist():
-            if source not in self.first:
-                row = int(np.argmax(calls.source == source))
-                self.first[source] = (int(calls.offset[row]), int(calls.clock_ms[row]))
-        self.fresh.append(calls)
+    def add(self, rows: _Rows, newest_ms: int, sources: Set[int]) -> None:
+        """Add calls, whose sources are among ``sources``."""
+        if not self.first.keys() >= sources:
+            source = rows.calls.source[rows.start : rows.stop]
+            for one in sorted(sources - self.first.keys()):
+                if len(found := (source == one).nonzero()[0]):
+                    row = rows.start + int(found[0])
+                    self.first[one] = (int(rows.calls.offset[row]), int(rows.calls.clock_ms[row]))
+        self.fresh.append(rows)
         self.newest_ms = max(self.newest_ms, newest_ms)
-        self.count += len(calls)
-        self.waiting += len(calls)
-        self.fresh_count += len(calls)
+        self.count += len(rows)
+        self.waiting += len(rows)
+        self.fresh_count += len(rows)
         if self.fresh_count >= _TOGETHER:
             self.rows += _compacted(self.fresh)
             self.fresh, self.fresh_count = [], 0
 
-    def take(self) -> tuple[list[CountedCalls], list[Calls]]:
+    def take(self) -> tuple[list[CountedCalls], list[_Rows]]:
         """Remove and return the calls that are not in the sums, so that they can be added: compacted ones, then the
         later ones.
         """
@@ -61,17 +78,24 @@ class _Pane:
         return rows, fresh
 
 
-def _compacted(parts: Iterable[Calls]) -> Iterator[CountedCalls]:
+def _compacted(parts: Iterable[_Rows]) -> Iterator[CountedCalls]:
     """The same calls in pieces of `_TOGETHER` or more, the last smaller."""
-    some, count = list[Calls](), 0
-    for calls in parts:
-        some.append(calls)
-        count += len(calls)
+    some, count = list[_Rows](), 0
+    for rows in parts:
+        if some and some[-1].calls is rows.calls and some[-1].stop == rows.start:
+            some[-1] = _Rows(rows.calls, some[-1].start, rows.stop)  # with thin traffic a batch has calls of many panes
+        else:
+            some.append(rows)
+        count += len(rows)
         if count >= _TOGETHER:
-            yield CountedCalls.concat(some).counted()
+            yield _counted(some)
             some, count = [], 0
     if some:
-        yield CountedCalls.concat(some).counted()
+        yield _counted(some)
+
+
+def _counted(parts: Iterable[_Rows]) -> CountedCalls:
+    return CountedCalls.concat([rows.taken() for rows in parts]).counted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +130,26 @@ class OpenPanes:
         """Add calls (at least one), which come after all earlier ones of their sources."""
         self._count += len(calls)
         self._add_new(calls)
+        low, high = int(calls.source.min()), int(calls.source.max())
+        sources = {low} if low == high else set(np.unique(calls.source).tolist())
         oldest_ms, newest_ms = int(calls.end_ms.min()), int(calls.end_ms.max())
         if oldest_ms // self.pane_ms == newest_ms // self.pane_ms:
-            self._add(newest_ms // self.pane_ms, calls, newest_ms)
+            self._add(newest_ms // self.pane_ms, _Rows(calls, 0, len(calls)), newest_ms, sources)
             return
         number = calls.end_ms // self.pane_ms
         order = np.argsort(number, kind="stable")
         calls, number = calls.take(order), number[order]
-        edges = (np.flatnonzero(number[1:] != number[:-1]) + 1).tolist()
-        for start, stop in pairwise([0, *edges, len(calls)]):
-            some = calls.take(slice(start, stop))
-            self._add(int(number[start]), some, int(some.end_ms.max()))
+        starts = [0, *((number[1:] != number[:-1]).nonzero()[0] + 1).tolist()]
+        newest = np.maximum.reduceat(calls.end_ms, starts).tolist()
+        numbers = number[starts].tolist()
+        for one, start, stop, newest_ms in zip(numbers, starts, [*starts[1:], len(calls)], newest, strict=True):
+            self._add(one, _Rows(calls, start, stop), newest_ms, sources)
 
-    def _add(self, number: int, calls: Calls, newest_ms: int) -> None:
+    def _add(self, number: int, rows: _Rows, newest_ms: int, sources: Set[int]) -> None:
         if number not in self._panes:
             self._open(number, _Pane())
         pane = self._panes[number]
-        pane.add(calls, newest_ms)
+        pane.add(rows, newest_ms, sources)
         self.newest_ms = max(self.newest_ms, pane.newest_ms)
         if pane.waiting >= _MOST_ROWS:
             self._sum_up([number])
@@ -133,7 +160,7 @@ class OpenPanes:
 
     def _sum_up(self, numbers: Iterable[int]) -> None:
         """Add all calls of these panes to their sums, in one pass."""
-        rows, fresh = list[CountedCalls](), list[Calls]()
+        rows, fresh = list[CountedCalls](), list[_Rows]()
         for number in numbers:
             compacted, later = self._panes[number].take()
             rows += compacted
