@@ -85,16 +85,17 @@ def evaluate_view(sight: WindowView, rule: Rule, view: View, tenants: int) -> Ev
     """Evaluate a rule on a view. `also` conditions are read from ``sight`` only for tenants that may be in breach."""
     metric = METRICS[rule.metric]
     value = values(metric, view.numerator, view.denominator)
-    enough = view.present.copy()
+    enough = view.present
     if view.denominator is not None:
-        enough &= view.denominator >= rule.min_denominator
+        enough = enough & (view.denominator >= rule.min_denominator)
     beyond = OPS[rule.direction]
     rows = (enough & beyond(value, rule.threshold)).nonzero()[0]
-    bound = np.full(len(rows), np.nan)
     if rule.confidence is not None and len(rows):
         bound = _wilson_bounds(rule, view, rows)
         sure = beyond(bound, rule.threshold)
         rows, bound = rows[sure], bound[sure]
+    else:
+        bound = np.full(len(rows), np.nan)
     also: list[tuple[Condition, Floats]] = []
     for condition in rule.also:
         if not len(rows):

@@ -38,11 +38,11 @@ class TenantNumbers:
         The table also names tenants whose calls were late or rejected. Only those of these calls get a number.
         """
         numbers = np.fromiter(map(self.by_name.get, names, repeat(-1)), np.int32, len(names))
-        found = numbers[place]
+        found = numbers.take(place)  # `[]` converts narrow indices slowly
         if found.min(initial=0) >= 0:
             return found
         used = np.zeros(len(names), np.bool_)
         used[place] = True
         for new in np.flatnonzero((numbers < 0) & used).tolist():
             numbers[new] = self.of(names[new])
-        return numbers[place]
+        return numbers.take(place)

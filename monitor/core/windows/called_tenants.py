@@ -26,7 +26,7 @@ class CalledTenants:
         most = int(tenants[-1]) + 1
         if most > len(self._flags):
             self._flags = np.pad(self._flags, (0, max(most, 2 * len(self._flags), 64) - len(self._flags)))
-        self._flags[tenants] = True
+        self._flags[tenants.astype(np.intp)] = True  # numpy converts other indices slowly
 
     def flags(self, tenants: int) -> NDArray[np.bool_]:
         """Which of the first ``tenants`` tenants are marked."""

@@ -35,7 +35,8 @@ def group(
     The first three are columns of 4 or 8 bytes, sorted by group; ``starts`` are the first rows of the groups.
     """
     sums = np.empty((len(starts), bits + 2), np.int64)
-    _sums.group(*map(np.ascontiguousarray, (word, talk_ms, ring_delay_ms, starts)), sums)
+    talk, ring = np.ascontiguousarray(talk_ms), np.ascontiguousarray(ring_delay_ms)
+    _sums.group(np.ascontiguousarray(word), talk, ring, np.ascontiguousarray(starts), sums)
     return sums
 
 

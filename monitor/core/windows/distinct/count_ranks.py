@@ -46,7 +46,7 @@ class CountRanks:
         self._collected.append((tenant, before, after))
         self._collected_rows += len(tenant)
         self._grow(int(tenant.max()) + 1)
-        self._stale[tenant] = True
+        self._stale[tenant.astype(np.intp)] = True  # numpy converts other indices slowly
         if self._collected_rows > _MOST_COLLECTED:
             self._apply_collected()
 
@@ -94,7 +94,7 @@ class CountRanks:
             self._peak[stale], self._top[stale] = peak[stale], top[stale]
         else:
             self._peak[stale] = 0
-            np.maximum.at(self._peak, held.tenant, (held.key & _COUNT).astype(np.int64))
+            np.maximum.at(self._peak, held.tenant.astype(np.intp), (held.key & _COUNT).astype(np.int64))
         self._stale[stale] = False
 
     def _apply_collected(self) -> None:

@@ -83,8 +83,9 @@ class DistinctCounts:
         if not len(keys):
             return
         self._inside.append((start_ms, keys))
-        many = np.flatnonzero(self._counts[_DISTINCT] > 2 * EXACT_KEYS)
-        for tenant in many.tolist():
+        if int(self._counts[_DISTINCT].max()) <= 2 * EXACT_KEYS:
+            return
+        for tenant in np.flatnonzero(self._counts[_DISTINCT] > 2 * EXACT_KEYS).tolist():
             held = self._held(tenant)
             self._raise(tenant, level_for(held.key, self.levels.get(tenant, 0), unit_bits=held.unit_bits))
 

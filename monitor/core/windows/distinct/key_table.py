@@ -41,7 +41,7 @@ class KeyTable:
     def keys_of_tenants(self, who: NDArray[np.bool_]) -> KeyCounts:
         """The keys with attempts of the tenants marked in ``who``, which covers all tenants."""
         live = self.count.nonzero()[0]
-        return self._held(live[who[_owner(self._whose[live])]])
+        return self._held(live[who.take(_owner(self._whose[live]))])
 
     def counts_of(self, keys: U64) -> NDArray[np.int32]:
         """The attempts of each key, 0 if it is absent."""

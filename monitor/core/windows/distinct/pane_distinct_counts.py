@@ -104,7 +104,7 @@ class PaneDistinctCounts:
     def peak(self, tenants: int) -> NDArray[np.int64]:
         """The most attempts of any one key."""
         most = np.zeros(tenants, np.int64)
-        np.maximum.at(most, self._keys.tenant, self._keys.count)
+        np.maximum.at(most, self._keys.tenant.astype(np.intp), self._keys.count.astype(np.int64))
         return most
 
     def top(self, tenants: int) -> NDArray[np.int64]:
