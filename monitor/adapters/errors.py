@@ -74,6 +74,11 @@ def _masked(fault: PolicyFault) -> PolicyFault:
 class Reject(ValueError):
     """This row is not converted to a record, for the reason in the message."""
 
+    def of(self, field: str) -> "Reject":
+        """The same reason, with the field between its code word and the rest."""
+        word, _, rest = str(self).partition(": ")
+        return Reject(f"{word}: {field}: {rest}")
+
 
 class TooManyRows(ValueError):
     """A document has more rows than its reader accepts, or could have."""

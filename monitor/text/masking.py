@@ -30,8 +30,11 @@ _SEPARATOR = (
     r"\u20e3\u2212\u2800\u3000\u3164\ufe00-\ufe0f\ufeff]"
 )
 _COMMA = "[,，]"
-# A calendar date is not a telephone number; reasons and raw records contain many.
-_DATE = r"(?<![0-9])(?<![0-9][-./])(?<!\+)(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?!\d|[-./]\d)"
+# A calendar date is not a telephone number; reasons and raw records contain many. Nor is the zero date of a database.
+_DATE = (
+    r"(?<![0-9])(?<![0-9][-./])(?<!\+)(?:(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])|0000-00-00)"
+    r"(?!\d|[-./]\d)"
+)
 # Nor is a count with grouped thousands, up to ten digits.
 _COUNT = (
     r"(?<![0-9+])(?<![0-9][,，._\-])[0-9]{1,3}(?:,[0-9]{3}){1,2}(?:\.[0-9]{1,4}(?!\d))?(?![,，_]?\d|[-.\s]{1,3}\d)"
@@ -114,7 +117,7 @@ def mask_text(text: str, ids: Iterable[str] = (), mask_ids: MaskIds = "telephone
 
     A run continues over a few separators and includes digits of every script, circled ones too. A comma joins digits
     unless it groups thousands (``1,031,456`` is kept); it separates numbers that are complete without it. ISO dates
-    (``2026-11-25``) are kept. The length of the text never changes.
+    (``2026-11-25``, ``0000-00-00``) are kept. The length of the text never changes.
 
     Where the text repeats one of ``ids``, or an id recognised by its form (a UUID), that is shown as by `mask_id`.
     An id that may be a part of a longer number is masked with it, so that no choice of ids reveals a number.

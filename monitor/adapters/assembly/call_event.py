@@ -7,6 +7,7 @@ from monitor.adapters.mapping.cells import Cells, Index
 from monitor.adapters.mapping.compile_conditions import all_hold
 from monitor.adapters.mapping.compile_value import compile_value
 from monitor.adapters.mapping.spec import ENDED, FIRST_MS, KIND, LAST_MS, SWAPPED, Events
+from monitor.text.masking import mask_text
 from schemas.error_codes import ErrorCode
 from schemas.inputs import END_MS, MIN_MS
 
@@ -63,11 +64,13 @@ class EventProgram:
         key = (call, *sorted(ends))
         if sum(map(len, key)) > _MOST_KEY_CHARS:
             raise Reject(f"{ErrorCode.WRONG_LENGTH}: call: expected at most {_MOST_KEY_CHARS} characters")
-        at_ms = self._time(cells)
+        try:
+            at_ms = self._time(cells)
+        except Reject as error:
+            raise error.of("time") from None
         if at_ms is None:
             raise Reject(f"{ErrorCode.MISSING_FIELD}: time: the event has no time")
-        if not MIN_MS <= at_ms < END_MS:
-            raise Reject(f"{ErrorCode.OUT_OF_RANGE}: time: expected a time in the years 1990 to 2099, got {at_ms}")
+        at_ms = event_time("time", at_ms)
         kept = tuple(cells[n].strip() for n in self._kept)
         if sum(map(len, kept)) > _MOST_KEPT_CHARS:
             raise Reject(
@@ -75,6 +78,14 @@ class EventProgram:
             )
         sequence = 0 if self._sequence is None else whole_number("sequence", cells[self._sequence].strip())
         return CallEvent(key, kind, sequence, at_ms, ends[0] if ends else "", kept)
+
+
+def event_time(name: str, at_ms: int) -> int:
+    """The time of an event in ms, which ``name`` has. Raises `Reject` if no record could have it."""
+    if not MIN_MS <= at_ms < END_MS:
+        got = mask_text(str(at_ms))  # a telephone number in the wrong column is such a time
+        raise Reject(f"{ErrorCode.OUT_OF_RANGE}: {name}: expected a time in the years 1990 to 2099, got {got}")
+    return at_ms
 
 
 def whole_number(name: str, text: str) -> int:

@@ -2,15 +2,14 @@
 
 from typing import NamedTuple
 
-from monitor.adapters.assembly.call_event import CallKey, whole_number
+from monitor.adapters.assembly.call_event import CallKey, event_time, whole_number
 from monitor.adapters.errors import Reject
 from monitor.adapters.mapping.cells import Cells, Index
 from monitor.adapters.mapping.compile_fields import CompiledFields
 from monitor.adapters.mapping.compile_value import compile_value
 from monitor.adapters.mapping.spec import Versions
 from schemas.codec import InvalidRecordError, convert
-from schemas.error_codes import ErrorCode
-from schemas.inputs import END_MS, MIN_MS, Cdr
+from schemas.inputs import Cdr
 
 
 class VersionEvent(NamedTuple):
@@ -48,10 +47,8 @@ class VersionProgram:
         try:
             found = self._version(cells)
         except Reject as error:
-            word, _, rest = str(error).partition(": ")
-            raise Reject(f"{word}: version: {rest}") from None
+            raise error.of("version") from None
         if not isinstance(found, int):
             return whole_number("version", found or ""), 0
-        if not MIN_MS <= found < END_MS:
-            raise Reject(f"{ErrorCode.OUT_OF_RANGE}: version: expected a time in the years 1990 to 2099, got {found}")
-        return found, found
+        at_ms = event_time("version", found)
+        return at_ms, at_ms

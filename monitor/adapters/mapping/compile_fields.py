@@ -68,7 +68,7 @@ class CompiledFields:
                     if value == "":
                         value = None
             except Reject as error:
-                raise _of_field(names[0], error) from None
+                raise error.of(names[0]) from None
             if value is not None:
                 if only:
                     data[only] = value
@@ -89,7 +89,7 @@ class CompiledFields:
             try:
                 value = make(cells, data)
             except Reject as error:
-                raise _of_field(name, error) from None
+                raise error.of(name) from None
             if value is not None:
                 data[name] = value
             else:
@@ -118,12 +118,6 @@ def _agree(data: Data, most_ms: int) -> None:
         if end < time <= end + most_ms:
             time = data[name] = end
         before = time
-
-
-def _of_field(name: str, error: Reject) -> Reject:
-    """The same reason, with the field between its code word and the rest."""
-    word, _, rest = str(error).partition(": ")
-    return Reject(f"{word}: {name}: {rest}")
 
 
 def _source(value: Value) -> str:

@@ -117,10 +117,13 @@ def test_a_version_that_cannot_be_read_rejects_its_row_alone() -> None:
     found = rows("id,end,to,n\nc1,1700000000,a,1\nc1,1700000000,b,x\n")
     assert [row.reason for row in found] == [None, "wrong_type: version: expected a whole number, got 'x'"]
     timed = VERSIONED.replace("{column: n}", "{column: n, time: epoch_s}")
-    found = rows("id,end,to,n\nc1,1700000000,a,x\nc1,1700000000,b,7\nc1,1700000000,c,\n", timed)
+    found = rows(
+        "id,end,to,n\nc1,1700000000,a,x\nc1,1700000000,b,7\nc1,1700000000,c,\nc1,1700000000,d,13800138000\n", timed
+    )
     assert sorted(str(row.reason) for row in found) == [
         "None",
         "out_of_range: version: expected a time in the years 1990 to 2099, got 7000",
+        "out_of_range: version: expected a time in the years 1990 to 2099, got ••••••••••••00",
         "unreadable_time: version: 'x' is no time of the form epoch_s",
     ]
 

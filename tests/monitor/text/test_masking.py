@@ -51,6 +51,7 @@ def test_no_number_is_shown_in_clear(text: str, masked: str) -> None:
         "2026-11-25",
         "from 2026-11-25 01:56 to 2026-11-26 01:56",
         "2026-11-25T01:56:00Z",
+        "0000-00-00 00:00:00",
         "条款 6，近 30 天 3 次",
     ],
 )
@@ -58,7 +59,9 @@ def test_text_without_a_number_stays_readable(text: str) -> None:
     assert mask_text(text) == text
 
 
-@pytest.mark.parametrize("text", ["+2010-12-3145", "86-2010-12-31", "2010-12-31-44", "2010-12-314"])
+@pytest.mark.parametrize(
+    "text", ["+2010-12-3145", "86-2010-12-31", "2010-12-31-44", "2010-12-314", "0755-0000-00-00", "0000-00-001"]
+)
 def test_a_number_that_looks_like_a_date_is_still_hidden(text: str) -> None:
     assert MASK in mask_text(text)
 

@@ -6,6 +6,7 @@ import json
 import pytest
 from adapter_rows import fields, read
 from event_rows import outcome, reasons
+from format_rows import reason
 
 from monitor.adapters.assembled import AssembledAdapter
 from monitor.adapters.errors import MappingError
@@ -121,6 +122,22 @@ def test_a_table_without_the_column_of_the_tenant_names_the_option_that_sets_it(
     assert rejected.event is None
     assert rejected.reason is not None
     assert rejected.reason.startswith(f"malformed_row: the file has no column `{column}`")
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        ("13800138000", "out_of_range: time: expected a time in the years 1990 to 2099, got ••••••••••••00"),
+        (r"\N", r"unreadable_time: time: '\\N' is no time of the form iso8601 or epoch_s"),
+        ("13800138000x", "unreadable_time: time: '•••••••••00x' is no time of the form iso8601 or epoch_s"),
+        (
+            "0000-00-00 00:00:00",
+            "unreadable_time: time: '0000-00-00 00:00:00' is no time of the form iso8601 or epoch_s",
+        ),
+    ],
+)
+def test_the_reason_of_a_wrong_time_names_the_time_and_masks_a_number(time: str, expected: str) -> None:
+    assert reason("kamailio-acc", acc(INVITE.replace("2026-03-02 01:30:08", time))) == expected
 
 
 def test_the_columns_of_the_extra_fields_have_names_of_their_own() -> None:
