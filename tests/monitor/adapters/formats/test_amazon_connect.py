@@ -43,6 +43,8 @@ def test_an_inbound_contact_has_the_customer_as_its_caller() -> None:
         ({"AnsweringMachineDetectionStatus": "AMD_UNANSWERED"}, "no_answer"),
         ({"DisconnectReason": "TELECOM_BUSY"}, "busy"),
         ({"DisconnectReason": "TELECOM_NUMBER_INVALID"}, "invalid_number"),
+        ({"DisconnectReason": "TELECOM_TIMEOUT"}, "no_answer"),
+        ({"DisconnectReason": "TELECOM_UNANSWERED"}, "unreachable"),
         ({"DisconnectReason": "OUTBOUND_DESTINATION_ENDPOINT_ERROR"}, "failed"),
         ({"DisconnectReason": "AGENT_DISCONNECT"}, "cancelled"),
         ({"SegmentAttributes": {"connect:BlockReasonHeader": {"ValueString": "SIP;cause=603"}}}, "carrier_blocked"),
@@ -58,3 +60,25 @@ def test_contacts_that_are_no_calls_are_left_out() -> None:
     assert reason("amazon-connect", contact(Channel="CHAT")) == "excluded: not a telephone call"
     assert reason("amazon-connect", contact(InitiationMethod="TRANSFER")).startswith("internal_leg: ")
     assert reason("amazon-connect", contact(DisconnectTimestamp=None)) == "excluded: the call has not ended"
+    queued = contact(InitiationMethod="CALLBACK_CUSTOMER_FIRST_QUEUED")
+    assert reason("amazon-connect", queued) == "internal_leg: the contact that is dialled is the call"
+    discarded = contact(InitiationMethod="CAMPAIGN_PREVIEW", DisconnectReason="OUTBUND_PREVIEW_DISCARDED")
+    assert reason("amazon-connect", discarded) == "excluded: the agent discarded the preview"
+
+
+@pytest.mark.parametrize(
+    "method", ["CALLBACK", "CALLBACK_CUSTOMER_FIRST_DIALED", "API", "CAMPAIGN", "CAMPAIGN_PREVIEW"]
+)
+def test_a_contact_that_the_centre_begins_is_outbound(method: str) -> None:
+    found = fields("amazon-connect", contact(InitiationMethod=method))
+    assert (found["direction"], found["callee"]) == ("outbound", "+15557654321")
+
+
+def test_a_call_from_a_browser_is_inbound_and_has_no_numbers() -> None:
+    browser = contact(InitiationMethod="WEBRTC_API", CustomerEndpoint=None, SystemEndpoint=None)
+    found = fields("amazon-connect", browser)
+    assert (found["direction"], found["caller"], found["callee"]) == ("inbound", "anonymous", "anonymous")
+
+
+def test_a_caller_without_a_number_does_not_get_that_of_the_centre() -> None:
+    assert fields("amazon-connect", contact(InitiationMethod="INBOUND", CustomerEndpoint=None))["caller"] == "anonymous"
