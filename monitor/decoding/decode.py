@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.byte_rows import ByteRows, as_byte_rows
 from monitor.core.calls.columns import Calls, Gathered, to_columns
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.decisions.pending_record import Other
 from monitor.decoding import native
-from monitor.decoding.byte_rows import ByteRows, as_byte_rows
 from monitor.decoding.decoded_rows import DecodedRows, reject_later
 from monitor.decoding.native import NameBlock
 from schemas import codec

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.byte_rows import ByteRows
 from monitor.core.calls.columns import Calls
 from monitor.core.decisions.pending_record import Other
 from monitor.decoding import native
-from monitor.decoding.byte_rows import ByteRows
 from monitor.text.timestamps import any_time
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import cast
 
+from monitor.byte_rows import ByteRows
 from monitor.decoding import native
-from monitor.decoding.byte_rows import ByteRows
 
 
 def split_lines(block: bytes) -> Sequence[bytes]:

@@ -7,10 +7,10 @@ from operator import itemgetter
 
 import numpy as np
 
+from monitor.byte_rows import picked
 from monitor.core.calls.columns import Calls
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.record_ref import RecordRef
-from monitor.decoding.byte_rows import picked
 from monitor.decoding.late_line import LateLine
 from monitor.decoding.source import PlacedRows, ref_of
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.byte_rows import ByteRows, RowBlock
 from monitor.core.calls.columns import OUTCOME_WORDS, Calls, set_hours, unknown_places
 from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, LONG_CALL_MS, FieldLayout
 from monitor.core.calls.keys import modulus_of
 from monitor.core.calls.string_column import StringColumn
-from monitor.decoding.byte_rows import ByteRows, RowBlock
 from monitor.extensions import WANTED, load
 from schemas import codec
 from schemas.inputs import Cdr

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitor.decoding.byte_rows import picked
+from monitor.byte_rows import picked
 from monitor.decoding.input_topics import CARRIES
 from monitor.partition.partitioner import Partitioner, partition_of
 from monitor.text.masking import mask_id

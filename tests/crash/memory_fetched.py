@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from crash.log import Entry
+from monitor.byte_rows import NULL, ByteRows, RowBlock
 from monitor.decoding import native
-from monitor.decoding.byte_rows import NULL, ByteRows, RowBlock
 from monitor.partition.record_batch import UnreadableRecord
 from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.api import (

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.decoding.byte_rows import ByteRows, RowBlock
+from monitor.byte_rows import ByteRows, RowBlock
 from monitor.extensions import WANTED, load
 from streams.kafka.fetch.record_batch import HEADER_BYTES, LOG_APPEND_TIME, BatchHeader
 from streams.kafka.fetch.record_columns import RecordColumns, WantedHeaders

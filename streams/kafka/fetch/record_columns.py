@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.decoding.byte_rows import ByteRows, concatenated
+from monitor.byte_rows import ByteRows, concatenated
 from monitor.partition.record_batch import UnreadableRecord
 from schemas.review_signature import Signatures, signatures_in
 from streams.kafka.api import FetchedBatch

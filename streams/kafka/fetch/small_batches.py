@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.decoding.byte_rows import ByteRows, RowBlock
+from monitor.byte_rows import ByteRows, RowBlock
 from streams.kafka.fetch import native
 from streams.kafka.fetch.decompress import PADDING, TooLargeError, UndecodableError, decompress
 from streams.kafka.fetch.record_batch import HEADER_BYTES, BatchHeader

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import structlog
 
-from monitor.decoding.byte_rows import ByteRows
+from monitor.byte_rows import ByteRows
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch

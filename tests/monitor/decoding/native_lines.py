@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from helpers.call_mutations import call_line, mutated
+from monitor.byte_rows import ByteRows, RowBlock
 from monitor.core.calls.columns import Calls
 from monitor.core.calls.fields import FieldLayout
 from monitor.core.calls.keys import salt_of
 from monitor.core.calls.string_column import StringColumn
-from monitor.decoding.byte_rows import ByteRows, RowBlock
 from monitor.decoding.decode import Decoder
 from monitor.decoding.decoded_rows import DecodedRows
 from schemas import codec

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from native_lines import DECODERS, LINE, content, rows_in_blocks
 
-from monitor.decoding.byte_rows import picked
+from monitor.byte_rows import picked
 from monitor.decoding.decode import Decoder
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from native_lines import BARE, DECODERS, LINE, T0, content, line, rows_in_blocks, some_lines
 
 from helpers.thorough import examples
+from monitor.byte_rows import ByteRows
 from monitor.decoding import decode, native
-from monitor.decoding.byte_rows import ByteRows
 from monitor.decoding.decode import Decoder
 from schemas import codec
 from schemas.inputs import END_MS, MIN_MS, Cdr

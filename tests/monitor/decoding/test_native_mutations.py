@@ -9,8 +9,8 @@ from native_lines import DECODERS, columns_of
 
 from helpers.call_mutations import call_line, mutated
 from helpers.thorough import thorough
+from monitor.byte_rows import ByteRows
 from monitor.decoding import native
-from monitor.decoding.byte_rows import ByteRows
 from schemas import codec
 from schemas.inputs import Cdr
 

@@ -6,9 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from monitor.byte_rows import ByteRows
 from monitor.core.shard import Shard
 from monitor.decoding import native
-from monitor.decoding.byte_rows import ByteRows
 from monitor.decoding.decode import Decoder
 from monitor.decoding.decoded_rows import DecodedRows
 from monitor.partition.key_check import KeyCheck

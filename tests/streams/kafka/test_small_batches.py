@@ -10,7 +10,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from wire_log import Log, position, result_of
 
 from helpers.thorough import thorough
-from monitor.decoding.byte_rows import ByteRows
+from monitor.byte_rows import ByteRows
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch import native
 from streams.kafka.fetch.record_columns import columns

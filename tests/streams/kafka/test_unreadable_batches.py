@@ -22,7 +22,7 @@ from rawkafka.batches import (
     zstd_stream,
 )
 
-from monitor.decoding.byte_rows import ByteRows
+from monitor.byte_rows import ByteRows
 from streams.kafka.fetch import columnar_fetch as fastfetch
 from streams.kafka.fetch import native
 from streams.kafka.fetch.decompress import MAX_BYTES

@@ -30,6 +30,9 @@ class RowBlock:
     def __len__(self) -> int:
         return len(self.start)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowBlock, (bytes(self.block), self.start, self.size)  # a memoryview cannot be pickled
+
     def slice(self, first: int, after: int) -> "RowBlock":
         """The rows ``first`` to ``after``, in the same block."""
         return RowBlock(self.block, self.start[first:after], self.size[first:after])
