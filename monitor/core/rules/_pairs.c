@@ -5,11 +5,10 @@
  * fused operations. All memory is the caller's, except a pointer for each count. All indices are checked
  * before the first use. The GIL is released for many pairs.
  */
-#include "../../extension.h"
+#include "counts.h"
 #include "wilson.h"
 #include <math.h>
 
-#define ONE 0 /* `batch_evaluator._ONE`: the index of a count that is always 1 */
 #define TENANT_BITS 32
 #define TENANT_MASK INT64_C(0xFFFFFFFF)
 
@@ -23,12 +22,6 @@ typedef struct {
     Py_ssize_t rules, lines;
 } Rules;
 
-typedef struct {
-    const int64_t **count; /* by index; NULL: not given */
-    Py_buffer *blocks;
-    Py_ssize_t width, held, tenants;
-} Counts;
-
 static inline int32_t index_at(const Rules *rules, int column, Py_ssize_t at)
 {
     return ((const int32_t *)rules->columns[column].buf)[at];
@@ -41,7 +34,7 @@ static inline double float_at(const Rules *rules, int column, Py_ssize_t at)
 
 static inline double value_of(const Counts *counts, int32_t index, Py_ssize_t tenant)
 {
-    return index == ONE ? 1.0 : (double)counts->count[index][tenant];
+    return (double)count_at(&counts->count[index], tenant);
 }
 
 /* ---- Conditions ------------------------------------------------------------------------------------------------ */
@@ -95,47 +88,11 @@ static int rules_of(PyObject *columns, Py_ssize_t width, Rules *rules)
     return rules->lines > 0 || refused("expected the columns of rules");
 }
 
-/* The counts of `(first index, array of [count, tenant] or [tenant])`, each for at least `tenants` tenants. */
-static int counts_of(PyObject *blocks, Counts *counts)
-{
-    Py_ssize_t size = PyList_Size(blocks);
-    if (counts->width < 0) return refused("there is no such count");
-    counts->count = PyMem_Calloc((size_t)(counts->width ? counts->width : 1), sizeof *counts->count);
-    counts->blocks = PyMem_Calloc((size_t)(size ? size : 1), sizeof *counts->blocks);
-    if (!counts->count || !counts->blocks) {
-        PyErr_NoMemory();
-        return 0;
-    }
-    for (Py_ssize_t at = 0; at < size; at++) {
-        Py_buffer *block = &counts->blocks[at];
-        PyObject *pair = PyList_GetItem(blocks, at);
-        if (!PyTuple_Check(pair) || PyTuple_Size(pair) != 2) return refused("expected blocks of counts");
-        Py_ssize_t first = PyLong_AsSsize_t(PyTuple_GetItem(pair, 0));
-        if (first == -1 && PyErr_Occurred()) return 0;
-        if (PyObject_GetBuffer(PyTuple_GetItem(pair, 1), block, PyBUF_C_CONTIGUOUS) < 0) return 0;
-        counts->held = at + 1;
-        if (block->ndim < 1 || block->ndim > 2) return refused("expected blocks of counts");
-        Py_ssize_t rows = block->ndim == 2 ? block->shape[0] : 1, tenants = block->shape[block->ndim - 1];
-        if (!column_of(block, 8, rows * tenants)) return 0;
-        if (tenants < counts->tenants) return refused("there are fewer tenants");
-        if (first < 0 || first > counts->width - rows) return refused("there is no such count");
-        for (Py_ssize_t row = 0; row < rows; row++) counts->count[first + row] = (const int64_t *)block->buf + row * tenants;
-    }
-    return 1;
-}
-
 static void released(Rules *rules, Counts *counts)
 {
     for (int column = 0; column < RULE_COLUMNS; column++)
         if (rules->columns[column].obj) PyBuffer_Release(&rules->columns[column]);
-    for (Py_ssize_t at = 0; at < counts->held; at++) PyBuffer_Release(&counts->blocks[at]);
-    PyMem_Free(counts->count);
-    PyMem_Free(counts->blocks);
-}
-
-static inline int is_given(const Counts *counts, int32_t index)
-{
-    return index == ONE || counts->count[index] != NULL;
+    counts_released(counts);
 }
 
 /* Whether all counts of a rule are given. */
@@ -149,13 +106,6 @@ static int all_given(const Rules *rules, const Counts *counts, Py_ssize_t rule)
 }
 
 /* ---- Functions ------------------------------------------------------------------------------------------------- */
-
-static int tenants_exist(const int64_t *who, Py_ssize_t size, Py_ssize_t tenants)
-{
-    for (Py_ssize_t at = 0; at < size; at++)
-        if (who[at] < 0 || who[at] >= tenants) return refused("there is no such tenant");
-    return 1;
-}
 
 static int rules_exist(const int64_t *due, Py_ssize_t size, const Rules *rules, const Counts *counts)
 {
@@ -278,4 +228,4 @@ static PyObject *check(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"enough", enough, METH_VARARGS, NULL}, {"check", check, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-EXTENSION(_pairs, METHODS, 1)
+EXTENSION(_pairs, METHODS, 2)

@@ -5,7 +5,7 @@ metric of each rule is compared with its threshold. The pairs of rule and tenant
 ``also`` conditions and the Wilson bound.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from math import inf, nextafter
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitor.core.calls.fields import BIT
 from monitor.core.rules import native_pairs
 from monitor.core.rules.conditions import Floats, Rows
-from monitor.core.rules.native_pairs import TENANT_BITS, NativeCounts, Pairs, RuleConditions
+from monitor.core.rules.native_pairs import TENANT_BITS, CountBlocks, NativeCounts, Pairs, RuleConditions
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import bound, quantile
 from monitor.core.tenants.dirty import DirtyTenants, Flags
@@ -52,6 +52,20 @@ class _OtherCount(NamedTuple):
     metric: Metric
     rule: Rule
     below: bool
+
+
+class _OtherCounts(dict[int, _OtherCount]):
+    """How to read each count that is not a sum, by its index."""
+
+    def read(self, place: int, tenants: int) -> Counts:
+        """The count of each tenant."""
+        window, metric, rule, below = self[place]
+        return (window.denominator if below else window.numerator)(metric, rule, tenants)
+
+    def give(self, blocks: CountBlocks, places: Iterable[int]) -> None:
+        """Give the counts at these indices."""
+        for place in places:
+            blocks.give(place, self.read(place, blocks.tenants))
 
 
 @dataclass(slots=True)
@@ -90,7 +104,7 @@ class OwnCounts(NamedTuple):
 
 class _RulesTogether(NamedTuple):
     """Rules that are evaluated together: their indices, the tenants that changed by step, their windows, and which of
-    the counts that are not sums are gates of a rule.
+    the counts that are not sums are gates of a rule, and which ones are of their own metrics.
 
     ``marks`` has a flag for each rule that there is, and ``edges`` the first pair and the one beyond the last of each
     of these rules, ``[2, rule]``.
@@ -102,6 +116,18 @@ class _RulesTogether(NamedTuple):
     touched: Sequence[DirtyTenants]
     windows: Sequence[tuple[SlidingWindow, _Places]]
     gates: set[int]
+    measured: set[int]
+
+    def give_sums(self, blocks: CountBlocks) -> None:
+        """Give the sums of these windows."""
+        for window, places in self.windows:
+            blocks.give(places.sums.start, window.running_sums.of_all(blocks.tenants))
+
+    def give_present(self, blocks: CountBlocks, rules: Set[int]) -> None:
+        """Give whether there is a record, for those of these rules that need it."""
+        for window, places in self.windows:
+            if places.present != _ONE and not places.rules.isdisjoint(rules):
+                blocks.give(places.present, window.present(blocks.tenants))
 
 
 class _LastPairs:
@@ -142,7 +168,7 @@ class BatchEvaluator:
         self._rule_states = rule_states
         self._width = 1
         self._places: dict[SlidingWindow, _Places] = {}
-        self._others: dict[int, _OtherCount] = {}  # by index: how to read each count that is not a sum
+        self._others = _OtherCounts()
         self._reads: list[set[int]] = [set() for _ in rule_states]  # the indices of those that a rule needs
         self._touched: dict[int, DirtyTenants] = {}
         for rule_state in rule_states:
@@ -219,6 +245,7 @@ class BatchEvaluator:
                 [self._touched[step_ms] for step_ms in dict.fromkeys(one.rule.step_ms for one in states)],
                 [(window, self._places[window]) for window in windows],
                 self._others.keys() & self._gate[list(key)].tolist(),
+                self._others.keys() & {*self._numerator[[*key], 0].tolist(), *self._denominator[[*key], 0].tolist()},
             )
         return self._known[key]
 
@@ -250,19 +277,14 @@ class BatchEvaluator:
         """As `_compare`, on the counts where they are."""
         gates, (fires, whose) = together.gates, firing
         counts = NativeCounts(self._rule_conditions, self._width, tenants)
-        for window, places in together.windows:
-            counts.give(places.sums.start, window.running_sums.of_all(tenants))
-        for place in gates:
-            counts.give(place, self._other(place, tenants))
+        together.give_sums(counts)
+        self._others.give(counts, gates)
         pairs, some = counts.enough(together.rules, who)
         if not some and not len(fires):
             return pairs, set()
         asked = {*some, *fires.tolist()}
-        for window, places in together.windows:
-            if places.present != _ONE and not places.rules.isdisjoint(asked):
-                counts.give(places.present, window.present(tenants))
-        for place in self._read_by(asked) - gates:
-            counts.give(place, self._other(place, tenants))
+        together.give_present(counts, asked)
+        self._others.give(counts, self._read_by(asked) - gates)
         met = pairs[counts.meeting_all(pairs, self._first_limit)] if some else pairs
         if not len(fires):
             return met, set()
@@ -274,18 +296,24 @@ class BatchEvaluator:
 
         ``own`` says which of them the rules ``due`` measure by. Those of other rules are undefined.
         """
-        counts = self._sums(self._together(due), tenants, who)
-        self._read(counts, self._read_by(due), tenants, who)
+        together = self._together(due)
+        counts = self._sums(together, tenants, who)
+        self._read(counts, together.measured, tenants, who)
         return counts
 
+    def count_blocks(self, due: Sequence[int], tenants: int) -> CountBlocks:
+        """As `counts`, of all tenants, where they are."""
+        blocks, together = CountBlocks(self._width, tenants), self._together(due)
+        together.give_sums(blocks)
+        together.give_present(blocks, set(due))
+        self._others.give(blocks, together.measured)
+        return blocks
+
     @property
-    def own(self) -> "OwnCounts":
+    def own(self) -> OwnCounts:
         """The indices of the counts of each rule's own metric."""
-        numerator, denominator, divisor, present = (
-            column.astype(np.int32)
-            for column in (self._numerator[:, 0], self._denominator[:, 0], self._divisor[:, 0], self._present)
-        )
-        return OwnCounts(numerator, denominator, divisor, present)
+        lines = [column[:, 0] for column in (self._numerator, self._denominator, self._divisor)]
+        return OwnCounts(*(column.astype(np.int32) for column in (*lines, self._present)))
 
     # Counts are ``[count, k]`` for the k tenants under evaluation. A pair is a rule index and one of these k.
 
@@ -328,12 +356,7 @@ class BatchEvaluator:
     def _read(self, counts: Floats, places: Iterable[int], tenants: int, who: Rows) -> None:
         """Fill in the counts at these indices, which are not sums."""
         for place in places:
-            counts[place] = self._other(place, tenants)[who]
-
-    def _other(self, place: int, tenants: int) -> Counts:
-        """The count at an index that is not a sum, of each tenant."""
-        window, metric, rule, below = self._others[place]
-        return (window.denominator if below else window.numerator)(metric, rule, tenants)
+            counts[place] = self._others.read(place, tenants)[who]
 
     def _read_by(self, rules: Iterable[int]) -> set[int]:
         """The indices of the counts that any of these rules needs and that are not sums."""

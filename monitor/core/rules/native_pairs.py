@@ -11,7 +11,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.rules import _pairs
 else:
-    _pairs = load("monitor.core.rules._pairs", interface=1)
+    _pairs = load("monitor.core.rules._pairs", interface=2)
 
 enabled: bool = _pairs is not None and WANTED
 """Whether the extension is used; tests switch it."""
@@ -56,16 +56,24 @@ class RuleConditions(NamedTuple):
         return self._replace(**columns | {"is_sure": np.ascontiguousarray(self.is_sure, np.uint8)})
 
 
-class NativeCounts:
+class CountBlocks:
     """Counts of all tenants at one window end, where they are. ``width`` is the number of counts of all rules."""
 
-    def __init__(self, rules: RuleConditions, width: int, tenants: int) -> None:
-        self._blocks: list[tuple[int, NDArray[np.int64]]] = []
-        self._arguments = rules, width, self._blocks, tenants
+    def __init__(self, width: int, tenants: int) -> None:
+        self.width, self.tenants = width, tenants
+        self.blocks: list[tuple[int, NDArray[np.int64]]] = []
 
     def give(self, first: int, counts: NDArray[Any]) -> None:
-        """Give the counts from an index on: ``[tenant]``, or several as ``[count, tenant]``."""
-        self._blocks.append((first, np.ascontiguousarray(counts, np.int64)))
+        """Give the counts from an index on: ``[tenant]``, or several as ``[count, tenant]``, with any strides."""
+        self.blocks.append((first, np.asarray(counts, np.int64)))
+
+
+class NativeCounts(CountBlocks):
+    """These counts, and the conditions of all rules on them."""
+
+    def __init__(self, rules: RuleConditions, width: int, tenants: int) -> None:
+        super().__init__(width, tenants)
+        self._arguments = rules, width, self.blocks, tenants
 
     def enough(self, due: Rows, who: Rows) -> tuple[Pairs, list[int]]:
         """The pairs of these rules and tenants that pass the gate of the rule, ascending, and the rules with any."""

@@ -50,9 +50,10 @@ def test_pairs_are_those_that_numpy_finds(seed: int) -> None:
     who = np.flatnonzero(rng.random(tenants) < 0.7)
     due = np.flatnonzero(rng.random(rules) < 0.7)
     counts = NativeCounts(conditions.packed(), WIDTH, tenants)
-    counts.give(1, values[1:5])
+    where = np.asfortranarray(values) if seed % 2 else values  # columns of a table, or rows
+    counts.give(1, where[1:5])
     for place in range(5, WIDTH):
-        counts.give(place, values[place])
+        counts.give(place, where[place])
     numpy, block = evaluator_of(conditions), values[:, who].astype(np.float64)
     pairs, some = counts.enough(due, who)
     with np.errstate(all="ignore"):
@@ -99,6 +100,7 @@ WRONG: dict[str, tuple[str, Any]] = {
     "counts beyond": ("blocks", lambda blocks: [(2, np.ones((8, 6), np.int64))]),
     "counts before": ("blocks", lambda blocks: [(-1, np.ones((8, 6), np.int64))]),
     "counts of three dimensions": ("blocks", lambda blocks: [(1, np.ones((8, 6, 1), np.int64))]),
+    "counts at odd bytes": ("blocks", lambda blocks: [(1, np.ones((8, 6), [("", np.int64), ("", np.int8)])["f0"])]),
     "narrow counts": ("blocks", lambda blocks: [(1, np.ones((8, 6), np.int32))]),
     "no pair": ("blocks", lambda blocks: [np.ones((8, 6), np.int64)]),
     "no counts": ("blocks", lambda blocks: []),
