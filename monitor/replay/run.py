@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import repeat
 from os import PathLike
 from typing import TYPE_CHECKING
 
@@ -123,8 +122,8 @@ def replay(
     return outcome
 
 
-_Measured = tuple[int, str, bytes]
-"""An hour, a tenant, and its measures."""
+_Measured = tuple[int, bytes, bytes]
+"""An hour, the id of a tenant in UTF-8, which sorts as the id does, and its measures."""
 
 
 @dataclass(slots=True)
@@ -180,7 +179,7 @@ class _Run:
             outcome.places |= output.places
             self._handed.windows += output.windows
             for hour in output.measures:
-                self._handed.measures += zip(repeat(hour.hour_ms), hour.tenant_ids, hour.values, strict=False)
+                self._handed.measures += [(hour.hour_ms, name, value) for name, value in hour.rows()]
             summary.duplicates += output.duplicates
             self._rejected += [
                 RejectedRow(rejection.ref, rejection.reason, rejection.raw) for rejection in output.rejected

@@ -32,7 +32,7 @@ class MeasuresAudit:
         """Add the measures in an output."""
         for hour in taken.output.measures:
             of_hour = self._expected.setdefault(hour.hour_ms, {})
-            of_hour.update(zip(hour.tenant_ids, map(_digest, hour.values), strict=True))
+            of_hour.update((name.decode(), _digest(value)) for name, value in hour.rows())
 
     def compare(self, found: Iterable[PublishedRecord], from_ms: int, until_ms: int) -> Compared:
         """Compare the records ``found`` with the measures of the hours that end after ``from_ms``, up to ``until_ms``.

@@ -6,7 +6,6 @@ Run as ``python -m bench.profiled_worker worker --json-logs``; when it stops, it
 import gc
 import json
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 from unittest.mock import patch
@@ -15,7 +14,7 @@ from bench.phases import PHASES, Clock, profiled
 from bench.state import kind_of
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
-from streams.kafka.api import OutputRecord
+from streams.kafka.api import OutputColumns, OutputRecord, Outputs, each_record
 from streams.topics import transaction_records as emit
 
 # In addition to those of a replay. `REST` is the worker's time between them: the event loop, sockets, aiokafka, Faust.
@@ -52,10 +51,10 @@ class Written:
         self.transactions = 0
         self.bytes: Counter[str] = Counter()
 
-    def add(self, outs: Sequence[OutputRecord]) -> None:
+    def add(self, outs: Outputs) -> None:
         """Count a transaction's records."""
         self.transactions += 1
-        for out in outs:
+        for out in each_record(outs):
             name = out.topic.rpartition(".")[2]
             if name == "state":
                 name = kind_of((out.key or b"").decode())
@@ -68,7 +67,7 @@ def main() -> None:
 
     clock, written, records = Clock(), Written(), emit.records
 
-    def counted_records(*arguments: Any) -> list[OutputRecord]:
+    def counted_records(*arguments: Any) -> list[OutputRecord | OutputColumns]:
         outs = records(*arguments)
         written.add(outs)
         return outs

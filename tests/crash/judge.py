@@ -20,7 +20,7 @@ from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from oracle.alert_sequences import wrong_alerts
 from schemas.outputs import Alert
-from streams.kafka.api import TP
+from streams.kafka.api import TP, each_record
 from streams.topics import transaction_records as emit
 
 JUDGED = ("enforcement", "shadow", "evidence", "measures", "late", "dead-letter")
@@ -77,7 +77,7 @@ def replayed(broker: Broker, policy: Policy, live: DecidingSettings, place: Part
 
 def _by_topic(number: int, taken: TaskOutput) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {NAMES.output(name): [] for name in JUDGED}
-    for out in emit.records(NAMES, number, taken, []):
+    for out in each_record(emit.records(NAMES, number, taken, [])):
         found.setdefault(out.topic, []).append(Record(out.key, out.value, out.headers))
     return found
 

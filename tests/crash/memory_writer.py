@@ -1,13 +1,14 @@
 """The transactional writer of `streams.kafka.api`, on a broker in memory."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from crash.log import Record, Txn
 from crash.memory_link import Link
 from streams.kafka.api import (
     TP,
-    OutputRecord,
+    Outputs,
+    each_record,
 )
 
 
@@ -22,7 +23,7 @@ class MemoryWriter:
         self._epoch = await self._link.call("writer.start", lambda: self._link.broker.fence(self._id))
         await self._until_ended()
 
-    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int], note: str = "") -> int:
+    async def commit(self, records: Outputs, offsets: Mapping[TP, int], note: str = "") -> int:
         epoch, self._epoch = self._epoch, None  # after an error the epoch is no longer valid
         assert epoch is not None, "commit on a writer that was not started, is committing, or has failed"
         assert records or offsets, "a transaction needs a record or an offset"
@@ -45,10 +46,10 @@ class MemoryWriter:
             await asyncio.sleep(0.01)
             await self._link.passes("writer.retry")
 
-    async def _produce(self, txn: Txn, records: Sequence[OutputRecord]) -> int:
+    async def _produce(self, txn: Txn, records: Outputs) -> int:
         """Each log receives its records in order. The order of the logs and the number of pieces are random."""
         queues: dict[TP, list[Record]] = {}
-        for out in records:
+        for out in each_record(records):
             queues.setdefault(TP(out.topic, out.partition), []).append(Record(out.key, out.value, out.headers))
         last_tp, last = TP(records[-1].topic, records[-1].partition), -1
         while queues:

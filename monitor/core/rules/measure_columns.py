@@ -100,18 +100,25 @@ class MeasuredRule:
 
 
 @dataclass(frozen=True, slots=True)
-class HourCounts:
-    """What is known of some tenants at the end of an hour.
+class MeasuredHour:
+    """The end of an hour: the rules that are ``due``, and the tenants ``who`` called, in the order of their records.
 
-    ``counts`` are ``[count, tenant]``, and ``skipped``, ``[due, tenant]``, marks rules that do not apply; None: all
-    apply. ``overrides`` has what overrides measured, by index of the tenant and of the rule in ``due``.
+    ``tenants`` is the number of all. ``skipped``, ``[due, who]``, marks rules that do not apply; None: all apply.
+    ``overrides`` has what overrides measured, by index in ``who`` and in ``due``.
     """
 
     hour_ms: int
     due: Sequence[int]
-    counts: Floats
+    tenants: int
+    who: Rows
     skipped: NDArray[np.bool_] | None
     overrides: Mapping[int, Mapping[int, MeasuredRule]]
+
+    def of(self, rows: Rows) -> "MeasuredHour":
+        """The same with some of the tenants, by their index in ``who``."""
+        skipped = None if self.skipped is None else self.skipped[:, rows]
+        overrides = {at: self.overrides[row] for at, row in enumerate(rows.tolist()) if row in self.overrides}
+        return MeasuredHour(self.hour_ms, self.due, self.tenants, self.who[rows], skipped, overrides)
 
 
 def _shares(judged: Floats, threshold: Floats, sign: Floats) -> Floats:

@@ -30,7 +30,9 @@ class CalledTenants:
 
     def flags(self, tenants: int) -> NDArray[np.bool_]:
         """Which of the first ``tenants`` tenants are marked."""
-        return np.pad(self._flags, (0, max(tenants - len(self._flags), 0)))[:tenants]
+        if tenants > len(self._flags):
+            return np.pad(self._flags, (0, tenants - len(self._flags)))
+        return self._flags[:tenants]
 
     def clear(self) -> None:
         """Begin the next hour."""

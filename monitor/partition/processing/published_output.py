@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from monitor.core.results import HourMeasures, Output
 from monitor.core.windows.window import HOUR_MS
 from monitor.decoding.source import NO_CLOCK_MS
@@ -85,7 +87,8 @@ class PublishedOutput:
             return None
         if last is None or hour.hour_ms > last.hour_ms:
             return hour
-        kept = [at for at, name in enumerate(hour.tenant_ids) if name > last.tenant_id]
-        if not kept:
+        after = last.tenant_id.encode()  # sorts as the id does
+        kept = np.array([name is not None and name > after for name in hour.tenant_ids], np.bool_)
+        if not kept.any():
             return None
-        return HourMeasures(hour.hour_ms, [hour.tenant_ids[at] for at in kept], [hour.values[at] for at in kept])
+        return HourMeasures(hour.hour_ms, hour.tenant_ids.take(kept), hour.values.take(kept))

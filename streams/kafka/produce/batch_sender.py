@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
@@ -14,7 +14,7 @@ from aiokafka.structs import RecordMetadata
 from monitor.compression import compressed
 from monitor.text.masking import mask_id
 from streams.kafka.aiokafka_private import BuiltBatch, replace_zstd
-from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.api import TP, OutputColumns, OutputRecord, Outputs, PermanentError
 from streams.kafka.fetch.record_batch import HEADER_BYTES
 from streams.kafka.produce import native_batches
 from streams.kafka.produce.encoded_batch import EncodedBatch
@@ -37,23 +37,40 @@ def use_fast_compression() -> None:
     replace_zstd(compressed)
 
 
-async def send_records(
-    producer: AIOKafkaProducer, records: Iterable[OutputRecord], *, transactional: bool
-) -> dict[TP, int]:
+async def send_records(producer: AIOKafkaProducer, records: Outputs, *, transactional: bool) -> dict[TP, int]:
     """Send all records and wait for their acknowledgements; returns the last offset by partition, negative if unknown.
 
     The producer must have `BATCH_BYTES` as its ``max_batch_size``, and compress by zstd. The broker stores a batch at a
     first try whose response is lost, and then no longer knows where.
     """
-    by_tp: dict[tuple[str, int], list[OutputRecord]] = {}
-    for tp, some in groupby(records, itemgetter(0, 1)):  # a plain tuple is created several times as fast as a `TP`
-        by_tp.setdefault(tp, []).extend(some)
+    by_tp = _by_partition(records)
     batches = partial(_encoded, transactional=transactional) if native_batches.enabled else partial(_appended, producer)
     sent = await _all(_send_in_order(producer, TP(*tp), out, batches(out)) for tp, out in by_tp.items())
     return {TP(*tp): last for tp, last in zip(by_tp, sent, strict=True)}
 
 
-async def _encoded(records: list[OutputRecord], *, transactional: bool) -> AsyncIterator[tuple[Any, int]]:
+def _by_partition(records: Outputs) -> dict[tuple[str, int], Sequence[OutputRecord]]:
+    """The records of each partition, in order; those that came as columns still are."""
+    found: dict[tuple[str, int], list[Sequence[OutputRecord]]] = {}
+    for kind, run in groupby(records, type):
+        if kind is OutputColumns:
+            for columns in cast(Iterable[OutputColumns], run):
+                found.setdefault((columns.topic, columns.partition), []).append(columns)
+            continue
+        singles = cast(Iterable[OutputRecord], run)
+        for tp, some in groupby(singles, itemgetter(0, 1)):  # a plain tuple is made several times as fast as a `TP`
+            found.setdefault(tp, []).append(list(some))
+    return {tp: _joined(parts) for tp, parts in found.items()}
+
+
+def _joined(parts: list[Sequence[OutputRecord]]) -> Sequence[OutputRecord]:
+    columns = [part for part in parts if isinstance(part, OutputColumns)]
+    if len(columns) == len(parts):
+        return columns[0].followed_by(columns[1:])
+    return list(chain.from_iterable(parts))
+
+
+async def _encoded(records: Sequence[OutputRecord], *, transactional: bool) -> AsyncIterator[tuple[Any, int]]:
     """The records in batches, each with the number of the first record that is not in it."""
     start, now_ms = 0, epoch_ms()
     while start < len(records):
@@ -64,7 +81,7 @@ async def _encoded(records: list[OutputRecord], *, transactional: bool) -> Async
         await asyncio.sleep(0)  # the event loop gets a turn
 
 
-async def _appended(producer: AIOKafkaProducer, records: list[OutputRecord]) -> AsyncIterator[tuple[Any, int]]:
+async def _appended(producer: AIOKafkaProducer, records: Sequence[OutputRecord]) -> AsyncIterator[tuple[Any, int]]:
     """As `_encoded`, by aiokafka's builder, which takes several times as long."""
     batch = producer.create_batch()
     for number, (_, _, key, value, headers) in enumerate(records):

@@ -1,13 +1,13 @@
 """A transactional producer: writes all records of a transaction or none, and is fenced by a newer one."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.kafka.api import TP, OutputRecord, TransientError
+from streams.kafka.api import TP, Outputs, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
 from streams.kafka.produce.batch_sender import BATCH_BYTES, send_records, use_fast_compression
@@ -51,7 +51,7 @@ class KafkaWriter:
         except (KafkaError, AssertionError, OSError, TimeoutError) as error:
             raise await self._clients.explain_error(error, f"starting writer {self._id}") from None
 
-    async def commit(self, records: Sequence[OutputRecord], offsets: Mapping[TP, int], note: str = "") -> int:
+    async def commit(self, records: Outputs, offsets: Mapping[TP, int], note: str = "") -> int:
         if self._producer is None:
             raise RuntimeError("a writer commits once it is started")
         producer = self._producer
@@ -73,7 +73,7 @@ class KafkaWriter:
         if self._producer is not None:
             await close(self._producer.stop(), _STOP_S)
 
-    async def _send(self, producer: AIOKafkaProducer, records: Sequence[OutputRecord]) -> int:
+    async def _send(self, producer: AIOKafkaProducer, records: Outputs) -> int:
         """Send all records, partitions concurrently; returns the offset of the last record."""
         last = (await send_records(producer, records, transactional=True))[TP(records[-1].topic, records[-1].partition)]
         if last < 0:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.partition.task import StreamTask
-from streams.kafka.api import TP, OutputRecord, Writer
+from streams.kafka.api import TP, OutputColumns, OutputRecord, Writer
 from streams.topics import transaction_records as emit
 from streams.worker.context import WorkerContext
 from streams.worker.metrics import Counts
@@ -34,7 +34,7 @@ _FREED_AT_ONCE = 20_000  # records of a committed transaction that are freed in 
 class Transaction:
     """The records and offsets to commit. ``counts`` and ``watermark_ms`` are for the metrics, once it is committed."""
 
-    records: list[OutputRecord]
+    records: list[OutputRecord | OutputColumns]
     offsets: Mapping[TP, int]
     counts: Counts
     watermark_ms: int

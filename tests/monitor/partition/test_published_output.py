@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.byte_rows import ByteRows
 from monitor.core.results import HourMeasures, Output
 from monitor.decoding.source import NO_CLOCK_MS
 from monitor.partition.processing.published_output import MeasuredPlace, Published, PublishedOutput
@@ -17,12 +18,13 @@ def left(published: Published, *hours: HourMeasures) -> list[tuple[int, list[str
     output = PublishedOutput(StreamTask(POLICY).watermark)
     output.suppress(published)
     measures = output.left(Output(measures=list(hours))).measures
-    assert all(hour.values == [name.encode() for name in hour.tenant_ids] for hour in measures)
-    return [(hour.hour_ms, hour.tenant_ids) for hour in measures]
+    assert all(name == value for hour in measures for name, value in hour.rows())
+    return [(hour.hour_ms, [name.decode() for name, _ in hour.rows()]) for hour in measures]
 
 
 def hour(number: int, *names: str) -> HourMeasures:
-    return HourMeasures(number * HOUR, list(names), [name.encode() for name in names])
+    ids = ByteRows.of(name.encode() for name in names)
+    return HourMeasures(number * HOUR, ids, ids)
 
 
 HOURS = hour(1, "a", "b"), hour(2, "a", "c"), hour(3, "b")

@@ -102,7 +102,7 @@ def interrupted(
         "enforcement": sorted(bytes_of(e) for taken in kept for e in taken.output.enforcement),
         "shadow": sorted(bytes_of(e) for taken in kept for e in taken.output.shadow),
         "alerts": sorted(bytes_of(a) for taken in kept for a in taken.output.alerts),
-        "measures": sorted(value for taken in kept for hour in taken.output.measures for value in hour.values),
+        "measures": sorted(value for taken in kept for hour in taken.output.measures for _, value in hour.rows()),
         "alerts in order": [a for taken in kept for a in taken.output.alerts],
         "late": sorted(late.raw for taken in kept for late in taken.late),
         "rejected": sorted(

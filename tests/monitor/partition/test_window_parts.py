@@ -95,7 +95,7 @@ def feed(one: StreamTask, values: list[bytes], stop: int) -> None:
 
 def decided(one: StreamTask) -> list[list[bytes]]:
     output = one.take().output
-    measures = [value for hour in output.measures for value in hour.values]
+    measures = [value for hour in output.measures for _, value in hour.rows()]
     events = [
         [codec.encode(event) for event in events] for events in (output.enforcement, output.shadow, output.alerts)
     ]

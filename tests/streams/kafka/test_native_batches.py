@@ -4,13 +4,15 @@ import random
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from helpers.thorough import thorough
+from monitor.byte_rows import ByteRows, RowBlock
 from streams.kafka.aiokafka_private import BuiltBatch
-from streams.kafka.api import OutputRecord
+from streams.kafka.api import OutputColumns, OutputRecord
 from streams.kafka.fetch.record_batch import HEADER_BYTES, next_batch
 from streams.kafka.produce import native_batches
 from streams.kafka.produce.batch_sender import BATCH_BYTES, use_fast_compression
@@ -94,6 +96,68 @@ def test_another_try_sends_the_same_bytes() -> None:
     built._set_producer_state(5, 0, 8)
     with patch("streams.kafka.produce.encoded_batch.compressed", side_effect=[b"once", b"twice"]):
         assert built._build() == built._build()
+
+
+def some_rows(rng: random.Random, rows: list[bytes | None]) -> ByteRows:
+    """These rows in blocks of any sizes, in any order in a block, with other bytes between."""
+    blocks, at = [], 0
+    while at < len(rows):
+        some = rows[at : at + rng.randrange(1, 50)]
+        at += len(some)
+        start, block = np.zeros(len(some), np.int64), rng.randbytes(rng.randrange(9))
+        for number in rng.sample(range(len(some)), len(some)):
+            start[number] = len(block)
+            block += (some[number] or b"") + rng.randbytes(rng.randrange(9))
+        size = np.array([-1 if row is None else len(row) for row in some], np.int64)
+        blocks.append(RowBlock(memoryview(block) if rng.random() < 0.5 else block, start, size))
+    return ByteRows(blocks)
+
+
+@pytest.mark.parametrize("seed", thorough(range(100), 30))
+def test_columns_are_encoded_as_the_same_records_one_by_one(seed: int) -> None:
+    rng = random.Random(seed)
+    singles = [record._replace(headers=()) for _ in range(rng.choice((1, 9))) for record in some_records(rng)]
+    keys, values = ([record[field] for record in singles] for field in (2, 3))
+    columns = OutputColumns("topic", 3, some_rows(rng, keys), some_rows(rng, values))
+    assert list(columns) == singles
+    most = rng.choice((100, 3_000, 50_000, BATCH_BYTES))
+    start = 0
+    while start < len(singles):
+        encoded, stop = native_batches.encode(columns, start, most)
+        assert (encoded, stop) == native_batches.encode(singles, start, most)
+        start = stop
+
+
+def blocks() -> list[tuple[Any, ...]]:
+    start, size = np.array([0, 2]), np.array([2, -1])
+    return [(b"abc", start, size, memoryview(b"abc"), start, size)]
+
+
+WRONG_ROWS: dict[str, Any] = {
+    "a start beyond the block": lambda at: (*at[:1], at[1] + 2, *at[2:]),
+    "a negative start": lambda at: (*at[:4], at[4] - 1, *at[5:]),
+    "an end beyond the block": lambda at: (*at[:5], at[5] + 2),
+    "a size below that of none": lambda at: (*at[:2], at[2] - 1, *at[3:]),
+    "fewer sizes": lambda at: (*at[:2], at[2][:1], *at[3:]),
+    "fewer values": lambda at: (*at[:4], at[4][:1], at[5][:1]),
+    "narrow starts": lambda at: (*at[:1], at[1].astype(np.int32), *at[2:]),
+    "fewer columns": lambda at: at[:5],
+    "no tuple": list,
+}
+
+
+@pytest.mark.parametrize("which", WRONG_ROWS)
+def test_rows_that_do_not_fit_are_refused(which: str) -> None:
+    assert native_batches._batches.encode_rows(blocks(), 0, 1_000)[1] == 2
+    [block] = blocks()
+    with pytest.raises(ValueError, match=r"fit|beyond|expected"):
+        native_batches._batches.encode_rows([block, WRONG_ROWS[which](block)], 0, 1_000)
+
+
+@pytest.mark.parametrize("start", [-1, 2])
+def test_a_start_beyond_the_rows_is_refused(start: int) -> None:
+    with pytest.raises(ValueError, match="go on at the start"):
+        native_batches._batches.encode_rows(blocks(), start, 1_000)
 
 
 RECORD: Any = OutputRecord("topic", 0, b"key", b"value", (("name", b"value"),))

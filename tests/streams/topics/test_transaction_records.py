@@ -6,11 +6,13 @@ import random
 
 import pytest
 
+from monitor.byte_rows import ByteRows
 from monitor.core.record_ref import RecordRef
+from monitor.core.results import HourMeasures, Output
 from monitor.decoding.merge import LateCall
 from monitor.decoding.merge import RejectedRow as RefusedRow
 from monitor.partition.processing.task_output import TaskOutput
-from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.api import TP, OutputRecord, PermanentError, each_record
 from streams.kafka.topic_names import TopicNames
 from streams.ops.dead_letters import DeadLetter
 from streams.topics.control_topic import (
@@ -27,8 +29,12 @@ NAMES = TopicNames("callwarden.", "callwarden.")
 NOISE = random.Random(1).randbytes(3 << 20)  # incompressible
 
 
+def singles(taken: TaskOutput) -> list[OutputRecord]:
+    return list(each_record(records(NAMES, 3, taken, [])))
+
+
 def letters(*rejected: RefusedRow) -> list[OutputRecord]:
-    return records(NAMES, 3, TaskOutput(rejected=list(rejected)), [])
+    return singles(TaskOutput(rejected=list(rejected)))
 
 
 def size(out: OutputRecord) -> int:
@@ -70,7 +76,7 @@ def test_a_late_call_beyond_what_a_broker_takes_is_its_head_too() -> None:
     taken = TaskOutput(
         late=[LateCall(RecordRef(0, 0, n, n), 5, "acme", "c", raw) for n, raw in enumerate((small, large))]
     )
-    first, second = records(NAMES, 3, taken, [])
+    first, second = singles(taken)
     assert (first.value, first.headers) == (small, ())
     assert size(second) <= MAX_COPY_BYTES
     assert dict(second.headers)["length"] == b"3145728"
@@ -82,6 +88,21 @@ def test_what_cannot_be_cut_is_named_before_the_broker_is_asked() -> None:
         PermanentError, match=r"callwarden.state-3 under the key '\+•+01' has 1,000,012 bytes; expected"
     ):
         records(NAMES, 3, TaskOutput(), [("+8619000000001"[:12] + "01", b"x" * (1_000_012 - 14))])
+
+
+def test_measures_that_no_broker_takes_are_named() -> None:
+    def of_an_hour(*values: bytes) -> TaskOutput:
+        ids = ByteRows.of([b"acme", b"some-tenant"][: len(values)])
+        return TaskOutput(output=Output(measures=[HourMeasures(0, ids, ByteRows.of(values))]))
+
+    most = MAX_RECORD_BYTES - len(b"some-tenant")
+    topic = "callwarden.measures"
+    assert singles(of_an_hour(b"{}", NOISE[:most])) == [
+        OutputRecord(topic, 3, b"acme", b"{}"),
+        OutputRecord(topic, 3, b"some-tenant", NOISE[:most]),
+    ]
+    with pytest.raises(PermanentError, match=r"callwarden.measures-3 under the key .* has 980,001 bytes; expected"):
+        singles(of_an_hour(b"{}", NOISE[: most + 1]))
 
 
 def test_a_policy_that_no_note_could_hold_is_refused() -> None:
