@@ -93,8 +93,11 @@ def test_the_exact_time_of_a_row_comes_before_its_seconds() -> None:
     assert [found[name] for name in ("start_ms", "answer_ms", "end_ms")] == [8_253, 8_253, 8_600]
 
 
-def test_challenges_and_other_methods_are_not_calls() -> None:
-    challenge = INVITE.replace("200,OK", "407,Proxy Authentication Required").replace("gK09", "other")
+@pytest.mark.parametrize(
+    "answer", ["401,Unauthorized", "407,Proxy Authentication Required", "422,Session Interval Too Small"]
+)
+def test_challenges_and_other_methods_are_not_calls(answer: str) -> None:
+    challenge = INVITE.replace("200,OK", answer).replace("gK09", "other")
     found = read("kamailio-acc", acc(challenge, INVITE, INVITE.replace("INVITE", "INFO"), BYE))
     assert sorted("" if row.reason is None else row.reason.partition(":")[0] for row in found) == [
         "",

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from adapter_rows import fields
+from adapter_rows import fields, read
 from format_rows import reason
 
 CDRS = (
@@ -107,6 +107,22 @@ def test_the_rows_of_a_proxy_may_be_json_with_columns_of_other_names() -> None:
     settings = {"form": "json", "tenant": "who", "from": "a", "to": "b"}
     found = fields("opensips-acc", json.dumps(row), **settings)
     assert (found["tenant_id"], found["caller"], found["callee"], found["outcome"]) == ("acme", "1", "2", "busy")
+
+
+@pytest.mark.parametrize(
+    ("code", "phrase"),
+    [("401", "Unauthorized"), ("407", "Proxy Authentication Required"), ("422", "Session Interval Too Small")],
+)
+def test_an_invite_that_is_asked_for_again_is_no_call_of_a_proxy(code: str, phrase: str) -> None:
+    expected = "excluded: the INVITE that follows is the call"
+    row = "4e1a,2026-03-02 01:30:00,2026-03-02 01:30:0{end},0,outbound,t,1,2,{code},{phrase},,,\n"
+    call = row.format(end=5, code=200, phrase="OK")
+    found = read("kamailio-cdrs", CDRS + row.format(end=0, code=code, phrase=phrase) + call)
+    assert [(each.reason, each.record is None) for each in found] == [(expected, True), (None, False)]
+    row = "INVITE,4e1a,{code},{phrase},2026-03-02 01:30:0{end},5,5550,1,2026-03-02 01:30:00,acme,1,2\n"
+    call = row.format(end=1, code=200, phrase="OK")
+    found = read("opensips-acc", ACC + row.format(end=0, code=code, phrase=phrase) + call)
+    assert [(each.reason, each.record is None) for each in found] == [(expected, True), (None, False)]
 
 
 @pytest.mark.parametrize("durations", ["0,0,0,", "0,,0,", ",0,0,"])
