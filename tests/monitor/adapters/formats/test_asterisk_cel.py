@@ -121,3 +121,13 @@ def test_the_gateway_says_the_direction_and_what_is_inside() -> None:
     assert cel_fields(ANSWERED, carrier_gateways="desk1")["direction"] == "inbound"
     assert cel_fields(ANSWERED, outbound_contexts="other")["direction"] == "inbound"
     assert "internal_leg" in reasons("asterisk-cel", log_of(ANSWERED), carrier_gateways="other")
+
+
+@pytest.mark.parametrize("span", ["i2", "DAHDI/i2"])
+def test_a_trunk_of_a_pri_is_a_span(span: str) -> None:
+    out = [row.replace(TRUNK, "DAHDI/i2/13800138000-2b") for row in ANSWERED]
+    found = cel_fields(out, carrier_gateways=span)
+    assert (found["direction"], found["hangup_by"]) == ("outbound", "callee")
+    into = [row.replace(DESK, "DAHDI/i2/075500001111-2a") for row in ANSWERED]
+    assert cel_fields(into, carrier_gateways=span)["direction"] == "inbound"
+    assert "internal_leg" in reasons("asterisk-cel", log_of(out), carrier_gateways="i1")

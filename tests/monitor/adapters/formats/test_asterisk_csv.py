@@ -55,6 +55,17 @@ def test_rows_of_asterisk_differ_by_their_sequence_and_by_their_trunk() -> None:
     assert reason("asterisk-csv", master(more="")).startswith("malformed_row: 16 cells; expected 17 to 21")
 
 
+@pytest.mark.parametrize("span", ["i2", "DAHDI/i2"])
+def test_a_trunk_of_a_pri_is_a_span(span: str) -> None:
+    row = master(more=',"1.1",""')
+    out = row.replace("PJSIP/trunk-00000012", "DAHDI/i2/075512345678-2b")
+    assert fields("asterisk-csv", out, carrier_gateways=span)["direction"] == "outbound"
+    into = row.replace("PJSIP/desk1-00000011", "DAHDI/i2/18782985586-51")
+    assert fields("asterisk-csv", into, carrier_gateways=f"other,{span}")["direction"] == "inbound"
+    for other in (row, out.replace("/i2/", "/i21/"), out.replace("/i2/", "/2/"), out.replace("DAHDI", "PJSIP")):
+        assert reason("asterisk-csv", other, carrier_gateways=span).startswith("internal_leg: ")
+
+
 def test_only_an_attempt_without_an_answer_is_answered_elsewhere() -> None:
     assert reason("asterisk-csv", master("NO ANSWER", ',"1.1","26"')).startswith("internal_leg: answered elsewhere")
     assert fields("asterisk-csv", master("ANSWERED", ',"1.1","26"'))["outcome"] == "answered"
