@@ -82,3 +82,42 @@ def test_a_call_from_a_browser_is_inbound_and_has_no_numbers() -> None:
 
 def test_a_caller_without_a_number_does_not_get_that_of_the_centre() -> None:
     assert fields("amazon-connect", contact(InitiationMethod="INBOUND", CustomerEndpoint=None))["caller"] == "anonymous"
+
+
+WAITED = {
+    "InitiationMethod": "INBOUND",
+    "ConnectedToSystemTimestamp": "2026-03-02T01:30:00Z",
+    "AnsweringMachineDetectionStatus": None,
+    "Agent": None,
+    "Queue": {"EnqueueTimestamp": "2026-03-02T01:30:02Z", "DequeueTimestamp": "2026-03-02T01:30:13Z"},
+}
+
+
+def test_a_caller_who_hangs_up_in_a_queue_has_abandoned_the_call() -> None:
+    found = fields("amazon-connect", contact(**WAITED))
+    assert (found["outcome"], found.get("answer_ms"), found["hangup_by"]) == ("cancelled", None, "caller")
+    browser = contact(**{**WAITED, "InitiationMethod": "WEBRTC_API"})
+    assert fields("amazon-connect", browser)["outcome"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Queue": None},
+        {"Agent": {"Username": "ag1", "ConnectedToAgentTimestamp": "2026-03-02T01:30:09Z"}},
+        {"NextContactId": "c-2"},
+        {"TransferredToEndpoint": {"Address": "+15550002222"}},
+        {"DisconnectReason": "CONTACT_FLOW_DISCONNECT"},
+    ],
+)
+def test_a_caller_who_got_further_than_a_queue_has_not_abandoned_the_call(changes: dict[str, Any]) -> None:
+    assert fields("amazon-connect", contact(**{**WAITED, **changes}))["outcome"] == "answered"
+
+
+def test_a_callback_begins_when_it_is_dialled() -> None:
+    asked = {"InitiationMethod": "CALLBACK", "InitiationTimestamp": "2026-03-01T22:30:00Z"}
+    queue = {"EnqueueTimestamp": "2026-03-01T22:31:39Z", "DequeueTimestamp": "2026-03-02T01:30:00Z"}
+    found = fields("amazon-connect", contact(**asked, Queue=queue))
+    assert (found["start_ms"], found["answer_ms"], found["end_ms"]) == (0, 7_000, 13_000)
+    assert fields("amazon-connect", contact(**asked))["start_ms"] == -3 * 3_600_000  # no queue: what there is
+    assert fields("amazon-connect", contact(Queue={"DequeueTimestamp": "2026-03-02T01:30:09Z"}))["start_ms"] == 0
