@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from adapter_rows import fields
+from adapter_rows import fields, read
 from format_rows import reason
+
+from schemas.inputs import Cdr
 
 
 def twilio(**changes: Any) -> dict[str, Any]:
@@ -64,3 +66,40 @@ def test_of_parent_and_child_one_counts() -> None:
 @pytest.mark.parametrize(("trunk", "direction"), [("terminating", "outbound"), ("originating", "inbound")])
 def test_a_call_of_a_trunk_has_the_direction_that_the_network_sees(trunk: str, direction: str) -> None:
     assert fields("twilio", json.dumps(twilio(direction=f"trunking-{trunk}")))["direction"] == direction
+
+
+AGENTS = ["client:alice", "sip:alice@acme.sip.twilio.com", "alice@acme.sip.ashburn.twilio.com:5060;transport=tls"]
+CENTRE, CUSTOMER = "+15550001111", "+15557654321"
+
+
+def calls_of_a_centre(agent: str) -> str:
+    """An agent calls a customer, and a customer an agent: two legs each, of the softphone and of the telephone."""
+    legs = [
+        twilio(sid="CA1", direction="inbound", to=CUSTOMER, **{"from": agent}),
+        twilio(sid="CA2", parent_call_sid="CA1", direction="outbound-dial", to=CUSTOMER, **{"from": CENTRE}),
+        twilio(sid="CA3", direction="inbound", to=CENTRE, **{"from": CUSTOMER}),
+        twilio(sid="CA4", parent_call_sid="CA3", direction="outbound-dial", to=agent, **{"from": CUSTOMER}),
+    ]
+    return json.dumps({"calls": legs})
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_of_a_centre_of_softphones_the_legs_of_telephones_count(agent: str) -> None:
+    rows = read("twilio", calls_of_a_centre(agent), legs="telephones")
+    records = [row.record for row in rows if isinstance(row.record, Cdr)]
+    assert [(found.call_id, found.direction, found.caller, found.callee) for found in records] == [
+        ("CA2", "outbound", CENTRE, CUSTOMER),
+        ("CA3", "inbound", CUSTOMER, CENTRE),
+    ]
+    assert {str(row.reason).partition(":")[0] for row in rows if row.reason} == {"internal_leg"}
+
+
+@pytest.mark.parametrize(("legs", "counted"), [("parents", ["CA3"]), ("children", ["CA2"])])
+def test_a_leg_from_a_client_of_the_application_is_no_call(legs: str, counted: list[str]) -> None:
+    rows = read("twilio", calls_of_a_centre("client:alice"), legs=legs)
+    assert [row.record.call_id for row in rows if isinstance(row.record, Cdr)] == counted
+
+
+def test_a_leg_of_a_trunk_counts_as_one_of_a_telephone() -> None:
+    trunk = json.dumps(twilio(direction="trunking-terminating", to="sip:+15557654321@acme.pstn.twilio.com"))
+    assert fields("twilio", trunk, legs="telephones")["callee"] == CUSTOMER

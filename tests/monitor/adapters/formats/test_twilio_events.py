@@ -7,6 +7,8 @@ import pytest
 from adapter_rows import fields, read
 from event_rows import calls_of, outcome
 
+from schemas.inputs import Cdr
+
 
 def twilio(status: str, number: int, second: int, **changes: str) -> dict[str, str]:
     return {
@@ -97,3 +99,13 @@ def test_480_after_ringing_is_no_answer(rang: bool, expected: str) -> None:
 def test_a_call_of_a_trunk_has_the_direction_that_the_network_sees(trunk: str, direction: str) -> None:
     found = fields("twilio-events", forms([each | {"Direction": f"trunking-{trunk}"} for each in TWILIO]))
     assert found["direction"] == direction
+
+
+def test_of_a_centre_of_softphones_the_legs_of_telephones_count() -> None:
+    agent = {"CallSid": "CA1", "Direction": "inbound", "From": "client:alice"}
+    customer = {"CallSid": "CA2", "Direction": "outbound-dial", "ParentCallSid": "CA1"}
+    desk = {"CallSid": "CA3", "Direction": "inbound", "From": "sip:bob@acme.sip.twilio.com"}
+    legs = [twilio("completed", 3, 13, CallDuration="5", **leg) for leg in (agent, customer, desk)]
+    for settings, counted in (({"legs": "telephones"}, "CA2"), ({}, "CA3")):
+        found = [row.record for row in read("twilio-events", forms(legs), **settings)]
+        assert [record.call_id for record in found if isinstance(record, Cdr)] == [counted]
