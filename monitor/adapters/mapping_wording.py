@@ -102,6 +102,10 @@ MAPPING_WORDING: Final = {
         "应有带命名组的 `pattern`：(?P<cause>[0-9]+)",
         "expected a `pattern` with named groups: (?P<cause>[0-9]+)",
     ),
+    "parts_without_groups": Bilingual(
+        "应有带命名组的 `parts`：(?P<trunk>[a-z]+)",
+        "expected `parts` with named groups: (?P<trunk>[a-z]+)",
+    ),
     "group_taken": Bilingual(
         "请另取组名：`{group}` 已被占用", "expected another name for the group `{group}`: it is taken"
     ),

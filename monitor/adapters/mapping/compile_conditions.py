@@ -7,6 +7,13 @@ from monitor.adapters.mapping.spec import ColumnTest, Condition, GroupTest, depe
 
 
 def _holds(condition: ColumnTest, text: str) -> bool:
+    if condition.parts is not None:
+        found = condition.parts.search(text) or {"": ""}
+        return any(_holds_for(condition, part) for part in found.values())
+    return _holds_for(condition, text)
+
+
+def _holds_for(condition: ColumnTest, text: str) -> bool:
     if condition.values is not None and (text in condition.values) == condition.negated:
         return False
     if condition.empty is not None and condition.empty != (not text):

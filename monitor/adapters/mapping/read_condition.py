@@ -11,7 +11,7 @@ from monitor.policy.file.yaml_source import YamlPath
 _TESTED = ("column", "field", "setting")
 _GROUPS = ("any", "none")
 _RIGHT = ("equals", "in", "not_in", "empty", "matches", "same_as")
-CONDITION_KEYS = (*_TESTED, "of", *_RIGHT, *_GROUPS)
+CONDITION_KEYS = (*_TESTED, "of", "parts", *_RIGHT, *_GROUPS)
 
 
 class ConditionReader(Checker):
@@ -78,7 +78,10 @@ class ConditionReader(Checker):
             if column is None:
                 self.wrong(at.child("same_as"), "same_as_of_columns")
         pattern = self.pattern(one, at, "matches")
-        return ColumnTest(column, field, fixed, values, "not_in" in one, empty, pattern, same_as)
+        parts = self.pattern(one, at, "parts")
+        if parts is not None and not parts.groups:
+            self.wrong(at.child("parts"), "parts_without_groups")
+        return ColumnTest(column, field, fixed, values, "not_in" in one, empty, pattern, same_as, parts)
 
 
 def fields_of(conditions: tuple[Condition, ...]) -> Iterator[str]:

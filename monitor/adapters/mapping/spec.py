@@ -44,7 +44,8 @@ class ColumnTest:
     """A test on the text of a column, of a field computed before, or a ``fixed`` one: all given conditions must hold.
 
     ``values``: the text is one of them, or with ``negated`` none of them. ``empty`` and ``pattern`` may be None.
-    ``same_as`` is a column with the same text.
+    ``same_as`` is a column with the same text. With ``parts`` all conditions but that one must hold for what one of its
+    groups matches.
     """
 
     column: str | None
@@ -55,6 +56,7 @@ class ColumnTest:
     empty: bool | None
     pattern: LinearPattern | None
     same_as: str | None = None
+    parts: LinearPattern | None = None
 
 
 @dataclass(frozen=True, slots=True)

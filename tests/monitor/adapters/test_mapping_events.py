@@ -150,6 +150,8 @@ def test_the_calls_of_a_file_are_in_the_order_of_their_ends_with_their_first_lin
         ("record: cdr", "record: cdr\nsort: false", "`sort` does not go with `events`"),
         ("tenant_id: {column: tenant}", "tenant_id: {column: tenant, when: {field: caller, empty: true}}", "by tenant"),
         ("equals: start", "same_as: ''", "expected the name of a column"),
+        ("equals: start", "equals: start, parts: '[a-z]+'", "expected `parts` with named groups"),
+        ("equals: start", "parts: '(?P<a>[a-z]+)'", "a condition needs equals"),
     ],
 )
 def test_a_fault_of_the_events_has_its_place(before: str, after: str, fault: str) -> None:

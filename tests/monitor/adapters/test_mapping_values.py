@@ -71,6 +71,12 @@ def test_a_value_without_an_entry_does_what_otherwise_says() -> None:
         ("matches: '[a-z]+'", "xy", True),
         ("matches: '[a-z]+'", "xy1", False),
         ("matches: '[a-z]+', not_in: [xy]", "xy", False),
+        ("parts: '(?P<a>[a-z]+)-(?P<b>[0-9]+)', in: [x, '7']", "x-6", True),
+        ("parts: '(?P<a>[a-z]+)-(?P<b>[0-9]+)', in: [x, '7']", "y-7", True),
+        ("parts: '(?P<a>[a-z]+)-(?P<b>[0-9]+)', in: [x, '7']", "y-77", False),
+        ("parts: '(?P<a>[a-z]+)-(?P<b>[0-9]+)', in: [x, '7']", "x", False),
+        ("parts: '(?P<a>[a-z]+)-(?P<b>[0-9]+)', empty: true", "x", True),
+        ("parts: '(?P<a>[a-z]+)-', matches: '[xy]'", "a y-7", True),
     ],
 )
 def test_a_field_is_made_only_where_its_condition_holds(condition: str, cell: str, holds: bool) -> None:

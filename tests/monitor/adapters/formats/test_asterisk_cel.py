@@ -131,3 +131,39 @@ def test_a_trunk_of_a_pri_is_a_span(span: str) -> None:
     into = [row.replace(DESK, "DAHDI/i2/075500001111-2a") for row in ANSWERED]
     assert cel_fields(into, carrier_gateways=span)["direction"] == "inbound"
     assert "internal_leg" in reasons("asterisk-cel", log_of(out), carrier_gateways="i1")
+
+
+LOCAL = "Local/13800138000@outbound-00000001"
+
+
+def started(channel: str, number: int) -> str:
+    """A channel that the call dials before the trunk's."""
+    return cel("CHAN_START", f"30:00.15000{number}", far=True, channame=channel, uniqueid=f"1772415000.2{number}")
+
+
+@pytest.mark.parametrize(
+    "others",
+    [[f"{LOCAL};1", f"{LOCAL};2"], ["PJSIP/desk2-00000013"], [f"{LOCAL};1", f"{LOCAL};2", "PJSIP/desk2-00000013"]],
+)
+@pytest.mark.parametrize("trunk", [TRUNK, "DAHDI/i2/13800138000-2b"])
+def test_a_trunk_behind_local_channels_or_beside_a_telephone_is_the_far_channel(others: list[str], trunk: str) -> None:
+    rows = [ANSWERED[0], *(started(channel, n) for n, channel in enumerate(others)), *ANSWERED[1:]]
+    rows = [row.replace(TRUNK, trunk) for row in rows]
+    assert cel_fields(rows, carrier_gateways="trunk,i2") == cel_fields(ANSWERED)
+    assert "internal_leg" in reasons("asterisk-cel", log_of(rows), carrier_gateways="Local,other,DAHDI")
+
+
+def test_local_channels_are_no_far_channel() -> None:
+    rows = [ANSWERED[0], started(f"{LOCAL};1", 1), started(f"{LOCAL};2", 2), *ANSWERED[1:]]
+    assert cel_fields(rows) == cel_fields(ANSWERED)
+    menu = [ANSWERED[0], started(f"{LOCAL};1", 1), cel("ANSWER", "30:01.000000"), *ANSWERED[6:]]
+    assert cel_fields(menu)["outcome"] != "answered"
+
+
+def test_a_call_from_a_carrier_to_a_telephone_and_a_mobile_is_inbound() -> None:
+    mobile = started("PJSIP/trunk-00000014", 1)
+    into = [row.replace(DESK, "PJSIP/carrier-00000011").replace(TRUNK, "PJSIP/desk2-00000013") for row in ANSWERED]
+    gateways = "carrier,trunk"
+    assert cel_fields([into[0], mobile, *into[1:]], carrier_gateways=gateways)["direction"] == "inbound"
+    passed_on = [row.replace(DESK, "PJSIP/carrier-00000011") for row in ANSWERED]
+    assert cel_fields(passed_on, carrier_gateways=gateways)["direction"] == "outbound"
