@@ -177,6 +177,54 @@ def test_without_b_legs_the_telephones_leg_is_the_outbound_call() -> None:
     assert fields("freeswitch-json", leg(**busy), carrier_gateways="carrier1", log_b_leg="false")["outcome"] == "busy"
 
 
+def applications(*data: tuple[str, str], **variables: str) -> str:
+    """A telephone's leg that ran these applications, by name and data, answered or with the `variables` given."""
+    name, last = data[-1]
+    last_one = {"current_application": name, "current_application_data": last, "last_app": name, "last_arg": last}
+    document = json.loads(leg(**{**PHONE, **last_one, **variables}))
+    document["app_log"] = {"applications": [{"app_name": name, "app_data": text} for name, text in data]}
+    return json.dumps(document)
+
+
+CARRIER = ("bridge", "{ignore_early_media=true}sofia/gateway/carrier1/13800138000")
+BY_ADDRESS = ("bridge", "sofia/external/sip:13800138000@203.0.113.5:5080;transport=udp")
+LIMIT = ("sched_hangup", "+3048 alloted_timeout")
+BUSY = ("playback", "ivr/busy.wav")
+
+
+@pytest.mark.parametrize(
+    "phone",
+    [
+        applications(CARRIER, LIMIT),
+        applications(CARRIER, BUSY),
+        applications(CARRIER, ("bridge", "user/1002@example.com"), BUSY),
+        applications(("bridge", "sofia/gateway/other/138|sofia/gateway/carrier1/138"), BUSY),
+        applications(BY_ADDRESS),
+        applications(BY_ADDRESS, LIMIT),
+        applications(("lua", "dial.lua"), bridge_channel="sofia/external/13800138000@203.0.113.5"),
+    ],
+)
+def test_without_b_legs_any_bridge_to_a_carrier_is_the_outbound_call(phone: str) -> None:
+    found = fields("freeswitch-json", phone, carrier_gateways="carrier1,203.0.113.5", log_b_leg="false")
+    assert (found["call_id"], found["direction"], found["callee"]) == ("phone", "outbound", "+8613800138000")
+    for settings in (
+        {"carrier_gateways": "carrier1,203.0.113.5"},
+        {"carrier_gateways": "carrier2", "log_b_leg": "false"},
+    ):
+        assert reason("freeswitch-json", phone, **settings).startswith("internal_leg")
+
+
+def test_without_b_legs_a_leg_to_a_telephone_is_internal() -> None:
+    inside = applications(("bridge", "user/1002@example.com"), LIMIT, bridge_channel="sofia/internal/1002@192.0.2.7")
+    assert reason("freeswitch-json", inside, carrier_gateways="carrier1", log_b_leg="false").startswith("internal_leg")
+
+
+def test_without_b_legs_a_call_that_is_forwarded_to_a_carrier_stays_inbound() -> None:
+    forwarded = applications(CARRIER, sip_gateway="carrier1")
+    found = fields("freeswitch-json", forwarded, carrier_gateways="carrier1", log_b_leg="false")
+    assert (found["direction"], found["hangup_by"]) == ("inbound", "caller")
+
+
 def test_a_losing_branch_of_a_fork_is_not_a_call() -> None:
     assert reason("freeswitch-json", leg(hangup_cause="LOSE_RACE")).startswith("internal_leg: another branch")
 
