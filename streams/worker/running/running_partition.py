@@ -32,7 +32,8 @@ _LARGE = 50_000  # work (`work_estimate`): more is decided and serialized in a t
 _LOOK_S = 0.2  # least interval of early evaluations: less than that of the rounds of a busy worker
 _LOOK_REST = 5.0  # the next one also waits this many times the duration of the last
 _QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
-_SOON_S = 1.0  # output that is not urgent is committed within this time
+_SOON_S = 1.0  # commands and bans of owners are committed within this time
+_PASSED_ON_S = 3.0  # late and rejected records, alone: else a worker's transactions would mostly be for them
 _PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up
 # Until it has caught up, a partition decides at most this often, or after so many rows: a transaction costs as much for
 # a few rows as for thousands. The rows of a second bound the memory of a worker; those of a partition, its share.
@@ -143,7 +144,8 @@ class RunningPartition:
             self._look(now)
         if task.pending or self._commanded:
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
-        waited = self._waiting_since is not None and now - self._waiting_since >= _SOON_S
+        patience_s = _SOON_S if self._commanded else _PASSED_ON_S
+        waited = self._waiting_since is not None and now - self._waiting_since >= patience_s
         decides = self._is_present(now) or self._unfinished or self._decides_backlog(now)
         return Due.COMMIT if (decides and task.due) or task.alerting or task.passed_on.full or waited else None
 
