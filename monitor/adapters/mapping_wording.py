@@ -44,8 +44,11 @@ MAPPING_WORDING: Final = {
         "expected `settings` to be names with their default texts, got {value}",
     ),
     "setting_default": Bilingual(
-        "`{name}` 的默认文本应加引号，或留空，实际值：{value}",
-        "expected the default text of `{name}` in quotes, or nothing, got {value}",
+        "`{name}` 的默认文本应加引号，或留空，或为可取文本的列表，实际值：{value}",
+        "expected the default text of `{name}` in quotes, nothing, or a list of the texts it may have, got {value}",
+    ),
+    "setting_choice": Bilingual(
+        "`{name}` 应为 {choices} 之一，实际值：`{value}`", "expected `{name}` to be one of {choices}, got `{value}`"
     ),
     "setting_name": Bilingual(
         "名称应由字母、数字和 `_` 组成，实际值：`{name}`", "expected a name of letters, digits and `_`, got `{name}`"

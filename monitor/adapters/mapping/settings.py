@@ -8,6 +8,7 @@ from monitor.adapters.mapping.spec import ROW
 from monitor.adapters.mapping_wording import mapping_text
 from monitor.policy.file.errors import PolicyFault
 from monitor.policy.file.yaml_source import YamlPath
+from monitor.text.bilingual import Bilingual
 
 # A setting is a list of texts, separated by commas, where a list is expected.
 _LISTS: Final = ("in", "not_in", "empty", "first", "join", "hmac", "rows", "time")
@@ -23,19 +24,19 @@ class MappingSettings:
             checker.wrong(place, "settings_kind", value=repr(declared))
             return
         for name, default in declared.items():
-            at = place.child(name)
-            if not isinstance(default, str | None):
+            at, choices = place.child(name), default if isinstance(default, list) else [default]
+            if not choices or not all(isinstance(one, str) or (one is None is default) for one in choices):
                 checker.wrong(at, "setting_default", name=name, value=repr(default))
             elif not str(name).isidentifier() or f"${name}" == ROW:
                 checker.wrong_key(at, "setting_name", name=name)
-            elif name in given:
-                self.values[name] = given[name]
-            elif default is None:
-                message = mapping_text("setting_without_default", name=name)
-                checker.faults.append(PolicyFault.worded(f"{top.source.name} --set", 1, 1, message))
-                self.values[name] = ""
             else:
-                self.values[name] = default
+                value = given.get(name, choices[0])
+                self.values[name] = value or ""
+                if value is None:
+                    _not_given(checker, top, mapping_text("setting_without_default", name=name))
+                elif isinstance(default, list) and value not in choices:
+                    listed = ", ".join(choices)
+                    _not_given(checker, top, mapping_text("setting_choice", name=name, choices=listed, value=value))
 
     def applied(self, data: dict[str, Any]) -> dict[str, Any]:
         """``data`` with each `$NAME` replaced."""
@@ -52,6 +53,11 @@ class MappingSettings:
             text = self.values[value[1:]]
             return _items(text) if key in _LISTS else text
         return value
+
+
+def _not_given(checker: Checker, top: YamlPath, message: Bilingual) -> None:
+    """Report a fault of what ``--set`` gives, or does not give."""
+    checker.faults.append(PolicyFault.worded(f"{top.source.name} --set", 1, 1, message))
 
 
 def _items(text: str) -> list[str]:

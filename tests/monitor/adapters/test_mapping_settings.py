@@ -43,6 +43,15 @@ def test_settings_stand_for_texts_and_lists() -> None:
     assert [row.reason for row in rows(GATEWAYS, content, {"zone": "UTC"})] == [None, None, None]
 
 
+def test_a_setting_may_have_a_list_of_texts_of_which_the_first_is_the_default() -> None:
+    content = (
+        json.dumps({"id": 1, "tenant": "t", "a": "", "b": "", "to": "2125550123", "at": "2026-03-02 09:30"}) + "\n"
+    )
+    listed = GATEWAYS.replace("region: CN", "region: [US, CN]")
+    assert rows(listed, content, {"zone": "UTC"})[0].record.callee == "+12125550123"
+    assert rows(listed, content, {"zone": "UTC", "region": "CN"})[0].record.callee != "+12125550123"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "given", "reported"),
     [
@@ -50,6 +59,18 @@ def test_settings_stand_for_texts_and_lists() -> None:
         ("", "", {"zone": "UTC", "gatewys": "x"}, "acme.yaml --set:1:1: a cdr has no field `gatewys`"),
         ("", "", {"zone": "Mars"}, "acme.yaml:3:7: 'Mars' is no time zone"),
         ("region: CN", "region: 7", {"zone": "UTC"}, "acme.yaml:1:34: expected the default text of `region`"),
+        (
+            "region: CN",
+            "region: []",
+            {"zone": "UTC"},
+            "expected the default text of `region` in quotes, nothing, or a list",
+        ),
+        (
+            "region: CN",
+            "region: [CN]",
+            {"zone": "UTC", "region": "UK"},
+            "--set:1:1: expected `region` to be one of CN, got `UK`",
+        ),
         ("region: CN", "call_id: CN", {"zone": "UTC"}, "acme.yaml:1:26: expected another name: `call_id` is a field"),
         ("setting: gateways", "setting: gates", {"zone": "UTC"}, "acme.yaml:5:20: expected a name of `settings`"),
         ("internal_leg", "internal", {"zone": "UTC"}, "acme.yaml:7:9: `internal` is not allowed here"),
