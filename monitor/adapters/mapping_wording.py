@@ -283,6 +283,10 @@ MAPPING_WORDING: Final = {
         "a condition has a `column` of the file, a `field` of the record, or a `setting`: one of them",
     ),
     "field_not_made": Bilingual("此处没有生成字段 `{field}`{hint}", "no field `{field}` is made here{hint}"),
+    "field_below": Bilingual(
+        "请把此字段移到 `{field}` 之后：其条件要看 `{field}`，而后者也有这样的条件",
+        "expected this field below `{field}`, which its condition tests and which has such a condition itself",
+    ),
     "no_setting": Bilingual(
         "应为 `settings` 中的名称，实际值：`{name}`", "expected a name of `settings`, got `{name}`"
     ),

@@ -22,6 +22,7 @@ from monitor.adapters.mapping.spec import (
     RejectRule,
     Value,
     needs_fields,
+    tested_fields,
 )
 from monitor.adapters.mapping_wording import NO_HINT, listed, mapping_text
 from monitor.policy.file.errors import PolicyError, PolicyFault, near_miss
@@ -306,12 +307,20 @@ class _Reader(VersionsReader):
                 self.faults.append(PolicyFault.worded(f"{top.source.name} --set", 1, 1, message))
             time = ("epoch_ms",) if is_time(name) else ()
             fields[name] = Value("const", const=text, time=time, integer=None if time else limits_of(types[name]))
+        self.in_order(fields, place)
         missing = required_fields(record_type) - set(given) - set(self.constants)
         if missing:
             names = listed(f"`{name}`" for name in sorted(missing))
             hint = mapping_text("one_tenant") if "tenant_id" in missing else NO_HINT
             self.wrong_key(place, "fields_missing", record=record, names=names, hint=hint)
         return fields
+
+    def in_order(self, fields: dict[str, Value], place: YamlPath) -> None:
+        """Report the conditions that test a field which is computed after them, and is always empty for them."""
+        later = [name for name, value in fields.items() if needs_fields(value)]
+        for n, name in enumerate(later):
+            for below in tested_fields(fields[name]) & set(later[n + 1 :]):
+                self.wrong(place.child(name), "field_below", field=below)
 
     def tenant(self, value: Any, place: YamlPath) -> None:
         """A tenant that the file does not name would collect the calls of others."""

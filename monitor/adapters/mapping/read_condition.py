@@ -1,6 +1,5 @@
 """Reads the conditions of a mapping: tests of columns, fields and settings, and groups of them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from monitor.adapters.mapping.checks import Checker
@@ -82,12 +81,3 @@ class ConditionReader(Checker):
         if parts is not None and not parts.groups:
             self.wrong(at.child("parts"), "parts_without_groups")
         return ColumnTest(column, field, fixed, values, "not_in" in one, empty, pattern, same_as, parts)
-
-
-def fields_of(conditions: tuple[Condition, ...]) -> Iterator[str]:
-    """The fields of the record that the conditions test."""
-    for condition in conditions:
-        if isinstance(condition, GroupTest):
-            yield from fields_of(condition.tests)
-        elif condition.made is not None:
-            yield condition.made

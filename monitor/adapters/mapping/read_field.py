@@ -9,8 +9,8 @@ import msgspec
 
 from monitor.adapters.mapping.checks import not_a_word
 from monitor.adapters.mapping.outcomes import TABLES
-from monitor.adapters.mapping.read_condition import ConditionReader, fields_of
-from monitor.adapters.mapping.spec import Shift, Table, Value
+from monitor.adapters.mapping.read_condition import ConditionReader
+from monitor.adapters.mapping.spec import Shift, Table, Value, fields_of
 from monitor.adapters.mapping_wording import NO_HINT, listed, mapping_text
 from monitor.adapters.values.durations import UNITS
 from monitor.adapters.values.numbers import is_region

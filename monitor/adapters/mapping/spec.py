@@ -1,5 +1,6 @@
 """A checked mapping: how a file's rows become records of one type. `monitor.adapters.mapping.read` creates it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Literal
@@ -241,13 +242,25 @@ class Mapping:
         return PolicyFault.worded(self.file, *self.marks[column], message)
 
 
+def fields_of(conditions: tuple[Condition, ...]) -> Iterator[str]:
+    """The fields of the record that the conditions test."""
+    for condition in conditions:
+        if isinstance(condition, GroupTest):
+            yield from fields_of(condition.tests)
+        elif condition.made is not None:
+            yield condition.made
+
+
 def depends_on_fields(conditions: tuple[Condition, ...]) -> bool:
     """Whether a condition tests a field of the record."""
-    return any(
-        depends_on_fields(each.tests) if isinstance(each, GroupTest) else each.made is not None for each in conditions
-    )
+    return next(fields_of(conditions), None) is not None
+
+
+def tested_fields(value: Value) -> set[str]:
+    """The fields of the record that the conditions of a value test."""
+    return set(fields_of(value.when)).union(*map(tested_fields, value.cases))
 
 
 def needs_fields(value: Value) -> bool:
     """Whether a value can be computed only after other fields."""
-    return depends_on_fields(value.when) or any(map(needs_fields, value.cases))
+    return bool(tested_fields(value))

@@ -55,6 +55,14 @@ FAULTS = [
     ("time format without a year", "time: epoch_s}\n  end", 'time: "%H:%M"}\n  end', "9:33", "has no year"),
     ("local time without a zone", "time: epoch_s}\n  end", 'time: "%Y-%m-%d"}\n  end', "9:33", "add `zone:"),
     ("time without a format", ", time: epoch_s}\n  end", "}\n  end", "9:13", "a time needs `time`"),
+    (
+        "condition on a field that is computed after it",
+        "{column: to}",
+        "{column: to, when: {field: ring_ms, empty: false}}\n"
+        "  ring_ms: {column: end, time: epoch_s, when: {field: end_ms, empty: false}}",
+        "8:11",
+        "expected this field below `ring_ms`",
+    ),
     ("time of a text", "{column: to}", "{column: to, time: epoch_s}", "8:24", "remove `time`"),
     (
         "constant that is no time",
