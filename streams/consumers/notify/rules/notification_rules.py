@@ -107,8 +107,10 @@ class NotificationRules:
             self._outlast(tenant_id, behaviour, thread, now_ms, said)
             if thread.pending and tenant.waits_until_ms(behaviour) <= now_ms:
                 # Its lapse may have been lost; a review can no longer come first.
+                since_ms = thread.decided.get("pending", 0)
                 for severity, tier in thread.pending:
-                    said.messages.append(self._words.review_unknown(tenant_id, behaviour, tier, severity, now_ms))
+                    unknown = self._words.review_unknown(tenant_id, behaviour, tier, severity, since_ms, now_ms)
+                    said.messages.append(unknown)
                 thread.pending = []
             if thread.notify_ms is not None and thread.notify_ms <= now_ms:
                 thread.notify_ms = None

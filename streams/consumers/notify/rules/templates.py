@@ -88,9 +88,14 @@ class MessageTemplates:
             f"outlasted:{tenant_id}:{behaviour}:{now_ms}", "alert", tenant_id, behaviour, tier, severity, now_ms
         )
 
-    def review_unknown(self, tenant_id: str, behaviour: str, tier: str, severity: Severity, now_ms: int) -> Message:
-        """The review deadline of the thread's decisions has passed without a known outcome."""
-        id_ = f"unheard:{tenant_id}:{behaviour}:{severity}:{tier}:{now_ms}"
+    def review_unknown(
+        self, tenant_id: str, behaviour: str, tier: str, severity: Severity, since_ms: int, now_ms: int
+    ) -> Message:
+        """The review deadline of the thread's decisions, the last of ``since_ms``, has passed without a known outcome.
+
+        Another one may be made, and its deadline pass, at the same instant.
+        """
+        id_ = f"unheard:{tenant_id}:{behaviour}:{severity}:{tier}:{since_ms}:{now_ms}"
         return self._ends(id_, "pending", tenant_id, behaviour, tier, severity, now_ms)
 
     def waits_no_more(self, event: Enforcement, behaviour: str, tier: str, severity: Severity) -> Message:
