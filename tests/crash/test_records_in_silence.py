@@ -243,8 +243,8 @@ def test_garbage_in_one_partition_of_the_calls_holds_back_no_other(workers: int)
     for n in range(25):
         world.produce(of(2, three_calls(NOON + n * 20 * SECOND, f"{n}-")))
     world.produce(of(0, three_calls(NOON + 10 * SECOND, "a")))
-    world.produce(pings(TP(CDR.topic, 1), NOON + 8 * MINUTE))
-    world.produce(pings(TP(CDR.topic, 1), NOON + 8 * MINUTE, 23 * SECOND, MISKEYED))
+    world.produce(pings(TP(CDR.topic, 1), NOON + 7 * MINUTE - 10 * SECOND))
+    world.produce(pings(TP(CDR.topic, 1), NOON + 7 * MINUTE - 10 * SECOND, 23 * SECOND, MISKEYED))
 
     async def go() -> None:
         for _ in range(workers):
