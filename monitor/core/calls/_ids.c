@@ -6,7 +6,7 @@
  * (`key_placement.py`). With a public one, a tenant could send ids that share a place, and each would visit all before it.
  */
 #include "../../extension.h"
-#include "placement.h"
+#include "hash_table.h"
 
 #define FREE_SLOT INT64_MIN /* `dedup._FREE` */
 #define AHEAD 16            /* the slot of an id is fetched from memory that many ids before it is needed */
@@ -17,52 +17,41 @@ typedef struct {
     int64_t newest_ms;
 } Id; /* `dedup._SLOT` */
 
-typedef struct {
-    Id *slots;
-    uint64_t last; /* the number of slots, a power of two, minus 1 */
-    int shift;
-    Placement placement;
-} Table;
-
-static int table_of(const Py_buffer *slots, const Py_buffer *words, Table *table)
+static int table_of(const Py_buffer *slots, const Py_buffer *words, HashTable *table)
 {
-    int bits = table_bits(slots, sizeof(Id));
-    Placement placement;
-    if (!bits || !placement_of(words, &placement)) return 0;
-    *table = (Table){slots->buf, (UINT64_C(1) << bits) - 1, 64 - bits, placement};
-    return 1;
+    return hash_table_of(slots, sizeof(Id), words, table);
+}
+
+static inline Id *id_at(const HashTable *table, uint64_t at)
+{
+    return (Id *)table->slots + at;
 }
 
 /* Whether a table of which `used` slots are not free has room for `more` ids, and for a free slot, at which a search ends. */
-static int has_room(const Table *table, Py_ssize_t used, Py_ssize_t more)
+static int has_room(const HashTable *table, Py_ssize_t used, Py_ssize_t more)
 {
     return used >= 0 && (uint64_t)used <= table->last && (uint64_t)more <= table->last - (uint64_t)used;
 }
 
-static inline uint64_t home_of(const Table *table, uint64_t key)
-{
-    return spread(&table->placement, key) >> table->shift;
-}
-
 /* The slot of an id, or the free one where it would be. */
-static inline Id *slot_of(const Table *table, uint64_t key)
+static inline Id *slot_of(const HashTable *table, uint64_t key)
 {
-    uint64_t at = home_of(table, key);
+    uint64_t at = home_slot(table, key);
     for (uint64_t visited = 0; visited < table->last; visited++) {
-        if (table->slots[at].newest_ms == FREE_SLOT || table->slots[at].key == key) break;
+        if (id_at(table, at)->newest_ms == FREE_SLOT || id_at(table, at)->key == key) break;
         at = (at + 1) & table->last;
     }
-    return &table->slots[at];
+    return id_at(table, at);
 }
 
 /* ---- Duplicates ----------------------------------------------------------------------------------------------- */
 
-static Py_ssize_t admit_all(const Table *table, const uint64_t *key, const int64_t *event_ms, const int64_t *line_ms,
+static Py_ssize_t admit_all(const HashTable *table, const uint64_t *key, const int64_t *event_ms, const int64_t *line_ms,
                             Py_ssize_t rows, uint8_t *duplicate)
 {
     Py_ssize_t fresh = 0;
     for (Py_ssize_t row = 0; row < rows; row++) {
-        if (row + AHEAD < rows) FETCH(&table->slots[home_of(table, key[row + AHEAD])]);
+        if (row + AHEAD < rows) FETCH(id_at(table, home_slot(table, key[row + AHEAD])));
         if (duplicate[row]) continue;
         Id *id = slot_of(table, key[row]);
         int is_new = id->newest_ms == FREE_SLOT;
@@ -84,7 +73,7 @@ static PyObject *admit(PyObject *module, PyObject *args)
     Py_buffer of[BUFFERS] = {{0}};
     PyObject *found = NULL;
     Py_ssize_t used;
-    Table table;
+    HashTable table;
     (void)module;
     if (!PyArg_ParseTuple(args, "w*y*ny*y*y*w*", &of[SLOTS], &of[WORDS], &used, &of[KEY], &of[EVENT_MS], &of[LINE_MS],
                           &of[DUPLICATE]))
@@ -107,7 +96,7 @@ static PyObject *admit(PyObject *module, PyObject *args)
 /* Copies the ids with a time of `since_ms` or later to an empty table; returns how many, or -1 if they do not fit. The order of
  * slots is about the same in every table, so little memory is in use at once. No branch depends on which slots are free, as no
  * processor could predict it. */
-static Py_ssize_t move_all(const Table *table, const Id *ids, Py_ssize_t count, int64_t since_ms)
+static Py_ssize_t move_all(const HashTable *table, const Id *ids, Py_ssize_t count, int64_t since_ms)
 {
     Id piece[PIECE];
     Py_ssize_t moved = 0;
@@ -132,7 +121,7 @@ static PyObject *move(PyObject *module, PyObject *args)
     Py_buffer of[BUFFERS] = {{0}};
     PyObject *found = NULL;
     long long since_ms;
-    Table table;
+    HashTable table;
     (void)module;
     if (!PyArg_ParseTuple(args, "w*y*y*L", &of[SLOTS], &of[WORDS], &of[IDS], &since_ms)) return NULL;
     Py_ssize_t count = of[IDS].len / (Py_ssize_t)sizeof(Id);

@@ -16,17 +16,6 @@ static inline int placement_of(const Py_buffer *words, Placement *placement)
     return 1;
 }
 
-/* How many bits the index of a slot has in a table of slots of `size` bytes; 0, with a ValueError, if it is no table. */
-static inline int table_bits(const Py_buffer *slots, Py_ssize_t size)
-{
-    if (!items_of(slots, size)) return 0;
-    uint64_t count = (uint64_t)(slots->len / size);
-    if (count < 2 || count & (count - 1)) return refused("expected a table with a power of two of slots");
-    int bits = 0;
-    while (count >>= 1) bits++;
-    return bits;
-}
-
 /* All 64 bits of which the upper ones are the place; a key in a table of 2^bits is at `spread(...) >> (64 - bits)`. */
 static inline uint64_t spread(const Placement *placement, uint64_t key)
 {

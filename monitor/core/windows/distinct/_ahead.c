@@ -218,7 +218,7 @@ static inline int number_step(const Key *one)
 }
 
 /* As in `_keys.c`: the change in the number of pairs of neighbours. A pair that moves counts at its second. */
-static int pairs_step(const Table *table, const Keys *keys, uint64_t key, int step)
+static int pairs_step(const HashTable *table, const Keys *keys, uint64_t key, int step)
 {
     uint64_t unused;
     const Key *previous = known(keys, key - 1, &unused), *next = known(keys, key + 1, &unused);
@@ -229,22 +229,22 @@ static int pairs_step(const Table *table, const Keys *keys, uint64_t key, int st
     return (step > 0 ? has_previous : -had_previous) + step * has_next;
 }
 
-static inline void fetch(const Table *table, uint64_t key)
+static inline void fetch(const HashTable *table, uint64_t key)
 {
-    FETCH(&table->slots[spread(&table->placement, key) >> table->shift]);
+    FETCH(slot_at(table, home_slot(table, key)));
 }
 
 /* Looks up the attempts of each key. */
-static void look_up(const Table *table, const Keys *keys)
+static void look_up(const HashTable *table, const Keys *keys)
 {
     for (uint64_t number = 0; number < keys->count; number++) {
         if (number + AHEAD < keys->count) fetch(table, keys->keys[number + AHEAD].key);
         uint64_t at = slot_of(table, keys->keys[number].key);
-        keys->keys[number].before = is_free(table, at) ? 0 : table->slots[at].count;
+        keys->keys[number].before = is_free(table, at) ? 0 : slot_at(table, at)->count;
     }
 }
 
-static void count_key(const Table *table, const Keys *keys, const Key *one, const Counts *counts)
+static void count_key(const HashTable *table, const Keys *keys, const Key *one, const Counts *counts)
 {
     int64_t *own = counts->counts + one->place;
     int32_t after = after_of(one);
@@ -271,7 +271,7 @@ static inline int64_t in_block(const Counts *counts, int32_t size)
 }
 
 /* Counts how many keys of each group come and leave, and the groups. */
-static int count_groups(const Table *groups, const Keys *keys, const Counts *counts)
+static int count_groups(const HashTable *groups, const Keys *keys, const Counts *counts)
 {
     Keys moved = {.placement = keys->placement};
     int found = reserve(&moved, SMALLEST_BITS) ? COUNTED : NO_MEMORY;
@@ -292,7 +292,7 @@ static int count_groups(const Table *groups, const Keys *keys, const Counts *cou
     return found;
 }
 
-static int count_all(const Table *table, const Table *groups, const Keys *keys, const Counts *counts)
+static int count_all(const HashTable *table, const HashTable *groups, const Keys *keys, const Counts *counts)
 {
     look_up(table, keys);
     for (uint64_t number = 0; number < keys->count; number++) {
@@ -346,7 +346,7 @@ static PyObject *ahead(PyObject *module, PyObject *args)
     Py_buffer of[BUFFERS] = {{0}};
     PyObject *pieces, *done = NULL;
     int group_bits, block_least;
-    Table table, groups;
+    HashTable table, groups;
     Counts counts = {0};
     Keys keys = {0};
     (void)module;

@@ -11,7 +11,7 @@
 
 /* ---- The table of keys --------------------------------------------------------------------------------------- */
 
-static Py_ssize_t find_all(const Table *table, const uint64_t *key, Py_ssize_t rows, int64_t *at)
+static Py_ssize_t find_all(const HashTable *table, const uint64_t *key, Py_ssize_t rows, int64_t *at)
 {
     Py_ssize_t missing = 0;
     for (Py_ssize_t row = 0; row < rows; row++) {
@@ -23,13 +23,13 @@ static Py_ssize_t find_all(const Table *table, const uint64_t *key, Py_ssize_t r
     return missing;
 }
 
-static void claim_missing(const Table *table, const uint64_t *key, const int32_t *tenant, const uint8_t *numeric,
+static void claim_missing(const HashTable *table, const uint64_t *key, const int32_t *tenant, const uint8_t *numeric,
                           Py_ssize_t rows, int64_t *at)
 {
     for (Py_ssize_t row = 0; row < rows; row++) {
         if (at[row] >= 0) continue;
         uint64_t slot = slot_of(table, key[row]);
-        table->slots[slot] = (Slot){key[row], 0, numeric[row] ? tenant[row] : ~tenant[row]};
+        *slot_at(table, slot) = (Slot){key[row], 0, numeric[row] ? tenant[row] : ~tenant[row]};
         at[row] = (int64_t)slot;
     }
 }
@@ -39,7 +39,7 @@ static PyObject *find(PyObject *module, PyObject *args)
 {
     Py_buffer of[4] = {{0}};
     PyObject *done = NULL;
-    Table table;
+    HashTable table;
     (void)module;
     if (!PyArg_ParseTuple(args, "y*y*y*w*", &of[0], &of[1], &of[2], &of[3])) return NULL;
     Py_ssize_t rows = of[2].len / 8;
@@ -60,7 +60,7 @@ static PyObject *claim(PyObject *module, PyObject *args)
     Py_buffer of[6] = {{0}};
     Py_ssize_t room;
     PyObject *found = NULL;
-    Table table;
+    HashTable table;
     (void)module;
     if (!PyArg_ParseTuple(args, "w*y*y*y*y*nw*", &of[0], &of[1], &of[2], &of[3], &of[4], &room, &of[5])) return NULL;
     Py_ssize_t rows = of[2].len / 8;
@@ -94,7 +94,7 @@ static inline int number_step(const Keys *keys, Py_ssize_t row)
 }
 
 /* `distinct_counts._pairs`: the change in the number of pairs of neighbours. A pair that moves counts at its second. */
-static inline int pairs_step(const Table *table, const Keys *keys, Py_ssize_t row, int step)
+static inline int pairs_step(const HashTable *table, const Keys *keys, Py_ssize_t row, int step)
 {
     uint64_t key = keys->key[row];
     int had_previous = is_present(table, key - 1), has_next = is_present(table, key + 1), has_previous = had_previous;
@@ -106,11 +106,11 @@ static inline int pairs_step(const Table *table, const Keys *keys, Py_ssize_t ro
     return (step > 0 ? has_previous : -had_previous) + step * has_next;
 }
 
-static void change_counts(const Table *table, const Keys *keys, const int32_t *limits, Py_ssize_t limit_count,
+static void change_counts(const HashTable *table, const Keys *keys, const int32_t *limits, Py_ssize_t limit_count,
                           int sequences, int64_t *counts, Py_ssize_t tenants)
 {
     for (Py_ssize_t row = 0; row < keys->rows; row++) {
-        keys->before[row] = table->slots[keys->at[row]].count;
+        keys->before[row] = slot_at(table, keys->at[row])->count;
         keys->after[row] = (int32_t)((uint32_t)keys->before[row] + (uint32_t)keys->change[row]);
     }
     for (Py_ssize_t row = 0; row < keys->rows; row++) {
@@ -122,10 +122,10 @@ static void change_counts(const Table *table, const Keys *keys, const int32_t *l
         for (Py_ssize_t limit = 0; limit < limit_count; limit++)
             own[(SEQUENTIAL + 1 + limit) * tenants] += step_of(keys->before[row], keys->after[row], limits[limit]);
     }
-    for (Py_ssize_t row = 0; row < keys->rows; row++) table->slots[keys->at[row]].count = keys->after[row];
+    for (Py_ssize_t row = 0; row < keys->rows; row++) slot_at(table, keys->at[row])->count = keys->after[row];
 }
 
-static int slots_exist(const int64_t *at, Py_ssize_t rows, const Table *table)
+static int slots_exist(const int64_t *at, Py_ssize_t rows, const HashTable *table)
 {
     for (Py_ssize_t row = 0; row < rows; row++)
         if (at[row] < 0 || (uint64_t)at[row] > table->last) return refused("there is no such slot");
@@ -139,7 +139,7 @@ static PyObject *change(PyObject *module, PyObject *args)
     enum { SLOTS, WORDS, KEY, TENANT, COUNT, NUMERIC, AT, LIMITS, COUNTS, BEFORE, AFTER, BUFFERS };
     Py_buffer of[BUFFERS] = {{0}};
     PyObject *done = NULL;
-    Table table;
+    HashTable table;
     int sequences;
     (void)module;
     if (!PyArg_ParseTuple(args, "w*y*y*y*y*y*y*y*pw*w*w*", &of[SLOTS], &of[WORDS], &of[KEY], &of[TENANT], &of[COUNT],
