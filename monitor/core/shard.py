@@ -32,10 +32,10 @@ from monitor.core.decisions.owner_effects import OwnerEffects
 from monitor.core.decisions.pending_record import PendingRecord, Place
 from monitor.core.decisions.pending_records import PendingRecords
 from monitor.core.decisions.record_handlers import RecordHandlers
+from monitor.core.measures.hourly_measures import HourlyMeasures
 from monitor.core.owners.owner_bans import OwnerBans
 from monitor.core.results import DECISIONS_ONLY, Output, WantedOutput
 from monitor.core.rules.evaluator import RuleEvaluator
-from monitor.core.rules.hourly_measures import HourlyMeasures
 from monitor.core.rules.window_end import OutputRoom
 from monitor.core.tenants.tenant_numbers import TenantNumbers
 from monitor.core.tenants.tenant_records import TenantRecords

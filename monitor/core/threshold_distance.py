@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.escalation_distance import EscalationDistances, measure_escalations, merge_escalations
+from monitor.core.measures.measure_columns import FAR_OVER
 from monitor.core.rules.conditions import Floats, Rows, values
-from monitor.core.rules.measure_columns import FAR_OVER
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import wilson_bound
 from monitor.core.shard import Shard

@@ -3,7 +3,8 @@
 from monitor.core import codec
 from monitor.core.alerts import native_bounds, native_recent
 from monitor.core.calls import native_ids, native_newest, native_strings
-from monitor.core.rules import native_measures, native_pairs
+from monitor.core.measures import native_measures
+from monitor.core.rules import native_pairs
 from monitor.core.windows import native_sums
 from monitor.core.windows.distinct import native_ahead, native_keys, native_uses
 from monitor.decoding import native as decoding
@@ -20,7 +21,7 @@ def in_use() -> dict[str, bool]:
         "monitor.core.calls._ids": native_ids.enabled,
         "monitor.core.calls._newest": native_newest.enabled,
         "monitor.core.calls._strings": native_strings.enabled,
-        "monitor.core.rules._measures": native_measures.enabled,
+        "monitor.core.measures._measures": native_measures.enabled,
         "monitor.core.rules._pairs": native_pairs.enabled,
         "monitor.core.windows._sums": native_sums.enabled,
         "monitor.core.windows.distinct._ahead": native_ahead.enabled,

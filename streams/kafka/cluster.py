@@ -18,10 +18,10 @@ from streams.settings.load import Settings
 
 if TYPE_CHECKING:
     from streams.kafka.consumer import KafkaConsumer
-    from streams.kafka.group_reader import KafkaGroupReader
     from streams.kafka.produce.appender import KafkaAppender
-    from streams.kafka.range_reader import WholeRecord
-    from streams.kafka.reader import KafkaReader
+    from streams.kafka.read.group_reader import KafkaGroupReader
+    from streams.kafka.read.range_reader import WholeRecord
+    from streams.kafka.read.reader import KafkaReader
 
 
 class KafkaCluster:
@@ -52,13 +52,13 @@ class KafkaCluster:
         return KafkaAppender(self._clients)
 
     def reader(self) -> "KafkaReader":
-        from streams.kafka.reader import KafkaReader
+        from streams.kafka.read.reader import KafkaReader
 
         return KafkaReader(self._clients)
 
     def group_reader(self, topics: Sequence[str], group: str) -> "KafkaGroupReader":
         """See `streams.kafka.api.GroupReader`."""
-        from streams.kafka.group_reader import KafkaGroupReader
+        from streams.kafka.read.group_reader import KafkaGroupReader
 
         return KafkaGroupReader(self._clients, topics, group)
 
@@ -107,14 +107,14 @@ class KafkaCluster:
         return await self._offsets(tps, which)
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
-        from streams.kafka import range_reader as spans
+        from streams.kafka.read import range_reader as spans
 
         async with aclosing(spans.read(self._clients, tp, start, stop)) as fetches:
             async for fetched in fetches:
                 yield fetched
 
     async def records(self, tp: TP, start: int, stop: int) -> "AsyncIterator[list[WholeRecord]]":
-        from streams.kafka import range_reader as spans
+        from streams.kafka.read import range_reader as spans
 
         async with aclosing(spans.records(self._clients, tp, start, stop)) as fetches:
             async for records in fetches:

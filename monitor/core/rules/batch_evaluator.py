@@ -5,80 +5,23 @@ metric of each rule is compared with its threshold. The pairs of rule and tenant
 ``also`` conditions and the Wilson bound.
 """
 
-from collections.abc import Hashable, Iterable, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, nextafter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.calls.fields import BIT
 from monitor.core.rules import native_pairs
 from monitor.core.rules.conditions import Floats, Rows
 from monitor.core.rules.native_pairs import TENANT_BITS, CountBlocks, NativeCounts, Pairs, RuleConditions
+from monitor.core.rules.rule_counts import ONE, CountedCondition, OwnCounts, RuleCounts, WindowCounts
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import bound, quantile
 from monitor.core.tenants.dirty import DirtyTenants, Flags
-from monitor.core.windows.window import Counts, SlidingWindow
-from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, Metric
-from monitor.policy.model import Rule
 
-_UPWARDS = ("above", "at_least")
-_NEVER_ABOVE_ATTEMPTS = {"caller_peak", "callee_peak", "callers"}  # not even where they are estimated
-_ONE = 0  # the index of a count that is always 1
 _NONE: Rows = np.empty(0, np.intp)
 _TENANT = (1 << TENANT_BITS) - 1
-
-
-class _Line(NamedTuple):
-    """A condition on a metric, by the indices of its counts: ``sign`` times the value must be above ``limit``.
-
-    The value is ``numerator / (scale * divisor)``; ``divisor`` is the denominator or 1.
-    """
-
-    numerator: int
-    denominator: int
-    divisor: int
-    scale: int
-    sign: float
-    limit: float
-
-
-class _OtherCount(NamedTuple):
-    """The numerator or, ``below``, the denominator of a metric for a rule, in its window."""
-
-    window: SlidingWindow
-    metric: Metric
-    rule: Rule
-    below: bool
-
-
-class _OtherCounts(dict[int, _OtherCount]):
-    """How to read each count that is not a sum, by its index."""
-
-    def read(self, place: int, tenants: int) -> Counts:
-        """The count of each tenant."""
-        window, metric, rule, below = self[place]
-        return (window.denominator if below else window.numerator)(metric, rule, tenants)
-
-    def give(self, blocks: CountBlocks, places: Iterable[int]) -> None:
-        """Give the counts at these indices."""
-        for place in places:
-            blocks.give(place, self.read(place, blocks.tenants))
-
-
-@dataclass(slots=True)
-class _Places:
-    """The indices of the counts of one window: its sums, which are consecutive, and other counts by name.
-
-    ``present`` indexes whether there is a record, for metrics without a denominator. ``rules`` are those of the window.
-    """
-
-    sums: slice
-    present: int
-    rules: set[int]
-    of: dict[Hashable, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +30,6 @@ class ConditionsMet:
 
     breach: dict[int, Rows]
     ending: set[int]
-
-
-class OwnCounts(NamedTuple):
-    """The indices of the counts of some rules' own metrics, each ``[rule]``.
-
-    ``numerator``, ``denominator`` and ``divisor`` as in `_Line`. A rule measures something if the counts
-    ``denominator`` and ``present`` are above 0.
-    """
-
-    numerator: NDArray[np.int32]
-    denominator: NDArray[np.int32]
-    divisor: NDArray[np.int32]
-    present: NDArray[np.int32]
 
 
 class _RulesTogether(NamedTuple):
@@ -114,20 +44,9 @@ class _RulesTogether(NamedTuple):
     marks: Flags
     edges: Pairs
     touched: Sequence[DirtyTenants]
-    windows: Sequence[tuple[SlidingWindow, _Places]]
+    windows: Sequence[WindowCounts]
     gates: set[int]
     measured: set[int]
-
-    def give_sums(self, blocks: CountBlocks) -> None:
-        """Give the sums of these windows."""
-        for window, places in self.windows:
-            blocks.give(places.sums.start, window.running_sums.of_all(blocks.tenants))
-
-    def give_present(self, blocks: CountBlocks, rules: Set[int]) -> None:
-        """Give whether there is a record, for those of these rules that need it."""
-        for window, places in self.windows:
-            if places.present != _ONE and not places.rules.isdisjoint(rules):
-                blocks.give(places.present, window.present(blocks.tenants))
 
 
 class _LastPairs:
@@ -166,36 +85,25 @@ class BatchEvaluator:
 
     def __init__(self, rule_states: Sequence[RuleState]) -> None:
         self._rule_states = rule_states
-        self._width = 1
-        self._places: dict[SlidingWindow, _Places] = {}
-        self._others = _OtherCounts()
-        self._reads: list[set[int]] = [set() for _ in rule_states]  # the indices of those that a rule needs
+        self._counts = RuleCounts(rule_states)
         self._touched: dict[int, DirtyTenants] = {}
         for rule_state in rule_states:
             self._touched.setdefault(rule_state.rule.step_ms, DirtyTenants())
         for window in dict.fromkeys(rule_state.window for rule_state in rule_states):
             for step_ms in window.steps & self._touched.keys():
                 window.watch(self._touched[step_ms])
-            fields = window.running_sums.fields
-            first, last = self._place(len(fields)), self._width
-            of: dict[Hashable, int] = {field: first + row for row, field in enumerate(fields)}
-            mine = {place for place, rule_state in enumerate(rule_states) if rule_state.window is window}
-            counted = any(rule_states[place].metric.denominator is None for place in mine)
-            self._places[window] = _Places(slice(first, last), self._place() if counted else _ONE, mine, of)
-        rules = [rule_state.rule for rule_state in rule_states]
-        asked = [[(r.metric, r.direction, r.threshold), *((c.metric, c.op, c.value) for c in r.also)] for r in rules]
-        most = max(map(len, asked), default=1)
-        lines = [[self._line(place, *one) for one in some] for place, some in enumerate(asked)]
-        for some in lines:
-            some += some[:1] * (most - len(some))
+        rules, conditions = [rule_state.rule for rule_state in rule_states], self._counts.conditions
+        most = max(map(len, conditions), default=1)
+        padded = [[*some, *some[:1] * (most - len(some))] for some in conditions]
         self._numerator, self._denominator, self._divisor, self._scale, self._sign, self._limit = (
-            np.array([[line[k] for line in some] for some in lines]).reshape(len(rules), most)
-            for k in range(len(_Line._fields))
+            np.array([[one[k] for one in some] for some in padded]).reshape(len(rules), most)
+            for k in range(len(CountedCondition._fields))
         )
-        self._present = np.array([self._places[rule_state.window].present for rule_state in rule_states])
-        counted = self._denominator[:, 0] == _ONE
+        self._present = np.array(self._counts.present)
+        counted = self._denominator[:, 0] == ONE
+        bounds = [self._counts.bound(place) for place in range(len(rules))]
         self._least = np.where(counted, 1, [max(rule.min_denominator, 1) for rule in rules])
-        self._gate = np.where(counted, [self._bound(place) for place in range(len(rules))], self._denominator[:, 0])
+        self._gate = np.where(counted, bounds, self._denominator[:, 0])
         self._gate_sign = np.where(counted, self._sign[:, 0], 1.0)
         self._gate_limit = np.where(counted, self._limit[:, 0], self._least - 0.5)
         self._recover = self._sign[:, 0] * [rule.recover for rule in rules]
@@ -235,7 +143,6 @@ class BatchEvaluator:
         key = tuple(due)
         if key not in self._known:
             states = [self._rule_states[place] for place in key]
-            windows = dict.fromkeys(rule_state.window for rule_state in states)
             rules, marks = np.array(key, np.intp), np.zeros(len(self._rule_states), np.bool_)
             marks[rules] = True
             self._known[key] = _RulesTogether(
@@ -243,9 +150,9 @@ class BatchEvaluator:
                 marks,
                 np.array([rules, rules + 1]) << TENANT_BITS,
                 [self._touched[step_ms] for step_ms in dict.fromkeys(one.rule.step_ms for one in states)],
-                [(window, self._places[window]) for window in windows],
-                self._others.keys() & self._gate[list(key)].tolist(),
-                self._others.keys() & {*self._numerator[[*key], 0].tolist(), *self._denominator[[*key], 0].tolist()},
+                self._counts.windows_of(key),
+                self._counts.others(self._gate[rules].tolist()),
+                self._counts.others([*self._numerator[rules, 0].tolist(), *self._denominator[rules, 0].tolist()]),
             )
         return self._known[key]
 
@@ -256,12 +163,13 @@ class BatchEvaluator:
         ends.
         """
         rules, gates, (fires, whose) = together.rules, together.gates, firing
-        counts = self._sums(together, tenants, who)
+        counts = self._counts.sums(together.windows, tenants, who)
         with np.errstate(divide="ignore", invalid="ignore"):
-            self._read(counts, gates, tenants, who)
+            self._counts.read(counts, gates, tenants, who)
             rule, row = self._enough(counts, rules)
             # Counts that are not sums cost more, and few tenants have enough calls for a rule.
-            self._read(counts, self._read_by([*rule.tolist(), *fires.tolist()]) - gates, tenants, who)
+            needed = self._counts.others_of([*rule.tolist(), *fires.tolist()])
+            self._counts.read(counts, needed - gates, tenants, who)
             if len(rule):
                 kept = self._holds(counts, rule, row, self._limit[rule, 0])
                 rule, row = rule[kept], row[kept]
@@ -275,16 +183,16 @@ class BatchEvaluator:
         self, together: _RulesTogether, tenants: int, who: Rows, firing: tuple[Rows, Rows]
     ) -> tuple[Pairs, set[int]]:
         """As `_compare`, on the counts where they are."""
-        gates, (fires, whose) = together.gates, firing
-        counts = NativeCounts(self._rule_conditions, self._width, tenants)
-        together.give_sums(counts)
-        self._others.give(counts, gates)
+        of, gates, (fires, whose) = self._counts, together.gates, firing
+        counts = NativeCounts(self._rule_conditions, of.width, tenants)
+        of.give_sums(counts, together.windows)
+        of.give(counts, gates)
         pairs, some = counts.enough(together.rules, who)
         if not some and not len(fires):
             return pairs, set()
         asked = {*some, *fires.tolist()}
-        together.give_present(counts, asked)
-        self._others.give(counts, self._read_by(asked) - gates)
+        of.give_present(counts, together.windows, asked)
+        of.give(counts, of.others_of(asked) - gates)
         met = pairs[counts.meeting_all(pairs, self._first_limit)] if some else pairs
         if not len(fires):
             return met, set()
@@ -297,16 +205,16 @@ class BatchEvaluator:
         ``own`` says which of them the rules ``due`` measure by. Those of other rules are undefined.
         """
         together = self._together(due)
-        counts = self._sums(together, tenants, who)
-        self._read(counts, together.measured, tenants, who)
+        counts = self._counts.sums(together.windows, tenants, who)
+        self._counts.read(counts, together.measured, tenants, who)
         return counts
 
     def count_blocks(self, due: Sequence[int], tenants: int) -> CountBlocks:
         """As `counts`, of all tenants, where they are."""
-        blocks, together = CountBlocks(self._width, tenants), self._together(due)
-        together.give_sums(blocks)
-        together.give_present(blocks, set(due))
-        self._others.give(blocks, together.measured)
+        blocks, together = CountBlocks(self._counts.width, tenants), self._together(due)
+        self._counts.give_sums(blocks, together.windows)
+        self._counts.give_present(blocks, together.windows, set(due))
+        self._counts.give(blocks, together.measured)
         return blocks
 
     @property
@@ -342,64 +250,6 @@ class BatchEvaluator:
         surely = sign[:, 0] * bound(numerator[:, 0], denominator[:, 0], self._quantile[rule], sign[:, 0])
         kept &= ~self._sure[rule] | (surely > limit[:, 0])
         return kept
-
-    def _sums(self, together: _RulesTogether, tenants: int, who: Rows) -> Floats:
-        """The counts of these tenants in the windows of these rules, as far as they are sums; others are undefined."""
-        counts = np.empty((self._width, len(who)))
-        counts[_ONE] = 1
-        for window, places in together.windows:
-            counts[places.sums] = window.running_sums.of(who)
-            if places.present != _ONE:
-                counts[places.present] = window.present(tenants, who)
-        return counts
-
-    def _read(self, counts: Floats, places: Iterable[int], tenants: int, who: Rows) -> None:
-        """Fill in the counts at these indices, which are not sums."""
-        for place in places:
-            counts[place] = self._others.read(place, tenants)[who]
-
-    def _read_by(self, rules: Iterable[int]) -> set[int]:
-        """The indices of the counts that any of these rules needs and that are not sums."""
-        return set[int]().union(*(self._reads[rule] for rule in set(rules)))
-
-    def _place(self, count: int = 1) -> int:
-        """Reserve ``count`` consecutive indices, and return the first."""
-        self._width += count
-        return self._width - count
-
-    def _line(self, place: int, name: str, op: str, limit: float) -> _Line:
-        metric, sign = METRICS[name], 1.0 if op in _UPWARDS else -1.0
-        numerator = self._index(place, name, metric.numerator, metric.family in ("talk", "complaints"), False)
-        denominator = _ONE
-        if metric.denominator is not None:
-            denominator = self._index(place, name, metric.denominator, False, True)
-        limit *= sign
-        if op in ("at_least", "at_most"):
-            limit = nextafter(limit, -inf)
-        return _Line(numerator, denominator, denominator if metric.divided else _ONE, metric.scale, sign, limit)
-
-    def _bound(self, place: int) -> int:
-        """The index of a count that the numerator of a rule never exceeds: attempts if they cost less, else itself."""
-        rule, window = self._rule_states[place].rule, self._rule_states[place].window
-        if METRICS[rule.metric].numerator in _NEVER_ABOVE_ATTEMPTS and rule.direction == "above":
-            return self._places[window].of[BIT["attempts"]]
-        return int(self._numerator[place, 0])
-
-    def _index(self, place: int, name: str, field: str, apart: bool, below: bool) -> int:
-        """The index of a numerator or, ``below``, a denominator of a metric, for the rule with the index ``place``.
-
-        ``apart``: whether it is one of complaints or talk times, neither a sum nor a distinct count.
-        """
-        rule, window = self._rule_states[place].rule, self._rule_states[place].window
-        of = self._places[window].of
-        if field not in DISTINCT_COUNTS and not apart:
-            return of[window.layout.field(field, rule.params)]
-        key = field, rule.params.callee_limit
-        if key not in of:
-            of[key] = self._place()
-            self._others[of[key]] = _OtherCount(window, METRICS[name], rule, below)
-        self._reads[place].add(of[key])
-        return of[key]
 
 
 def _firing(rule_states: Sequence[RuleState], due: Sequence[int], flags: Flags) -> tuple[Rows, Rows]:

@@ -4,7 +4,7 @@
 
 #include "../../extension.h"
 
-#define ONE 0 /* `batch_evaluator._ONE`: the index of a count that is always 1 */
+#define ONE 0 /* `rule_counts.ONE`: the index of a count that is always 1 */
 
 typedef struct {
     const int64_t *first; /* NULL: not given */

@@ -8,7 +8,7 @@ from aiokafka.protocol.fetch import FetchRequest
 
 from streams.kafka.aiokafka_private import on_log_ends
 from streams.kafka.api import TP, LogEnds
-from streams.kafka.reader import KafkaReader
+from streams.kafka.read.reader import KafkaReader
 from streams.runtime.monotonic import steady_s
 
 

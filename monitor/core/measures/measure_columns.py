@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.rules.batch_evaluator import OwnCounts
 from monitor.core.rules.conditions import Floats, Rows
+from monitor.core.rules.rule_counts import OwnCounts
 from monitor.core.rules.wilson import bound, quantile
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.measures.measure_columns import MeasuredHour, MeasuredRule
+from monitor.core.measures.measure_encoding import MeasureEncoder
 from monitor.core.results import HourMeasures, Output
 from monitor.core.rules.conditions import OverrideViews, Rows
 from monitor.core.rules.evaluator import RuleEvaluator
-from monitor.core.rules.measure_columns import MeasuredHour, MeasuredRule
-from monitor.core.rules.measure_encoding import MeasureEncoder
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.window_end import OutputRoom
 from monitor.core.windows.called_tenants import CalledTenants

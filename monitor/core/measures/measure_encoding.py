@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 
 from monitor.byte_rows import NULL, ByteRows
-from monitor.core.rules import native_measures
-from monitor.core.rules.batch_evaluator import OwnCounts
+from monitor.core.measures import native_measures
+from monitor.core.measures.measure_columns import FAR_OVER, NOT_ENOUGH, MeasuredCounts, MeasuredHour, RuleColumns
+from monitor.core.measures.native_measures import EncodedBlock, NativeRules
 from monitor.core.rules.conditions import Floats, Rows
-from monitor.core.rules.measure_columns import FAR_OVER, NOT_ENOUGH, MeasuredCounts, MeasuredHour, RuleColumns
-from monitor.core.rules.native_measures import EncodedBlock, NativeRules
 from monitor.core.rules.native_pairs import CountBlocks
+from monitor.core.rules.rule_counts import OwnCounts
 from monitor.policy.model import Rule
 
 _MOST_KEPT: Final = 20_000  # texts, which take 3 megabytes

@@ -10,13 +10,13 @@ import pytest
 
 from helpers.thorough import thorough
 from monitor.byte_rows import ByteRows
-from monitor.core.rules import native_measures
-from monitor.core.rules.batch_evaluator import OwnCounts
+from monitor.core.measures import native_measures
+from monitor.core.measures.measure_columns import MeasuredHour, MeasuredRule, RuleColumns
+from monitor.core.measures.measure_encoding import MeasureEncoder
+from monitor.core.measures.native_measures import NativeRules
 from monitor.core.rules.conditions import Floats, Rows
-from monitor.core.rules.measure_columns import MeasuredHour, MeasuredRule, RuleColumns
-from monitor.core.rules.measure_encoding import MeasureEncoder
-from monitor.core.rules.native_measures import NativeRules
 from monitor.core.rules.native_pairs import CountBlocks
+from monitor.core.rules.rule_counts import OwnCounts
 from monitor.policy.load import load
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Rule

@@ -1,4 +1,4 @@
-/* Encodes the measures of an hour: what `monitor.core.rules.measure_encoding` does, in one pass over the counts.
+/* Encodes the measures of an hour: what `monitor.core.measures.measure_encoding` does, in one pass over the counts.
  *
  * A tenant is encoded only if the result is surely the bytes that msgspec and numpy make of the same counts; any other
  * tenant is left to the caller. The numbers are computed in the same order of operations, and need the same options of
@@ -8,13 +8,13 @@
  *
  * The most that a text can take is known before it is written, and all indices are checked before the first one.
  */
-#include "counts.h"
-#include "wilson.h"
+#include "../rules/counts.h"
+#include "../rules/wilson.h"
 #include <math.h>
 #include <string.h>
 
-#define FAR_OVER 10.0   /* `batch_evaluator.FAR_OVER` */
-#define NOT_ENOUGH -1.0 /* `batch_evaluator.NOT_ENOUGH` */
+#define FAR_OVER 10.0   /* `measure_columns.FAR_OVER` */
+#define NOT_ENOUGH -1.0 /* `measure_columns.NOT_ENOUGH` */
 #define DECIMALS 1e6
 #define MOST 999999999999999.0 /* of millionths, and of counts: numbers of 15 digits have only one decimal form */
 #define WHOLE 4503599627370496.0 /* 2^52: a double from there on is whole, and the sum with it is rounded half to even */
@@ -111,7 +111,7 @@ static char *put_millionths(char *out, uint64_t millionths)
 
 /* ---- Numbers ------------------------------------------------------------------------------------------------ */
 
-/* `batch_evaluator.shares` */
+/* `measure_columns._shares` */
 static double share_of(double judged, double threshold, double sign)
 {
     double share;

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.byte_rows import NULL, RowBlock
-from monitor.core.rules.measure_columns import MeasuredHour, RuleColumns
+from monitor.core.measures.measure_columns import MeasuredHour, RuleColumns
 from monitor.core.rules.native_pairs import CountBlocks
 from monitor.extensions import WANTED, load
 
 if TYPE_CHECKING:
-    from monitor.core.rules import _measures
+    from monitor.core.measures import _measures
 else:
-    _measures = load("monitor.core.rules._measures", interface=3)
+    _measures = load("monitor.core.measures._measures", interface=3)
 
 _IS_COUNT, _IS_SURE, _IS_DIVIDED = 1, 2, 4
 _BLOCK_BYTES: Final = 1 << 20  # of records that are written at once, which holds the interpreter for a millisecond

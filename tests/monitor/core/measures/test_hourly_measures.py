@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.thorough import thorough
-from monitor.core.rules.measure_columns import NOT_ENOUGH, MeasuredRule
+from monitor.core.measures.measure_columns import NOT_ENOUGH, MeasuredRule
 from monitor.core.rules.wilson import wilson_bound
 from monitor.policy.load import load, loads
 from monitor.policy.model import Policy, Rule
