@@ -16,7 +16,8 @@ from sqlalchemy import Connection, case, delete, func, insert, select, update
 from monitor.text.durations import DAY
 from streams.console.tables import OUTBOX, POSITIONS
 from streams.consumers.offsets import hash_of
-from streams.kafka.api import TP, OffsetOutOfRange, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, OffsetOutOfRange, PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import require_topics
 from streams.reviews.sender_context import SenderContext
 from streams.runtime.monotonic import steady_s

@@ -18,7 +18,7 @@ from streams.ingest.foreign_rows import (
     outcome_of,
 )
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 
 MAX_ROWS: Final = 2_000
 """The most rows of one document, as of one request."""

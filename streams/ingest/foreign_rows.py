@@ -14,7 +14,7 @@ from monitor.adapters.versioned import VersionedAdapter, VersionRow
 from schemas import codec
 from schemas.error_codes import ErrorCode
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 from streams.topics.transaction_records import MAX_KEY_BYTES, MAX_REASON
 
 MAX_RECORD_BYTES: Final = 900_000

@@ -11,7 +11,8 @@ from monitor.partition.partitioner import Partitioner, partition_of
 from schemas.inputs import Record
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.raw_events import event_key
-from streams.kafka.api import OutputRecord, PermanentError, TransientError
+from streams.kafka.api import PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames, require_topics
 
 _REFRESH_S: Final = 30.0

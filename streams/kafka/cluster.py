@@ -8,10 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.kafka.aiokafka_private import know
-from streams.kafka.api import TP, CommittedOffset, FetchedBatch, OutputRecord, PermanentError, TopicInfo
+from streams.kafka.api import TP, CommittedOffset, FetchedBatch, PermanentError, TopicInfo
 from streams.kafka.clients import Clients
 from streams.kafka.errors import silence_client_logs
 from streams.kafka.metadata.queries import MetadataQueries
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.produce.timestamp_producer import TimestampProducer
 from streams.kafka.produce.transactional_writer import KafkaWriter
 from streams.settings.load import Settings

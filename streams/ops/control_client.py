@@ -8,16 +8,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from monitor.partition.journal import JournalEntry, RefusedCommand
-from streams.kafka.api import (
-    TP,
-    Cluster,
-    Fenced,
-    OffsetOutOfRange,
-    OutputRecord,
-    PermanentError,
-    TransientError,
-    Writer,
-)
+from streams.kafka.api import TP, Cluster, Fenced, OffsetOutOfRange, PermanentError, TransientError, Writer
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames, require_topics
 from streams.topics.control_topic import (
     AcceptCommand,

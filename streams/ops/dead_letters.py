@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from monitor.partition.partitioner import Partitioner, partition_of
 from schemas.review_signature import SIGNATURE_HEADER, kept, signatures_in
-from streams.kafka.api import TP, OutputRecord
+from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.read.range_reader import WholeRecord
 from streams.kafka.topic_names import TopicNames, require_topics
 from streams.ops.control_client import Unconfirmed, commit_records, open_operator_writer

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from streams.consumers.record_decoding import review_of
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import require_topics
 from streams.reviews.reservations import Reservation, mark_sent, unsent
 from streams.reviews.sender_context import SenderContext

@@ -10,7 +10,8 @@ from typing import TypeVar
 from monitor.partition.partitioner import Partitioner, partition_of
 from streams.consumers.database import Database
 from streams.consumers.topic_reader import TopicReader
-from streams.kafka.api import Cluster, OutputRecord
+from streams.kafka.api import Cluster
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import Superseded, commit_records, open_operator_writer
 

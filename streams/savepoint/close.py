@@ -7,7 +7,8 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.partition.idleness import CALLS
 from monitor.partition.processing.task_output import TaskOutput
 from monitor.partition.task import StreamTask
-from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, Writer
+from streams.kafka.api import TP, Cluster, PermanentError, Writer
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.topics import transaction_records as emit
 from streams.topics.moved_marker import MARK, MovedMarker, marker_of

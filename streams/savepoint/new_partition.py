@@ -17,7 +17,8 @@ from monitor.partition.rescaling.rescaled_partition import RescaledPartition
 from monitor.partition.rescaling.source_partition import KeptRecord
 from monitor.partition.task import StreamTask
 from monitor.policy.load import to_plain
-from streams.kafka.api import TP, Cluster, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, Cluster, PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.savepoint.close import RescaleSide
 from streams.savepoint.stray_records import CarriedRecord, carried_from
 from streams.savepoint.transactions import transactions

@@ -25,7 +25,8 @@ from monitor.partition.journal import (
 )
 from monitor.partition.policy_versions import LostPolicyError, PolicyVersionRef, PolicyVersions
 from monitor.policy.load import PolicyError
-from streams.kafka.api import TP, Cluster, Fenced, OutputRecord, PermanentError, Writer
+from streams.kafka.api import TP, Cluster, Fenced, PermanentError, Writer
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames, require_topics
 from streams.savepoint.archive import ArchiveReader
 from streams.savepoint.transactions import transactions

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from monitor.partition.partitioner import Partitioner, partition_of
 from schemas.review_signature import SIGNATURE_HEADER, kept
-from streams.kafka.api import TP, Cluster, FetchedBatch, OutputRecord, PermanentError
+from streams.kafka.api import TP, Cluster, FetchedBatch, PermanentError
+from streams.kafka.outputs import OutputRecord
 from streams.savepoint.close import MOST_UNREAD, RescaleSide
 
 MOST_STRAY_BYTES = 1 << 30

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 
 _MOST_BYTES = 8 << 20  # a transaction must end before its time-out
 

@@ -17,7 +17,8 @@ from schemas.evidence import EvidencePlaces, RecordPlace
 from schemas.outputs import Enforcement
 from schemas.owners import OwnerBan
 from schemas.review_signature import SIGNATURE_HEADER
-from streams.kafka.api import OutputColumns, OutputRecord, PermanentError
+from streams.kafka.api import PermanentError
+from streams.kafka.outputs import OutputColumns, OutputRecord
 from streams.kafka.topic_names import TopicNames
 
 if TYPE_CHECKING:

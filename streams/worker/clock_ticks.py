@@ -10,7 +10,8 @@ from typing import NamedTuple
 import structlog
 
 from monitor.text.timestamps import rfc3339
-from streams.kafka.api import OutputRecord, PermanentError, TransientError
+from streams.kafka.api import PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.runtime.monotonic import BrokerClock, Moment
 from streams.topics import transaction_records as emit
 from streams.wording.worker_wording import worker_text

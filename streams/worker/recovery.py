@@ -13,7 +13,8 @@ from monitor.partition.chunking import MissingChunkError
 from monitor.partition.journal import JournalEntry, LostInput, LostState
 from monitor.partition.task import StreamTask
 from monitor.policy.load import PolicyError
-from streams.kafka.api import TP, Cluster, OutputRecord, Writer
+from streams.kafka.api import TP, Cluster, Writer
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.topics import clock_topic as clocklog
 from streams.topics.control_topic import (

@@ -9,7 +9,8 @@ from command_world import PARTITIONS, World
 
 from monitor.partition.partitioner import partition_of
 from streams.console.cluster_reports import ClusterReports
-from streams.kafka.api import Fenced, OutputRecord
+from streams.kafka.api import Fenced
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.ops.control_client import open_operator_writer
 from streams.ops.dead_letters import read, retry, return_partition

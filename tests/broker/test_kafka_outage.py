@@ -8,7 +8,8 @@ from broker_clusters import Member, assert_seamless, cluster_at, end_reaches, ma
 from deadlines import deadline
 
 from streams.dev.kafka_node import DevKafka
-from streams.kafka.api import TP, Fenced, FetchedBatch, OutputRecord, TransientError
+from streams.kafka.api import TP, Fenced, FetchedBatch, TransientError
+from streams.kafka.outputs import OutputRecord
 
 pytestmark = pytest.mark.services
 

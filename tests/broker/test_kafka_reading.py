@@ -20,8 +20,9 @@ from broker_clusters import (
 )
 
 from helpers.patience import PATIENCE_S
-from streams.kafka.api import TP, FetchedBatch, OffsetOutOfRange, OutputRecord, PermanentError
+from streams.kafka.api import TP, FetchedBatch, OffsetOutOfRange, PermanentError
 from streams.kafka.cluster import KafkaCluster
+from streams.kafka.outputs import OutputRecord
 
 pytestmark = pytest.mark.services
 

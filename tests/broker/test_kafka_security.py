@@ -17,7 +17,8 @@ from worker_traffic import make_topics
 
 from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import DevKafka
-from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.settings.load import SettingsError, load
 

@@ -6,7 +6,8 @@ import uuid
 import pytest
 from broker_clusters import cluster_at, make_topic
 
-from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 
 pytestmark = pytest.mark.services
 

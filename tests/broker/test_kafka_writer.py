@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from broker_clusters import cluster_at, end_reaches, make_topic, offsets, produce, values
 
 from helpers.patience import PATIENCE_S
-from streams.kafka.api import TP, CommittedOffset, Fenced, FetchedBatch, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, CommittedOffset, Fenced, FetchedBatch, PermanentError, TransientError
 from streams.kafka.cluster import KafkaCluster
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.produce.transactional_writer import KafkaWriter
 
 pytestmark = pytest.mark.services

@@ -20,7 +20,8 @@ from monitor.partition.task import StreamTask
 from monitor.policy.model import Policy
 from oracle.alert_sequences import wrong_alerts
 from schemas.outputs import Alert
-from streams.kafka.api import TP, each_record
+from streams.kafka.api import TP
+from streams.kafka.outputs import each_record
 from streams.topics import transaction_records as emit
 
 JUDGED = ("enforcement", "shadow", "evidence", "measures", "late", "dead-letter")

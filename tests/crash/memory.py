@@ -19,11 +19,11 @@ from streams.kafka.api import (
     CommittedOffset,
     FetchedBatch,
     OffsetOutOfRange,
-    OutputRecord,
     PermanentError,
     TopicInfo,
     TransientError,
 )
+from streams.kafka.outputs import OutputRecord
 
 
 class Whole(NamedTuple):

@@ -11,12 +11,8 @@ from crash.memory import MemoryCluster
 from crash.memory_consumer import MemoryConsumer
 from crash.memory_link import Link
 from crash.virtual import Process, VirtualClock, VirtualLoop, run
-from streams.kafka.api import (
-    TP,
-    FetchedBatch,
-    Listener,
-    OutputRecord,
-)
+from streams.kafka.api import TP, FetchedBatch, Listener
+from streams.kafka.outputs import OutputRecord
 
 IN, ALSO, STATE = TP("in", 0), TP("also", 0), TP("state", 0)
 SEEDS = range(30)

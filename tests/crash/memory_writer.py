@@ -5,11 +5,8 @@ from collections.abc import Mapping
 
 from crash.log import Record, Txn
 from crash.memory_link import Link
-from streams.kafka.api import (
-    TP,
-    Outputs,
-    each_record,
-)
+from streams.kafka.api import TP
+from streams.kafka.outputs import Outputs, each_record
 
 
 class MemoryWriter:

@@ -19,7 +19,8 @@ from streams.ingest.http.answer import IngestAnswer
 from streams.ingest.http.keys.key_index import KeyIndex
 from streams.ingest.http.keys.key_log import Answered, decode_key_record, digest
 from streams.ingest.http.keys.keyed_writer import KeyedRequest, KeyedWriter, KeyInFlight, OtherBody
-from streams.kafka.api import TP, FetchedBatch, LogEnds, OutputRecord, TransientError
+from streams.kafka.api import TP, FetchedBatch, LogEnds, TransientError
+from streams.kafka.outputs import OutputRecord
 
 TOPICS = {"in": 2, "keys": 2}
 REQUESTS = 25

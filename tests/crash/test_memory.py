@@ -10,14 +10,8 @@ from crash.log import Log, Record, Txn
 from crash.memory_stage import ALSO, IN, SEEDS, STATE, Stage, joined, out, play, read_all
 from crash.memory_writer import MemoryWriter
 from crash.virtual import Process
-from streams.kafka.api import (
-    TP,
-    Fenced,
-    OffsetOutOfRange,
-    OutputRecord,
-    PermanentError,
-    TransientError,
-)
+from streams.kafka.api import TP, Fenced, OffsetOutOfRange, PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 
 
 @pytest.mark.parametrize("seed", SEEDS)

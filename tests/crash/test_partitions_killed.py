@@ -19,7 +19,8 @@ from streams.ingest.partitions.partition_group import PartitionGroup
 from streams.ingest.partitions.partition_handler import Fed
 from streams.ingest.partitions.start_position import GroupOptions
 from streams.ingest.partitions.telemetry import PartitionMetrics
-from streams.kafka.api import TP, FetchedBatch, Listener, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, FetchedBatch, Listener, PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 
 TOPICS = {"in": 3, "out": 2, "state": 3}
 NAMES = ("one", "two")

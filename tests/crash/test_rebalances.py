@@ -31,7 +31,8 @@ from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
-from streams.kafka.api import TP, OutputRecord
+from streams.kafka.api import TP
+from streams.kafka.outputs import OutputRecord
 from streams.worker.app import make_app
 
 

@@ -23,7 +23,8 @@ from crash.scenarios import (
     wrong,
 )
 from monitor.partition.journal import ClockAdvance
-from streams.kafka.api import TP, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.worker.context import OwnedPhase
 
 CLOCK = TP("callwarden.clock", 0)

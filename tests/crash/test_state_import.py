@@ -29,7 +29,8 @@ from crash.traffic import NAMES, Arrival
 from crash.virtual import run
 from crash.world import World
 from helpers.thorough import thorough
-from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.api import TP, PermanentError
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.savepoint.archive import ArchiveReader, write
 from streams.savepoint.export import export

@@ -21,7 +21,7 @@ from streams.console.tables import POSITIONS
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.consumers.follower import Follower, FollowerHooks
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.reviews.sender_context import SenderContext, Write
 from streams.settings.load import Settings, load

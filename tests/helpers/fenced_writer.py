@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from helpers.fake_topics import FakeTopics
-from streams.kafka.api import OutputRecord, TransientError
+from streams.kafka.api import TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.ops.control_client import Superseded
 from streams.reviews.sender_context import Write
 

@@ -37,7 +37,8 @@ from streams.ingest.partitions.letters import origin_of, unreadable_origin
 from streams.ingest.partitions.partition_handler import Fed
 from streams.ingest.placement import TopicPlacement
 from streams.ingest.raw_events import TICK, feed_of
-from streams.kafka.api import TP, Cluster, FetchedBatch, OutputRecord, PermanentError
+from streams.kafka.api import TP, Cluster, FetchedBatch, PermanentError
+from streams.kafka.outputs import OutputRecord
 from streams.runtime.monotonic import steady_s
 from streams.topics.state_entries import read_entries
 

@@ -8,7 +8,8 @@ from streams.ingest.bridge.telemetry import BridgeMetrics
 from streams.ingest.document_mapper import DocumentMapper, MappedOutputs
 from streams.ingest.partitions.letters import origin_of, unreadable_origin
 from streams.ingest.partitions.partition_handler import Fed
-from streams.kafka.api import TP, FetchedBatch, OutputRecord, TransientError
+from streams.kafka.api import TP, FetchedBatch, TransientError
+from streams.kafka.outputs import OutputRecord
 
 _NO_VALUE = f"{ErrorCode.UNREADABLE}: the record has no value; expected a document of the format"
 _FULL_BYTES: Final = 8 << 20  # of outputs: a few records can become many rows, and many dead letters

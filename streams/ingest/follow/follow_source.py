@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from streams.ingest.follow.positions import Position
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 
 
 @dataclass(slots=True)

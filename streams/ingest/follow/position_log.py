@@ -14,7 +14,8 @@ from streams.ingest.follow.positions import (
     parse_key,
     position_key,
 )
-from streams.kafka.api import TP, OutputRecord, PermanentError
+from streams.kafka.api import TP, PermanentError
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import require_topics
 
 

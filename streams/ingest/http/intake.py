@@ -25,7 +25,8 @@ from streams.ingest.http.telemetry import IngestMetrics
 from streams.ingest.http.tokens import Grant
 from streams.ingest.http.verdicts import CheckedRequest, check
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import OutputRecord, PermanentError, TransientError
+from streams.kafka.api import PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 
 WITHIN_S: Final = 15.0
 """A request that Kafka does not acknowledge by then is answered with 503."""

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from streams.kafka.api import TP, Appender, OutputRecord, PermanentError, TransientError
+from streams.kafka.api import TP, Appender, PermanentError, TransientError
+from streams.kafka.outputs import OutputRecord
 
 WRITE_S: Final = 12.0
 """A write that is not acknowledged by then has failed. The client's own time-out (10 s) does not hold everywhere."""

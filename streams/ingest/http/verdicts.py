@@ -21,7 +21,7 @@ from streams.ingest.http.formats import ReceivedEvent, ReceivedRecord
 from streams.ingest.http.letters import LetterLimits
 from streams.ingest.http.tokens import Grant
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 
 _AT_ONCE: Final = 250  # records, before the event loop gets a turn
 

@@ -32,7 +32,8 @@ from streams.ingest.partitions.partition_handler import NewHandler, PartitionHan
 from streams.ingest.partitions.slices import bytes_of, slices
 from streams.ingest.partitions.start_position import GroupCluster, GroupOptions, StartLookup, StartPosition
 from streams.ingest.partitions.telemetry import PartitionMetrics
-from streams.kafka.api import TP, Consumer, Fenced, FetchedBatch, OutputRecord, PermanentError, TransientError, Writer
+from streams.kafka.api import TP, Consumer, Fenced, FetchedBatch, PermanentError, TransientError, Writer
+from streams.kafka.outputs import OutputRecord
 from streams.runtime.retry import Backoff
 from streams.topics.transaction_records import must_fit
 

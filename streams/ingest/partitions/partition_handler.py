@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from streams.kafka.api import TP, FetchedBatch, OutputRecord
+from streams.kafka.api import TP, FetchedBatch
+from streams.kafka.outputs import OutputRecord
 
 
 class Fed(NamedTuple):

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 
 INTERFACE: int
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, KafkaError
 
-from streams.kafka.api import TP, OutputRecord
+from streams.kafka.api import TP
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.produce.batch_sender import BATCH_BYTES, send_records, use_fast_compression
 
 _START_S = 20.0

@@ -14,8 +14,9 @@ from aiokafka.structs import RecordMetadata
 from monitor.compression import compressed
 from monitor.text.masking import mask_id
 from streams.kafka.aiokafka_private import BuiltBatch, replace_zstd
-from streams.kafka.api import TP, OutputColumns, OutputRecord, Outputs, PermanentError
+from streams.kafka.api import TP, PermanentError
 from streams.kafka.fetch.record_batch import HEADER_BYTES
+from streams.kafka.outputs import OutputColumns, OutputRecord, Outputs
 from streams.kafka.produce import native_batches
 from streams.kafka.produce.encoded_batch import EncodedBatch
 from streams.runtime.wall_clock import epoch_ms

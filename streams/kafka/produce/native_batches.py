@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from monitor.extensions import WANTED, load
-from streams.kafka.api import OutputColumns, OutputRecord
+from streams.kafka.outputs import OutputColumns, OutputRecord
 
 if TYPE_CHECKING:  # commands that send a few records do without numpy
     from monitor.byte_rows import ByteRows, RowBlock

@@ -5,9 +5,10 @@ import asyncio
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams.kafka.api import OutputRecord, PermanentError
+from streams.kafka.api import PermanentError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
+from streams.kafka.outputs import OutputRecord
 
 _WITHIN_S = 5.0
 _STOP_S = 5.0

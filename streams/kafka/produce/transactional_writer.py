@@ -7,9 +7,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.kafka.api import TP, Outputs, TransientError
+from streams.kafka.api import TP, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
+from streams.kafka.outputs import Outputs
 from streams.kafka.produce.batch_sender import BATCH_BYTES, send_records, use_fast_compression
 
 # The broker aborts a transaction after this long; `commit` gives up a little earlier.

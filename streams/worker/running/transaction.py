@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.partition.task import StreamTask
-from streams.kafka.api import TP, OutputColumns, OutputRecord, Writer
+from streams.kafka.api import TP, Writer
+from streams.kafka.outputs import OutputColumns, OutputRecord
 from streams.topics import transaction_records as emit
 from streams.worker.context import WorkerContext
 from streams.worker.metrics import Counts

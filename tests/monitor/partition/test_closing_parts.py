@@ -16,7 +16,7 @@ from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from schemas import codec
-from streams.kafka.api import each_record
+from streams.kafka.outputs import each_record
 from streams.kafka.topic_names import TopicNames
 from streams.topics import transaction_records as emit
 from streams.worker.running.transaction import MOST_AT_ONCE

@@ -14,7 +14,8 @@ from monitor.partition.record_batch import UnreadableRecord
 from streams.ingest.bridge.handler import BridgeHandler
 from streams.ingest.bridge.telemetry import BridgeMetrics
 from streams.ingest.document_mapper import DocumentMapper, MappedOutputs
-from streams.kafka.api import TP, FetchedBatch, OutputRecord, TransientError
+from streams.kafka.api import TP, FetchedBatch, TransientError
+from streams.kafka.outputs import OutputRecord
 
 MAPPING = """
 format: json

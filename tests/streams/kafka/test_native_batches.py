@@ -12,8 +12,8 @@ from aiokafka.record.memory_records import MemoryRecords
 from helpers.thorough import thorough
 from monitor.byte_rows import ByteRows, RowBlock
 from streams.kafka.aiokafka_private import BuiltBatch
-from streams.kafka.api import OutputColumns, OutputRecord
 from streams.kafka.fetch.record_batch import HEADER_BYTES, next_batch
+from streams.kafka.outputs import OutputColumns, OutputRecord
 from streams.kafka.produce import native_batches
 from streams.kafka.produce.batch_sender import BATCH_BYTES, use_fast_compression
 from streams.kafka.produce.encoded_batch import EncodedBatch

@@ -15,7 +15,8 @@ from schemas.inputs import Review
 from schemas.outputs import Evidence, Reason
 from streams.cli.app import build
 from streams.consumers.ledger.progress import note_progress
-from streams.kafka.api import TP, OutputRecord
+from streams.kafka.api import TP
+from streams.kafka.outputs import OutputRecord
 
 CANARY = "13812345678"
 """A telephone number that nothing may show."""

@@ -13,7 +13,8 @@ from oracle.ledger import T0, event, pending
 from schemas.outputs import Evidence
 from streams.consumers.database import Database
 from streams.consumers.ledger.queries.lookup import CaseQuery, cases
-from streams.kafka.api import TP, Fenced, OutputRecord, TransientError
+from streams.kafka.api import TP, Fenced, TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.reviews import sender_context
 from streams.reviews import service as module
 from streams.reviews.reservations import AlreadyReserved, Replace, ReviewedBy

@@ -12,7 +12,8 @@ from monitor.core.results import HourMeasures, Output
 from monitor.decoding.merge import LateCall
 from monitor.decoding.merge import RejectedRow as RefusedRow
 from monitor.partition.processing.task_output import TaskOutput
-from streams.kafka.api import TP, OutputRecord, PermanentError, each_record
+from streams.kafka.api import TP, PermanentError
+from streams.kafka.outputs import OutputRecord, each_record
 from streams.kafka.topic_names import TopicNames
 from streams.ops.dead_letters import DeadLetter
 from streams.topics.control_topic import (

@@ -39,7 +39,8 @@ from monitor.partition.partitioner import partition_of
 from streams.ingest.http.answer import IngestAnswer
 from streams.ingest.http.keys.key_index import KeyIndex
 from streams.ingest.http.keys.key_log import Answered, AnsweredKey, Claim, HeldKey
-from streams.kafka.api import TP, Fenced, OutputRecord, PermanentError, TransientError, Writer
+from streams.kafka.api import TP, Fenced, PermanentError, TransientError, Writer
+from streams.kafka.outputs import OutputRecord
 from streams.runtime.monotonic import steady_s
 
 log = structlog.get_logger("callwarden")

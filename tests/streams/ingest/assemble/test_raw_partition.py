@@ -21,7 +21,8 @@ from streams.ingest.assemble.raw_partition import AssemblyHost, RawPartition
 from streams.ingest.http.sources.sources_file import ForeignSources
 from streams.ingest.placement import TopicPlacement
 from streams.ingest.raw_events import TICK, event_key
-from streams.kafka.api import TP, FetchedBatch, OutputRecord, PermanentError
+from streams.kafka.api import TP, FetchedBatch, PermanentError
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 
 START = 1_772_415_000_000

@@ -12,7 +12,8 @@ from streams.ingest.follow.follow_source import SourceBatch
 from streams.ingest.follow.positions import Position, decode_position, encode_position
 from streams.ingest.follow.row_writer import RowWriter
 from streams.ingest.placement import TopicPlacement
-from streams.kafka.api import OutputRecord, TopicInfo
+from streams.kafka.api import TopicInfo
+from streams.kafka.outputs import OutputRecord
 
 MAPPING = """\
 mapping: calls

@@ -11,7 +11,7 @@ from streams.ingest.follow.tables.row_document import RowDocument
 from streams.ingest.follow.tables.sql_table import SqlTable
 from streams.ingest.follow.tables.table_rows import TableAway, TableRow
 from streams.ingest.follow.tables.table_source import TableSource
-from streams.kafka.api import OutputRecord
+from streams.kafka.outputs import OutputRecord
 
 MAPPING = """\
 mapping: calls

@@ -17,7 +17,8 @@ from helpers.hosting import hosted
 from streams.dev.kafka_node import free_ports
 from streams.ingest.http.main import Ingest
 from streams.ingest.http.tokens import GrantedTokens
-from streams.kafka.api import TP, FetchedBatch, LogEnds, OutputRecord, TopicInfo, TransientError
+from streams.kafka.api import TP, FetchedBatch, LogEnds, TopicInfo, TransientError
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.monotonic import steady_s
 from streams.settings.load import load

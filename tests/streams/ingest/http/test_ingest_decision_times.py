@@ -13,7 +13,8 @@ from helpers.patience import PATIENCE_S
 from monitor.text.timestamps import parse_moment
 from streams.ingest.http.answer import DecidedBetween
 from streams.ingest.http.decision_times import decided_between
-from streams.kafka.api import TP, FetchedBatch, OutputRecord, PermanentError
+from streams.kafka.api import TP, FetchedBatch, PermanentError
+from streams.kafka.outputs import OutputRecord
 from streams.topics.reported_waits import STALE_MS, ReportedWaits
 from streams.topics.transaction_records import DecisionDelays, encode_tick
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from streams.ingest.http.plain_writer import PlainWriter
-from streams.kafka.api import TP, OutputRecord, TransientError
+from streams.kafka.api import TP, TransientError
+from streams.kafka.outputs import OutputRecord
 
 RECORD = OutputRecord("cdr", 0, b"acme", b"{}")
 
