@@ -20,8 +20,9 @@ _MOST_AHEAD: Final = 64 << 20
 class ResponseFrames:
     """The frames that a broker sends: a length of 4 bytes, big-endian, then as many bytes. One task takes them.
 
-    What is received is written to `room`, then counted by `received`. Memory: 64 KB, or the frame that is being
-    received, of which no page is used before its bytes come. The task runs between two receptions, so no more piles up.
+    What is received is written to `room`, then counted by `received`. Memory: 64 KB, or the size of the frame that is
+    being received, which the system provides as its bytes come. The task runs after each reception, so that no second
+    large frame is held.
     """
 
     def __init__(self) -> None:
@@ -89,5 +90,5 @@ class ResponseFrames:
 
 
 def _reserved(size: int) -> memoryview:
-    """Memory of which no page is used before it is written to; that of a bytearray is, for it is filled with zeros."""
+    """Memory that the system provides when it is written to. A bytearray is filled with zeros at once."""
     return np.empty(size, np.uint8).data

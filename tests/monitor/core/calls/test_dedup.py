@@ -147,7 +147,7 @@ def test_the_end_of_remembering_is_to_the_millisecond() -> None:
 
 
 class Model:
-    """The newest event time of each id, all of which are remembered for ever."""
+    """The newest event time of each id, none of which is ever forgotten."""
 
     def __init__(self) -> None:
         self.newest_ms: dict[int, int] = {}
