@@ -40,10 +40,11 @@ from streams.kafka.api import TP
 
 def pings(tp: TP, until_ms: int, every_ms: int = 29 * SECOND, record: Record | None = None) -> list[Arrival]:
     """Garbage, or copies of a record that is rejected, from noon on."""
-    ping = record or Record(b"t", b"ping")
+    ping = record or GARBAGE
     return [Arrival(at_ms, tp, ping) for at_ms in range(NOON, until_ms, every_ms)]
 
 
+GARBAGE = Record(b"t", b"ping")
 MISKEYED = Record(b"somebody else", call(NOON, "x").record.value)
 OF_ANOTHER_TOPIC = complaint(NOON, "x").record
 AHEAD = call(NOON + 10 * HOUR, "x").record
@@ -69,6 +70,23 @@ def test_garbage_in_a_quiet_topic_holds_back_no_decision(topic: str, every_ms: i
         assert not wrong(world)
 
     play(world, go)
+
+
+def test_rejected_records_alone_wait_three_seconds_for_a_transaction() -> None:
+    world = world_of(grace_ms=0)
+    first_ms = NOON + MINUTE
+    world.produce(three_calls(NOON, "a"))
+    world.produce(Arrival(first_ms + later_ms, CDR, GARBAGE) for later_ms in (0, 2 * SECOND))
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, first_ms + 10 * SECOND)
+
+    play(world, go)
+    entries = world.broker.logs[TP("callwarden.dead-letter", 0)].committed(0)
+    first, second = (entry.timestamp_ms for entry in entries if entry.record)
+    assert 2_500 <= first - first_ms <= 4_500
+    assert second == first
 
 
 def test_records_of_any_form_that_are_rejected_are_silence() -> None:

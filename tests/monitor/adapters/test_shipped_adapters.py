@@ -380,3 +380,12 @@ def test_an_adapter_is_opened_alike_whatever_it_was_opened_with_before(name: str
             opened = open_adapter(name, constants)
             mappings = opened.mappings if isinstance(opened, ByHeader) else [opened.mapping]  # type: ignore[attr-defined]
             assert mappings == [read_mapping(shipped_text(each.file), each.file, constants) for each in mappings]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [("twilio", "legs"), ("twilio-events", "legs"), ("plivo", "legs"), ("freeswitch-json", "log_b_leg")],
+)
+def test_a_misspelled_choice_starts_no_format(name: str, setting: str) -> None:
+    with pytest.raises(MappingError, match=f"{name}.yaml --set:1:1: expected `{setting}` to be one of "):
+        open_adapter(name, {setting: "misspelled"})

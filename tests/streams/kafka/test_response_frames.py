@@ -3,12 +3,15 @@
 import asyncio
 import random
 import struct
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka import conn
 
 from streams.kafka.aiokafka_private import FramesProtocol
+from streams.kafka.fetch.columnar_fetch import install_columnar_fetch
 from streams.kafka.fetch.response_frames import ResponseFrames
 
 SMALL, LARGE = 1 << 16, 3_000_000
@@ -143,3 +146,31 @@ async def test_a_lost_connection_raises_its_error() -> None:
     with pytest.raises(ConnectionResetError, match="reset by the broker"):
         await taking
     await closed
+
+
+class Connection:
+    """As much of aiokafka's connection as its reading task uses."""
+
+    def __init__(self, protocol: FramesProtocol) -> None:
+        self._protocol = protocol
+        self.handled: list[bytes] = []
+
+    def _handle_frame(self, frame: bytes | memoryview) -> None:
+        self.handled.append(bytes(frame))
+
+
+async def test_connections_of_aiokafka_read_frames_until_nobody_needs_them() -> None:
+    install_columnar_fetch()
+    loop = asyncio.get_running_loop()
+    protocol = conn.AIOKafkaProtocol(loop.create_future(), asyncio.StreamReader(), loop=loop)
+    assert isinstance(protocol, FramesProtocol)
+    connection = Connection(protocol)
+    reading = asyncio.create_task(conn.AIOKafkaConnection._read(weakref.ref(connection)))
+    await asyncio.sleep(0)
+    write(protocol.frames, framed([b"one", b"two"]))
+    while len(connection.handled) < 2:
+        await asyncio.sleep(0)
+    assert connection.handled == [b"one", b"two"]
+    del connection
+    write(protocol.frames, framed([b"three"]))
+    await reading
