@@ -38,8 +38,14 @@ def short_names(events: list[dict[str, Any]]) -> dict[str, str]:
     return {event_id: sha256(name.encode()).hexdigest()[:24] for event_id, name in names(events).items()}
 
 
-def solve(scenario: Scenario) -> dict[str, Any]:
-    """The oracle's output, with the reviews' names replaced in repeated runs."""
+def solve(scenario: Scenario, *, afresh: bool = False) -> dict[str, Any]:
+    """The oracle's output, with the reviews' names replaced in repeated runs.
+
+    These begin with the ids that are known of the scenario, or, ``afresh``, with none. The two may differ
+    if whether a decision exists depends on reviews that name it: several outputs are consistent then.
+    """
+    if afresh:
+        scenario.ids.clear()
     return resolve(
         scenario.files,
         lambda files: as_output(
