@@ -13,6 +13,7 @@ Interpretations, where a sentence of the contract leaves room:
     count; records rejected when read do not.
 5.  An id (other than a call's) is forgotten at a record with ``event time > last accepted record + retention``;
     event times are those after raising; duplicates and rejected records do not prolong it. A forgotten id starts again.
+    The newest `tenant` record is never forgotten, so that a copy of it stays a duplicate.
 6.  Decisions are not input records, but closed ones (reversed, lapsed) and those that are no violation (admission) are
     forgotten likewise: at a record with ``event time > its last event + retention``. Pending decisions stay.
 7.  A review is checked for being a duplicate before it is checked for a reason to reject it (an uphold repeated under

@@ -37,7 +37,9 @@ class RecordRules(Lifecycle):
         if life is not None and forgotten(self.reigns, life.last, r["t"]):
             life = None
         reason = self._unknown_row(r)
-        if reason is None and life is not None and mark in life.seen:
+        newest = tenant.registered if r["type"] == "tenant" else None  # it is never forgotten
+        again = (life is not None and mark in life.seen) or (newest is not None and newest["updated_ms"] == mark)
+        if reason is None and again:
             self.duplicates += 1
             return
         reason = reason or self._refused(tenant, r)

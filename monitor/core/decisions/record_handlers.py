@@ -252,7 +252,8 @@ class RecordHandlers:
 
     def _tenant(self, tenant_record: TenantRecord, tenant: Tenant, at_ms: int) -> None:
         key, version = f"tenant:{tenant.tenant_id}", tenant.updated_ms
-        if _repeated(tenant_record, key, version):
+        # The newest record is never forgotten, though its version is, after `retention`.
+        if version == tenant_record.name_ms or _repeated(tenant_record, key, version):
             self._output.duplicates += 1
             return
         self._add_version(tenant_record, key, version, at_ms)

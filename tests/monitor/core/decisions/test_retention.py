@@ -71,6 +71,16 @@ def test_a_refused_application_is_forgotten_and_a_pending_one_is_not_before_it_l
     assert harness.rejected() == ["unknown_enforcement"]
 
 
+def test_a_copy_of_the_newest_tenant_record_stays_a_duplicate_when_its_version_is_forgotten() -> None:
+    harness = ShardHarness(**KEPT)
+    harness.tenant(0, "as it was")
+    harness.finding(100)
+    harness.until(101)
+    harness.tenant(0, "with another content", owner_id="o1")
+    harness.until(102)
+    assert harness.output.duplicates == 1
+
+
 def test_a_record_causes_others_to_be_forgotten_at_its_own_time() -> None:
     """A closed case is known to a review at the last moment of its retention, and no millisecond later."""
     for late, rejection in ((0.0, "nothing_to_change"), (1 / 60_000, "unknown_enforcement")):
