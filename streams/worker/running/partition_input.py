@@ -77,7 +77,9 @@ class PartitionInput:
     def slices(self, tp: TP, fetched: FetchedBatch, most: int, most_bytes: int) -> list[RecordBatch]:
         """The batch in pieces of at most ``most`` rows and ``most_bytes`` bytes; a larger row is a piece of its own.
 
-        Pieces have one row while an error is being located.
+        A last piece of less than a tenth of ``most`` rows is added to the one before: a piece has costs that do not
+        depend on its size, and fetches of a megabyte often end with a small one. Pieces have one row while an error is
+        being located.
         """
         rows = fetched.rows
         if self._probe is not None and self._probe[0] == tp:
@@ -122,15 +124,17 @@ class PartitionInput:
 
 
 def _cuts(values: Sequence[bytes | None], most: int, most_bytes: int) -> list[int]:
-    """The first rows of all pieces but the first; a piece has at most ``most`` rows and ``most_bytes`` bytes."""
+    """The first rows of all pieces but the first, of which the last may have a tenth more rows than ``most``."""
     sizes = values.sizes if isinstance(values, ByteRows) else [len(value or b"") for value in values]
     ends = np.cumsum(np.maximum(np.asarray(sizes, np.int64), 0))
     cuts: list[int] = []
     first = before = 0
     while True:
-        # The last piece that fits, and at least a row.
-        fits = int(ends.searchsorted(before + most_bytes, "right"))
-        first = min(first + most, max(fits, first + 1))
+        # The last row that fits, and at least one.
+        fits = max(int(ends.searchsorted(before + most_bytes, "right")), first + 1)
+        if fits == len(ends) <= first + most + most // 10:
+            return cuts
+        first = min(first + most, fits)
         if first >= len(ends):
             return cuts
         cuts.append(first)
