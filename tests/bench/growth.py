@@ -34,9 +34,11 @@ TABLES: dict[str, Sequence[Case]] = {
     "tenants": [Case(f"{tenants:,}", tenants=tenants) for tenants in (1_000, 10_000, 100_000, 300_000)],
     "rules": [
         Case("28 of the baseline", policy="baseline"),
+        Case("64 variants of these", policy="baseline64"),
+        Case("256 variants of these", policy="baseline256"),
         Case("built-in"),
-        Case("64", policy="rules64"),
-        Case("256", policy="rules256"),
+        Case("64 variants of the built-in", policy="rules64"),
+        Case("256 variants of the built-in", policy="rules256"),
     ],
     "partitions": [Case(str(partitions), partitions=partitions) for partitions in (8, 64)],
     "days": [Case(str(days), days=days) for days in (1, 7, 30)],

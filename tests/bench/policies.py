@@ -1,6 +1,7 @@
 """Policies for measurements: the built-in one, that of the baseline, and larger ones derived from the built-in one."""
 
 import json
+from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -22,18 +23,20 @@ _LONGEST_MS = {True: 30 * 24 * 3_600_000, False: 48 * 3_600_000}
 
 
 def named(name: str) -> Policy:
-    """``built-in``, ``baseline``, or ``rules64`` with any number of rules."""
+    """``built-in`` or ``baseline``; ``rules64`` or ``baseline64``: any number of rules, made of those."""
     if name == "built-in":
         return load(None)
+    baseline = load(str(FROZEN_RULES))
     if name == "baseline":
-        return load(str(FROZEN_RULES))
-    return many_rules(int(name.removeprefix("rules")))
+        return baseline
+    if name.startswith("baseline"):
+        return _many_rules(baseline.rules, int(name.removeprefix("baseline")))
+    return _many_rules(load(None).rules, int(name.removeprefix("rules")))
 
 
-def many_rules(count: int) -> Policy:
-    """That many rules: the built-in ones repeated with other windows, thresholds and parameters."""
-    built_in = load(None).rules
-    rules = [_variant(rule, number // len(built_in)) for number, rule in enumerate(islice(cycle(built_in), count))]
+def _many_rules(some: Sequence[Rule], count: int) -> Policy:
+    """That many rules: those given, repeated with other windows, thresholds and parameters."""
+    rules = [_variant(rule, number // len(some)) for number, rule in enumerate(islice(cycle(some), count))]
     text = json.dumps({"id": f"bench-{count}-rules", "version": "1", "extends": "access-rules", "rules": rules})
     return loads(text, f"rules{count}")
 

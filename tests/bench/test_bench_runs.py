@@ -150,9 +150,11 @@ def test_texts_in_an_array_of_objects_are_counted() -> None:
     assert size_of([texts], set()) > 10_000
 
 
-def test_the_policy_of_64_rules_has_64_different_ones() -> None:
-    policy = policies.named("rules64")
+@pytest.mark.parametrize(("name", "made_of"), [("rules64", "built-in"), ("baseline64", "baseline")])
+def test_the_policy_of_64_rules_has_64_different_ones(name: str, made_of: str) -> None:
+    policy = policies.named(name)
     what = {(r.metric, r.window_ms, r.threshold, r.params, r.also, r.direction, r.behaviour) for r in policy.rules}
     assert len(policy.rules) == policies.RULES == len({rule.id for rule in policy.rules})
     assert len(what) > 60
-    assert len({rule.window_ms for rule in policy.rules}) > len({rule.window_ms for rule in load(None).rules})
+    windows, fewer = ({rule.window_ms for rule in one.rules} for one in (policy, policies.named(made_of)))
+    assert len(windows) > len(fewer)
