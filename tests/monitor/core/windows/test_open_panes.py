@@ -122,6 +122,24 @@ def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPa
     assert opened.newest_ms == T0 + 6
 
 
+def test_rows_of_a_batch_stay_apart_if_those_between_were_compacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.core.windows.open_panes._TOGETHER", 5)
+    rng, opened = random.Random(0), open_panes()
+    minutes = [0, 0, 1, 1, 1, 1, 1, 1, 2, 2]
+    every = Calls.concat([one(rng, number, T0 + at * MINUTE, 0, 0) for number, at in enumerate(minutes)])
+    opened.add(every)
+    assert stored(opened.due(T0 + 3 * MINUTE)) == stored(to_panes(every, MINUTE, LAYOUT, WANTED))
+
+
+def test_the_newest_time_stays_when_older_calls_follow() -> None:
+    rng, opened = random.Random(0), open_panes()
+    for number, at in enumerate((T0, T0 + 9, T0 + 5)):
+        opened.add(one(rng, number, at, 0, 0))
+    assert opened.newest_ms == T0 + 9
+    opened.due(T0 + MINUTE)
+    assert opened.closed_newest_ms == T0 + 9
+
+
 def test_pieces_are_as_few_as_their_number_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", 1)
     rng, opened = random.Random(0), open_panes()
