@@ -241,3 +241,12 @@ def test_no_rows_change_nothing() -> None:
     seen = Deduplicator()
     assert admit(seen, [], T0) == []
     assert len(seen) == 0
+
+
+def test_a_table_grows_before_any_id_may_be_forgotten() -> None:
+    """A free slot is not taken for an id of the earliest time."""
+    seen, never = Deduplicator(), int(np.iinfo(np.int64).min)
+    for first in range(0, 5_000, 500):
+        assert not any(admit(seen, [(key, T0, T0) for key in range(first, first + 500)], never))
+    assert len(seen) == 5_000
+    assert all(admit(seen, [(key, T0, T0) for key in range(5_000)], never))

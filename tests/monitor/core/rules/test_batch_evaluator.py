@@ -78,17 +78,19 @@ def some_panes(rng: random.Random, layout: FieldLayout) -> Sequence[Pane]:
 class Complaints:
     """Complaints that are received, verified and dismissed."""
 
-    def __init__(self, rng: random.Random, window: SlidingWindow) -> None:
-        self._rng, self._window = rng, window
+    def __init__(self, rng: random.Random, windows: Sequence[SlidingWindow]) -> None:
+        self._rng, self._windows = rng, windows
         self._entries: list[ComplaintEntry] = []
 
     def go_on(self, at_ms: int) -> None:
         tenant = self._rng.randrange(KNOWN)
-        self._window.complaints.record(at_ms, tenant)
+        for window in self._windows:
+            window.complaints.record(at_ms, tenant)
         if self._entries and self._rng.random() < 0.4:
             entry = self._entries.pop()
             entry.dismissed_ms = at_ms
-            self._window.complaints.dismissed(entry)
+            for window in self._windows:
+                window.complaints.dismissed(entry)
             return
         record = Complaint(
             complaint_id=str(at_ms),
@@ -101,10 +103,12 @@ class Complaints:
         )
         entry = ComplaintEntry.of(record, tenant, at_ms)
         entry.take(record, at_ms)
-        self._window.complaints.first(entry)
+        for window in self._windows:
+            window.complaints.first(entry)
         if self._rng.random() < 0.5:
             entry.verified_ms = at_ms
-            self._window.complaints.verified(entry)
+            for window in self._windows:
+                window.complaints.verified(entry)
         self._entries.append(entry)
 
 
@@ -116,15 +120,21 @@ def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int, monkey
     rng = random.Random(seed)
     policy = policy_of(rules=[some_rule(rng, f"r{n}") for n in range(rng.randint(1, 6))])
     layout = FieldLayout.of(policy.params, policy.rules)
-    window = SlidingWindow(HOUR, 5 * MINUTE, 0, policy.rules, layout)
-    rule_states = [RuleState(rule, window) for rule in policy.rules]
+    # Windows of several lengths: where calls leave one, a tenant changes for some rules and not for others.
+    parts = [[rule for rule in policy.rules if (rule.step_ms > 5 * MINUTE) == seldom] for seldom in (False, True)]
+    windows = [
+        SlidingWindow(hours * HOUR, 5 * MINUTE, 0, some, layout) for hours, some in zip((1, 3), parts, strict=True)
+    ]
+    rule_states = [RuleState(rule, windows[rule.step_ms > 5 * MINUTE]) for rule in policy.rules]
     later = rng.choice(range(len(rule_states)))  # a rule that is evaluated from a later time on
-    screen, complaints = BatchEvaluator(rule_states), Complaints(rng, window)
+    screen, complaints = BatchEvaluator(rule_states), Complaints(rng, windows)
     panes = list(some_panes(rng, layout))
-    for end in range(T0 + 5 * MINUTE, T0 + 4 * HOUR, 5 * MINUTE):
-        if panes and panes[0].start_ms < end:
-            window.enter(panes.pop(0), KNOWN)
-        window.leave(end - HOUR)
+    for end in range(T0 + 5 * MINUTE, T0 + 6 * HOUR, 5 * MINUTE):
+        pane = panes.pop(0) if panes and panes[0].start_ms < end else None
+        for window in windows:
+            if pane is not None:
+                window.enter(pane, KNOWN)
+            window.leave(end - window.window_ms)
         if rng.random() < 0.3:
             complaints.go_on(end - 1)
         due = [place for place, rule_state in enumerate(rule_states) if end % rule_state.rule.step_ms == 0]
@@ -133,6 +143,29 @@ def test_those_in_breach_pass_and_alerts_that_end_are_reported(seed: int, monkey
             check(screen, rule_states, due)
             for place in due:
                 keep_up(rng, rule_states[place])
+
+
+def test_what_a_rule_found_stays_when_a_tenant_changes_for_rules_of_another_step() -> None:
+    rule = {"behaviour": "blind_calling", "metric": "attempts", "above": 0, "recover": 0, "mode": "shadow"}
+    often, seldom = (rule | {"id": step, "window": "1h", "step": step} for step in ("5m", "15m"))
+    policy = policy_of(rules=[often, seldom])
+    layout = FieldLayout.of(policy.params, policy.rules)
+    windows = [
+        SlidingWindow(length, 5 * MINUTE, 0, [rule], layout)
+        for length, rule in zip((HOUR, 3 * HOUR), policy.rules, strict=True)
+    ]
+    screen = BatchEvaluator([RuleState(rule, window) for rule, window in zip(policy.rules, windows, strict=True)])
+    pane = some_panes(random.Random(0), layout)[0]
+    found = {}
+    for end in range(T0 + 5 * MINUTE, T0 + 80 * MINUTE, 5 * MINUTE):
+        for window in windows:
+            if end == T0 + 5 * MINUTE:
+                window.enter(pane, KNOWN)
+            window.leave(end - window.window_ms)
+        due = [0, 1] if end % (15 * MINUTE) == 0 else [0]
+        found = screen.evaluate(due, KNOWN).breach
+    assert found.keys() == {1}, "the calls left the window of the other rule ten minutes ago"
+    assert len(found[1]) > 5
 
 
 def check(screen: BatchEvaluator, rule_states: Sequence[RuleState], due: Sequence[int]) -> None:
