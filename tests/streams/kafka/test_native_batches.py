@@ -120,6 +120,9 @@ def test_columns_are_encoded_as_the_same_records_one_by_one(seed: int) -> None:
     keys, values = ([record[field] for record in singles] for field in (2, 3))
     columns = OutputColumns("topic", 3, some_rows(rng, keys), some_rows(rng, values))
     assert list(columns) == singles
+    first, second = sorted(rng.choices(range(len(singles) + 1), k=2))
+    columns = columns[:first].followed_by([columns[first:second], columns[second:]])
+    assert list(columns) == singles
     most = rng.choice((100, 3_000, 50_000, BATCH_BYTES))
     start = 0
     while start < len(singles):
