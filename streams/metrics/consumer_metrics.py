@@ -159,7 +159,7 @@ CONSUMING: tuple[MetricSpec, ...] = (
         "Messages that a channel's receiver accepted",
         (
             _CHANNEL,
-            LabelSpec("what", "15: alert, the kinds of decisions, pending, lapse_soon, digest, summary and the like"),
+            LabelSpec("what", "13: alert, the kinds of decisions, pending, lapse_soon, digest, summary and the like"),
         ),
         ("notify",),
     ),
