@@ -61,7 +61,7 @@ GROUPS: Final = {
             "follow": "Follow files that grow and rotate, or a table, and write their rows.",
             "bridge": "Map the records of another topic, and write them to the input topics.",
             "assemble": "Make calls of the events that the ingest service wrote to callwarden.raw.",
-            "billing": "Answer who may be refunded and may cancel: a reference consumer with an API.",
+            "billing": "Answer whether a tenant may be refunded and may cancel: a consumer with an API.",
             "notify": "Send alerts and decisions to people as they happen.",
             "ledger": "Store, verify and show every decision, review and reversal.",
             "reviews": "List and review decisions, and applications for numbers.",

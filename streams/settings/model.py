@@ -215,7 +215,7 @@ class Settings(BaseModel):
     ingest_port: Annotated[int, whole(1, 65535)] = 6070
     """The port of the ingest service, with its health and metrics endpoints ([ingest.md](../guides/ingest.md))."""
     ingest_auth: Annotated[Literal["tokens", "none"], one_of("tokens", "none", change=str.lower)] = "tokens"
-    """`none` lets everybody write every record who can reach the ingest service; only allowed on a loopback address."""
+    """`none`: everybody who can reach the ingest service may write every record; only allowed on a loopback address."""
     ingest_tokens_file: File = None
     """The YAML file with the hashes of the tokens and what each may write."""
     ingest_sources_file: File = None

@@ -18,7 +18,7 @@ def run(
     It reads the sources file of the ingest service. All settings are environment variables, or in a file: see
     `docs/guides/assemble.md`. It waits for a broker that cannot be reached.
 
-    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, or something that the
+    Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings, or something that the
     cluster does not allow.
     """
     from streams.cli.inputs import settings_for

@@ -51,7 +51,7 @@ def run(
     What cannot be mapped goes to the dead letters as it came. Start as many as the topic has partitions. It stops on
     TERM. Settings are environment variables, or in a file: see `docs/guides/bridge.md`.
 
-    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings or a wrong format, or
+    Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings or a wrong format, or
     something that the cluster does not have or does not allow.
     """
     from pathlib import Path

@@ -100,7 +100,7 @@ def role(name: Name, role: Roles, database: Address = None) -> None:
 
 @app.command("disable")
 def disable(name: Name, database: Address = None) -> None:
-    """Let a user not sign in any more, and end its sessions. The records of what it did stay.
+    """Prevent a user from signing in, and end its sessions. The records of what the user did stay.
 
     Exit status: 2 there is no such user; 3 the database cannot be reached.
     """

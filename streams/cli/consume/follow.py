@@ -47,7 +47,7 @@ def run(
 
     The positions are in the topic callwarden.follow, under the follower's name. See `docs/guides/follow.md`.
 
-    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings or mapping, something
+    Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings or mapping, something
     that the cluster does not allow, or another process has started under the same name.
     """
     from streams.cli.inputs import fail, settings_for

@@ -18,7 +18,7 @@ def run(
     All settings are environment variables, or in a file: see `docs/guides/ingest.md`. It waits for a broker that cannot
     be reached, and answers 503 meanwhile.
 
-    Exit status: 1 an unforeseen error, or it did not stop in time after TERM; 2 wrong settings, no token, or something
+    Exit status: 1 an unexpected error, or it did not stop in time after TERM; 2 wrong settings, no token, or something
     that the cluster does not allow.
     """
     from streams.cli.inputs import settings_for

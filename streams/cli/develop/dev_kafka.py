@@ -14,7 +14,7 @@ def run(
     tools: Annotated[Path, typer.Option(metavar="DIR", help="The folder of Kafka's jars.")] = Path(".tools/kafka"),
     brokers: Annotated[
         int,
-        typer.Option(help="How many nodes, on consecutive ports; 3 replicate.", min=1, max=9),
+        typer.Option(help="How many nodes, on consecutive ports; with 3, topics have replicas.", min=1, max=9),
     ] = 1,
     fetch: Annotated[bool, typer.Option("--fetch", help="Only fetch the jars.")] = False,
 ) -> None:

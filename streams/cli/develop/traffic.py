@@ -16,7 +16,7 @@ def run(
     ] = 60,
     days: Annotated[
         int | None,
-        typer.Option(help="End after so many days, with the past day.  [default: never]", min=1, max=400),
+        typer.Option(help="End after this many days, the past day included.  [default: never]", min=1, max=400),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same tenants.", min=0)] = 1,
     lateness: Annotated[

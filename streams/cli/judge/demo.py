@@ -228,9 +228,9 @@ _WORDS: "dict[Verdict, str]" = {
     "shadow": "影子规则 shadow only",
     "missed": "未发现 missed",
     "not yet": "尚未违规 not yet bad",
-    "touched": "被误及 touched",
-    "taken back": "误后撤销 taken back",
-    "left alone": "未打扰 left alone",
+    "touched": "被误判 wronged",
+    "taken back": "误判后撤销 reversed",
+    "left alone": "无决定 no decision",
 }
 
 
@@ -245,6 +245,6 @@ def _verdict(console: "Console", judgement: "Judgement") -> None:
         f"未发现 missed {n['missed']}" + (f", 尚未违规 not yet bad {n['not yet']}" if n["not yet"] else "")
     )
     console.print(
-        f"守规租户 honest tenants: 误及 touched {n['touched']}/{honest}, "
-        f"误及后撤销 touched and taken back {n['taken back']}"
+        f"守规租户 honest tenants: 误判 wronged {n['touched']}/{honest}, "
+        f"误判后撤销 wronged, then reversed {n['taken back']}"
     )

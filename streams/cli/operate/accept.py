@@ -10,7 +10,7 @@ app = typer.Typer()
 
 Partition = Annotated[int, typer.Option("--partition", min=0, help="As in the worker's error message.")]
 Offset = Annotated[int, typer.Option("--offset", min=0, help="As in the worker's error message.")]
-Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in callwarden.clock.")]
 
 
 @app.command("lost-state")

@@ -18,7 +18,7 @@ def run(
     from_: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Compare only decisions from this time on.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Show at most so many differences of a kind.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="Show at most this many differences of each kind.")] = 20,
     json_: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:

@@ -26,7 +26,7 @@ def list_(
     topic: Topic = None,
     error: Error = None,
     partition: Partition = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Only the newest so many.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Only this many, the newest.")] = 50,
     as_json: Json = False,
     bootstrap: Bootstrap = None,
 ) -> None:
@@ -67,7 +67,7 @@ def retry(
     topic: Topic = None,
     error: Error = None,
     partition: Partition = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the newest so many.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only this many, the newest.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Retry all.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also retry records that were retried before.")] = False,
     yes: Yes = False,

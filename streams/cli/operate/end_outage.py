@@ -8,7 +8,7 @@ from streams.cli.options import Bootstrap, By, Wait
 
 
 def run(
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in callwarden.clock.")],
     partition: Annotated[
         int | None, typer.Option("--partition", min=0, help="Only this partition.  [default: all]")
     ] = None,

@@ -15,7 +15,7 @@ def run(
     offset: Annotated[int, typer.Option("--offset", min=0, help="The offset of the record.")],
     reason: Annotated[
         str,
-        typer.Option("--reason", metavar="WHY", help="Why; it is stored in the dead letter and the clock log."),
+        typer.Option("--reason", metavar="WHY", help="Why; it is stored in the dead letter and in callwarden.clock."),
     ],
     wait: Wait = 30,
     by: By = None,

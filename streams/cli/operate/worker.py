@@ -17,7 +17,7 @@ def run(
         typer.Option(metavar="DURATION", help="After how long the clock of a silent source follows the broker's time."),
     ] = None,
     outage_grace: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long all calls may be away.")
+        str | None, typer.Option(metavar="DURATION", help="How long all calls may be absent and not be late then.")
     ] = None,
     json_logs: JsonLogs = False,
 ) -> None:

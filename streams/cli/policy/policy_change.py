@@ -25,7 +25,7 @@ def apply(
         str | None,
         typer.Option("--from", metavar="TIME", help="Event time from which it applies.  [default: in some minutes]"),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in callwarden.clock.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     preview: Annotated[
         bool, typer.Option(help="Show which tenants would change tier: this judges all records of the topics.")
@@ -112,7 +112,7 @@ def apply(
 
 
 def withdraw(
-    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in the clock log.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Why; it is stored in callwarden.clock.")],
     yes: Yes = False,
     wait: Wait = 30,
     by: By = None,

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def keygen(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that vouches for the reviews, as `li-min`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The name that vouches for the reviews, such as `li-min`.")
+    ],
     folder: Annotated[
         str, typer.Option("--out", "-o", metavar="DIR", help="The folder of the new file NAME.pem.")
     ] = ".",
