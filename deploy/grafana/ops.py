@@ -10,7 +10,7 @@ from ops_tenants import near_a_threshold, near_an_escalation
 from panels import Words
 
 UID = "callwarden-ops"
-TITLE = Words("呼叫守望 · 运营", "Callwarden, operations")
+TITLE = Words("运营", "Callwarden, operations")
 ABOUT = Words(
     "谁接近阈值，作出了哪些决定，监控本身是否正常。",
     "Tenants near a threshold, decisions and their outcomes, the health of Callwarden.",

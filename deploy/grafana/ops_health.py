@@ -163,8 +163,8 @@ def _resources() -> list[Any]:
             (8, 8),
         ),
         panels.lines(
-            Words("查看租户的耗时", "Tenant measurement duration"),
-            Words("指标页查看租户的耗时。", "Time that the metrics page takes to measure the tenants."),
+            Words("测量租户的耗时", "Tenant measurement duration"),
+            Words("指标页测量全部租户的耗时。", "Time that the metrics page takes to measure the tenants."),
             [Query("max by (instance) (callwarden_tenant_look_seconds)", "{{instance}}")],
             (8, 8),
             "s",

@@ -105,9 +105,9 @@ def near_an_escalation() -> list[Any]:
     on_record = "max by (tenant) (callwarden_tenant_violations_on_record)"
     return [
         panels.number(
-            Words("差一次违规即终止或封号", "One violation from termination or ban"),
+            Words("差一次违规即终止服务或封号", "One violation from termination or ban"),
             Words(
-                "再记一次违规即触发升级的租户数，含未逐一展示者；已被终止或封号的不计。",
+                "再记一次违规即触发升级的租户数，含未逐一展示者；已被终止服务或封号的不计。",
                 "Tenants for which one more violation escalates, including tenants not shown by name; "
                 "those terminated or banned are not counted.",
             ),

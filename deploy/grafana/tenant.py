@@ -9,7 +9,7 @@ from panels import NEARNESS, NONE_IS_WELL, Query, Words
 from monitor.policy.metrics import METRICS
 
 UID = "callwarden-tenant"
-TITLE = Words("呼叫守望 · 租户", "Callwarden, one tenant")
+TITLE = Words("租户", "Callwarden, one tenant")
 ABOUT = Words(
     "仅接近阈值或升级的租户与呼叫量最大的租户可选。",
     "Only tenants near a threshold or an escalation and the busiest tenants can be selected.",
@@ -74,7 +74,7 @@ def _now() -> list[Any]:
         panels.number(
             Words("计入升级的违规", "Violations that count"),
             Words(
-                "最多的一项升级；无，或已被终止、封号，或未展示，则为 0。",
+                "最多的一项升级；无，或已被终止服务、封号，或未展示，则为 0。",
                 "For the escalation with the most; 0 if there are none, after a termination or ban, or if not shown.",
             ),
             Query(f"max(callwarden_tenant_violations{_MINE}) or vector(0)"),

@@ -43,7 +43,7 @@ BEHAVIOURS = {
     "verified_harassment_complaint": Bilingual("核实的骚扰类投诉", "Verified complaint of harassment"),
     "undeclared_prohibited_business": Bilingual("未报备且禁止接入的业务", "Undeclared prohibited business"),
     "undeclared_business": Bilingual("实际业务与报备不符", "Business other than declared"),
-    "in_call_abuse": Bilingual("通话中骚扰或辱骂客户", "Abuse during calls"),
+    "in_call_abuse": Bilingual("通话中骚扰或辱骂客户", "Harassment or abuse during calls"),
     "blind_calling": Bilingual("明显盲呼", "Blind calling"),
     "no_consent": Bilingual("未经被叫同意擅自呼出", "Calling without consent"),
     "repeat_violation": Bilingual("多次违规", "Repeated violations"),
@@ -60,7 +60,7 @@ SEVERITIES = {
 }
 STANDINGS = {
     "banned": Bilingual("已封号", "Banned"),
-    "terminated": Bilingual("已终止", "Terminated"),
+    "terminated": Bilingual("已终止服务", "Terminated"),
     "pending": Bilingual("待复核", "Under review"),
     "warned": Bilingual("有违规记录", "Warned"),
     "refused": Bilingual("申请被驳回", "Application rejected"),

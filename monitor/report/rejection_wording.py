@@ -7,7 +7,7 @@ from monitor.text.bilingual import Bilingual
 REJECTIONS: Final = {
     "answer_mismatch": Bilingual("接通时间与呼叫结果不符", "answer time does not fit the outcome"),
     "bad_header": Bilingual("消息头的名称不是 UTF-8", "header name is not UTF-8"),
-    "bad_signature": Bilingual("复核的签名无效", "review's signature is not right"),
+    "bad_signature": Bilingual("复核的签名无效", "review's signature is not valid"),
     "banned": Bilingual("该租户或其主体已被封号，不再开通", "tenant or owner is banned"),
     "batch_too_large": Bilingual("批次解压后过大", "batch is too large"),
     "excluded": Bilingual("映射排除的行", "excluded by the mapping"),
@@ -32,7 +32,7 @@ REJECTIONS: Final = {
     "not_text": Bilingual("内容不符合文件的编码", "not text in the file's encoding"),
     "not_utf8": Bilingual("不是 UTF-8", "not UTF-8"),
     "nothing_to_change": Bilingual(
-        "该决定已最终生效、被撤销或已失效，没有可改变的", "the decision is final or ended already"
+        "该决定已最终生效、被撤销或已失效，无法再改变", "the decision is final or ended already"
     ),
     "old_format": Bilingual("批次是 Kafka 0.10 或更早的格式", "batch of Kafka 0.10 or earlier"),
     "out_of_range": Bilingual("时间不在 1990 至 2099 年之间", "time outside 1990 to 2099"),

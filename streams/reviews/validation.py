@@ -26,7 +26,7 @@ _CLOSING_EVENT: Final = Bilingual(
 _LAPSE: Final = Bilingual("逾期失效", "lapse")
 _REVERSAL: Final = Bilingual("撤销", "reversal")
 _CLOSED: Final = Bilingual(
-    "{named} 已于 {at} {what}{who}，没有可改变的", "{named} {what} at {at}{who}; there is nothing to change"
+    "{named} 已于 {at} {what}{who}，无法再改变", "{named} {what} at {at}{who}; there is nothing to change"
 )
 _HAS_LAPSED: Final = Bilingual("逾期失效", "lapsed")
 _WAS_REVERSED: Final = Bilingual("被撤销", "was reversed")

@@ -71,7 +71,7 @@ WORKER_WORDING: Final = {
     "incomplete_state": Bilingual("的状态不完整（{why}）", "has an incomplete state ({why})"),
     "lost_state": Bilingual(
         "其状态已丢失：{topic} {lost}，但此前已作出决定。请恢复该状态，或用输入主题中仍有的记录和已记下的时钟重建它。"
-        "重建不会重复处置主题中已有的决定，但会忘记已删除的记录所造成的一切：仍有效的违规、终止和封号，以及未结束的窗口；"
+        "重建不会重复处置主题中已有的决定，但会忘记已删除的记录所造成的一切：仍有效的违规、终止服务和封号，以及未结束的窗口；"
         "迟到和被拒收的记录可能再次写出。如接受：`{command}`",
         "its state is lost: {topic} {lost}, but decisions were made. Restore the state, or rebuild it from the records "
         "that the input topics still have, with the logged clocks. A rebuild repeats no decision that is in the "

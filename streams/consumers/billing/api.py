@@ -101,7 +101,7 @@ def make(sources: AnswerSources, tokens: Tokens | None, routes: Sequence[BaseRou
             raise ProblemError(
                 401,
                 "expected the header `Authorization: Bearer TOKEN` with a token of this service",
-                "请求头应为 `Authorization: Bearer 令牌`，令牌须由本服务签发",
+                "请求头应为 `Authorization: Bearer 令牌`，令牌须是为本服务设置的令牌",
                 {"WWW-Authenticate": "Bearer"},
             )
 

@@ -68,7 +68,11 @@ CASES = {
                 },
                 "70m",
                 [
-                    ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of Callwarden's topics")
+                    (
+                        {"job": job},
+                        f"{job} 无法读取 Callwarden 主题中的 3 条记录 / "
+                        f"{job} cannot read 3 records of Callwarden's topics",
+                    )
                     for job in ("billing", "ledger", "notify", "console")
                 ],
             ),
@@ -81,7 +85,11 @@ CASES = {
                 },
                 "30m",
                 [
-                    ({"job": job}, f"{job} 读不懂我们的 3 条记录 / {job} cannot read 3 records of Callwarden's topics")
+                    (
+                        {"job": job},
+                        f"{job} 无法读取 Callwarden 主题中的 3 条记录 / "
+                        f"{job} cannot read 3 records of Callwarden's topics",
+                    )
                     for job in ("ledger", "notify", "console")
                 ],
             ),
@@ -167,7 +175,7 @@ CASES = {
                 [
                     (
                         {"job": "billing"},
-                        "24 小时内有 2 段丢失的决定被接受 / 2 gaps of lost decisions were accepted within a day",
+                        "24 小时内接受了 2 段决定的丢失 / 2 gaps of lost decisions were accepted within a day",
                     )
                 ],
             )
@@ -182,7 +190,7 @@ CASES = {
                 [
                     (
                         {"job": "notify"},
-                        "通知之前有记录已被删除 / Records were deleted before the notifier had read them",
+                        "通知进程读取之前有记录已被删除 / Records were deleted before the notifier had read them",
                     )
                 ],
             )

@@ -257,7 +257,10 @@ def lapse_soon(pending: Sequence[tuple[str, str, str, str, int]], now_ms: int, d
     )
     n, more = len(pending), len(pending) - len(items)
     lines = [
-        Reason("后续：callwarden reviews list 查看并复核，否则自动失效", "Next: callwarden reviews list; or they lapse")
+        Reason(
+            "后续：callwarden reviews list 查看并复核，否则自动失效",
+            "Next: review them (callwarden reviews list), or they lapse",
+        )
     ]
     if more:
         lines.append(Reason(f"另有 {count(more)} 件，失效更晚", f"and {count(more)} more, which lapse later"))
