@@ -155,7 +155,7 @@ TOPICS: Final = (
         ("send", "receive"),
         ("rawEvent",),
         "Events of other systems, in formats in which several events make one call, for 7 days. Written by the ingest "
-        "service, never by tenants.",
+        "service, `callwarden follow` and `callwarden bridge`, never by tenants.",
         key="A JSON array of texts: the source, and what the events of a call have in common. None: see the message.",
         config={"cleanup.policy": ["delete"], "retention.ms": 604800000},
     ),

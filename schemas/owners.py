@@ -15,7 +15,8 @@ def _doc(text: str) -> Meta:
 class OwnerBan(Struct, frozen=True):
     """The ban of an owner, because a tenant of this owner was banned. Its lifting is the same value with ``lifted_ms``.
 
-    The key of the record is ``enforcement_id``. A ban or its lifting takes effect five minutes later at most.
+    The key of the record is ``enforcement_id``. A ban or its lifting takes effect in a partition at the next multiple
+    of five minutes, or at the partition's watermark when it takes the value, if that is later.
     """
 
     owner_id: Annotated[Id, _doc("The owner: a pseudonym of the registrant's licence or identity.")]

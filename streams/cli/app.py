@@ -60,7 +60,7 @@ GROUPS: Final = {
             "ingest": "Take records over HTTP, and write them to the input topics.",
             "follow": "Follow files that grow and rotate, or a table, and write their rows.",
             "bridge": "Map the records of another topic, and write them to the input topics.",
-            "assemble": "Make calls of the events that the ingest service wrote to callwarden.raw.",
+            "assemble": "Make calls of the events in callwarden.raw, where several are one call.",
             "billing": "Answer whether a tenant may be refunded and may cancel: a consumer with an API.",
             "notify": "Send alerts and decisions to people as they happen.",
             "ledger": "Store, verify and show every decision, review and reversal.",

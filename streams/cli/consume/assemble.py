@@ -13,7 +13,7 @@ def run(
     port: Annotated[int | None, typer.Option(help="The port of /metrics, /readyz and /healthz.")] = None,
     json_logs: JsonLogs = False,
 ) -> None:
-    """Read the events that the ingest service wrote to callwarden.raw, and write their calls. It stops on TERM.
+    """Read the events in callwarden.raw, and write the calls that they make. It stops on TERM.
 
     It reads the sources file of the ingest service. All settings are environment variables, or in a file: see
     `docs/guides/assemble.md`. It waits for a broker that cannot be reached.
