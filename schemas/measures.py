@@ -15,9 +15,11 @@ class RuleMeasure(Struct, frozen=True, gc=False, array_like=True):
     """What one rule measured, as an array in this order."""
 
     rule_id: Annotated[Id, _doc("The id of the rule.")]
-    numerator: Annotated[int, _doc("What was counted; for metrics in seconds a sum in ms.")]
+    numerator: Annotated[int, _doc("What was counted; for metrics in seconds a sum or a median in ms.")]
     denominator: Annotated[int | None, _doc("Out of how many; null for counts.")]
-    value: Annotated[int | float, _doc("The value: numerator / denominator with 6 decimals; a count is whole.")]
+    value: Annotated[
+        int | float, _doc("The value, as in the measure of a decision, with 6 decimals; a count is whole.")
+    ]
     bound: Annotated[
         float | None,
         _doc(

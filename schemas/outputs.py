@@ -39,7 +39,7 @@ def _doc(text: str) -> Meta:
 _TENANT = _doc("The platform's id of the tenant.")
 _RULE = _doc("The id of the rule or escalation; for decisions of records the behaviour's name.")
 _METRIC = _doc("The metric's name in the contract's table.")
-_NUMERATOR = _doc("What was counted; for metrics in seconds a sum in ms.")
+_NUMERATOR = _doc("What was counted; for metrics in seconds a sum or a median in ms.")
 _DENOMINATOR = _doc("Out of how many; null for counts.")
 
 
@@ -66,7 +66,10 @@ class Window(Struct, frozen=True, gc=False):
 
 
 class Measure(Struct, frozen=True, gc=False):
-    """What was measured: the value is numerator / denominator; a metric in seconds divides by 1000 as well."""
+    """What was measured: the value is numerator / denominator; a metric in seconds divides by 1000 as well.
+
+    The numerator of median_talk_s is the median in ms: its value is that in seconds, whatever the denominator.
+    """
 
     metric: Annotated[str, _METRIC]
     numerator: Annotated[int, _NUMERATOR]
@@ -218,7 +221,7 @@ class JudgedWindow(Struct, frozen=True):
     end_ms: Annotated[int, _doc("The window's end, epoch ms UTC, not inside it.")]
     numerator: Annotated[int, _NUMERATOR]
     denominator: Annotated[int | None, _DENOMINATOR]
-    value: Annotated[float | None, _doc("numerator / denominator, or the count; null where the denominator is 0.")]
+    value: Annotated[float | None, _doc("The value, as in the measure of a decision; null where the denominator is 0.")]
 
 
 class Rejected(Struct, frozen=True, omit_defaults=True):
