@@ -13,7 +13,7 @@ from crash.schedule import Result
 from crash.schedule_faults import FAULTS
 from crash.traps import POINTS
 
-SCHEDULES = 400
+SCHEDULES = 250
 FAST = range(4, 28)  # with every fault
 ALL = pytest.param(range(SCHEDULES), marks=pytest.mark.thorough)
 SOAK, SOAK_CHUNK = 40_000, 2_000

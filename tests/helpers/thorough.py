@@ -8,13 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.strategies import SearchStrategy
 
 
-def thorough(seeds: Sequence[Any], fast: int | Sequence[Any]) -> list[Any]:
+def thorough(seeds: Sequence[Any], fast: int | Sequence[Any], soak: Sequence[Any] = ()) -> list[Any]:
     """All seeds as parameters of a test, tuples as several. ``fast`` are those of the fast suite, or how many of the
-    first. The others run in `make test-services`, and so in `.ci/run`.
+    first. The others run in `make test-services`, and so in `.ci/run`; those of ``soak`` in `make soak`.
     """
     quick = seeds[:fast] if isinstance(fast, int) else fast
-    others = (seed if isinstance(seed, tuple) else (seed,) for seed in seeds if seed not in quick)
-    return [*quick, *(pytest.param(*seed, marks=pytest.mark.thorough) for seed in others)]
+    others = [seed for seed in seeds if seed not in quick]
+    return [*quick, *_marked(others, pytest.mark.thorough), *_marked(soak, pytest.mark.soak)]
+
+
+def _marked(seeds: Sequence[Any], mark: pytest.MarkDecorator) -> list[Any]:
+    return [pytest.param(*(seed if isinstance(seed, tuple) else (seed,)), marks=mark) for seed in seeds]
 
 
 def examples(

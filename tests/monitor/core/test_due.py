@@ -19,7 +19,7 @@ def decided_by(traffic: Traffic) -> dict[str, Any]:
     return {**whole, "head": {**whole["head"], "sealed_ms": 0}}
 
 
-@pytest.mark.parametrize("seed", thorough(range(15), 1))
+@pytest.mark.parametrize("seed", thorough(range(8), 1, soak=range(8, 40)))
 def test_where_nothing_is_due_advancing_changes_nothing(seed: int) -> None:
     print(f"seed {seed}")
     rng = random.Random(seed)

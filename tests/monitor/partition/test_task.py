@@ -151,14 +151,14 @@ def both(seed: int, folder: Any, early: bool) -> tuple[dict[str, Any], dict[str,
     return expected, got
 
 
-@pytest.mark.parametrize("seed", thorough(range(40), 3))
+@pytest.mark.parametrize("seed", thorough(range(20), 3, soak=range(20, 80)))
 def test_a_restart_loses_repeats_or_changes_nothing(seed: int, tmp_path: Any) -> None:
     expected, got = both(seed, tmp_path, early=False)
     del got["alerts in order"], expected["alerts in order"]
     assert got == expected
 
 
-@pytest.mark.parametrize("seed", thorough(range(40), 3))
+@pytest.mark.parametrize("seed", thorough(range(20), 3, soak=range(20, 80)))
 def test_early_evaluation_changes_nothing_but_alerts(seed: int, tmp_path: Any) -> None:
     """Including restarts."""
     expected, got = both(seed, tmp_path, early=True)

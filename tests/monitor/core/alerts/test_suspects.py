@@ -20,7 +20,7 @@ from schemas import codec
 # The seeds of the fast suite are those that fire many alerts for the time that they take.
 
 
-@pytest.mark.parametrize("seed", thorough(range(100, 160), [102, 108]))
+@pytest.mark.parametrize("seed", thorough(range(100, 130), [102, 108], soak=range(130, 200)))
 def test_alerts_of_random_policies_are_those_of_full_evaluations(seed: int) -> None:
     print(f"seed {seed}")
     made = scenario(seed, size=150)
@@ -43,7 +43,7 @@ HOVERING = (
 )
 
 
-@pytest.mark.parametrize("seed", thorough(range(20), [1]))
+@pytest.mark.parametrize("seed", thorough(range(10), [1], soak=range(10, 40)))
 def test_tenants_that_hover_at_thresholds_alert_as_in_full_evaluations(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,14 +57,14 @@ def test_tenants_that_hover_at_thresholds_alert_as_in_full_evaluations(
     assert sum(map(bool, found)) > 3
 
 
-@pytest.mark.parametrize("seed", thorough(range(30), [2, 7]))
+@pytest.mark.parametrize("seed", thorough(range(12), [2, 7], soak=range(12, 60)))
 def test_alerts_near_the_thresholds_of_random_rules_are_those_of_comparing_everyone(seed: int) -> None:
     print(f"seed {seed}")
     run = hovering_run(seed)
     assert run.alerts() == run.alerts_of_everyone()
 
 
-@pytest.mark.parametrize("seed", thorough(range(100, 120), [104, 106]))
+@pytest.mark.parametrize("seed", thorough(range(100, 109), [104, 106], soak=range(109, 140)))
 def test_sampled_tenants_alert_as_if_everyone_were_compared(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     for module in ("distinct_counts", "key_counts"):
@@ -74,7 +74,7 @@ def test_sampled_tenants_alert_as_if_everyone_were_compared(seed: int, monkeypat
     assert run.alerts() == run.alerts_of_everyone(afresh=False)
 
 
-@pytest.mark.parametrize("seed", thorough(range(200, 220), [200, 203]))
+@pytest.mark.parametrize("seed", thorough(range(200, 209), [200, 203], soak=range(209, 240)))
 def test_postponed_alerts_are_those_of_comparing_everyone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", 3)

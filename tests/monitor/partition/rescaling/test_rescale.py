@@ -160,7 +160,7 @@ def place(new: Logs, made: RescaledPartition, clocks_ms: list[int]) -> None:
     assert sorted(waiting.at_ms for waiting in handover.waiting) == sorted(o.at_ms for k in made.kept[1:] for o in k)
 
 
-@pytest.mark.parametrize("seed", thorough(range(24), 1))
+@pytest.mark.parametrize("seed", thorough(range(12), 1, soak=range(12, 48)))
 def test_a_move_changes_nothing_that_is_decided(seed: int, tmp_path: Path) -> None:
     """To more partitions and to fewer, and back, with restarts in between, and a policy change before or after."""
     print(f"seed {seed}")
@@ -242,7 +242,7 @@ def moved_or_why(old: Logs, count: int) -> Logs | str:
         return str(error)
 
 
-@pytest.mark.parametrize("seed", thorough(range(16), 1))
+@pytest.mark.parametrize("seed", thorough(range(8), 1, soak=range(8, 32)))
 def test_a_move_is_made_where_policies_took_hold_at_different_times(seed: int, tmp_path: Path) -> None:
     """Each tenant is evaluated as if its partition had continued alone."""
     print(f"seed {seed}")
