@@ -129,7 +129,7 @@ async def _described(admin: AIOKafkaAdminClient, group: str) -> tuple[str, list[
 
 
 async def create(questions: MetadataQueries, missing: Sequence[RequiredTopic], partitions: int, replicas: int) -> None:
-    """Create topics, each with all its settings; existing ones stay as they are.
+    """Create topics, each with the settings of `required_topics`; existing ones stay as they are.
 
     ``partitions`` is the number for those that do not name their own.
 
@@ -141,7 +141,7 @@ async def create(questions: MetadataQueries, missing: Sequence[RequiredTopic], p
             topic.topic,
             partitions if topic.partitions is None else topic.partitions,
             replicas,
-            topic_configs={config.name: config.value for config in topic.configs} | durable,
+            topic_configs={config.name: config.value for config in topic.configs if config.created} | durable,
         )
         for topic in missing
     ]

@@ -26,12 +26,17 @@ class ConfigCheck(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TopicConfig:
-    """A setting of a topic by Kafka's name, and what happens if it has another value."""
+    """A setting of a topic by Kafka's name, and what happens if it has another value.
+
+    ``stops_workers``: whether workers do not start then. ``created``: whether `topics create` sets it.
+    """
 
     name: str
     value: str
     judged: ConfigCheck
     otherwise: str = ""
+    stops_workers: bool = True
+    created: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,14 @@ class TopicMismatch:
     """What is wrong with a topic, and how to fix it, or that it cannot be fixed.
 
     ``grown``: it has more partitions than the others; workers use only those that all topics have.
+    ``stops_workers``: whether workers do not start before it is fixed.
     """
 
     topic: str
     wrong: str
     fix: str
     grown: bool = False
+    stops_workers: bool = True
 
 
 def describe_mismatches(faults: Iterable[TopicMismatch]) -> str:
@@ -98,6 +105,11 @@ _LOG_TIME = _exactly(
     "message.timestamp.type", "LogAppendTime", "a producer with a wrong clock would move the partition's clock"
 )
 _FITS = _at_least("max.message.bytes", _MESSAGE, "a transaction with a large record would fail and stop its partition")
+_COMMANDS_FIT = replace(_FITS, otherwise="a large policy could not be sent to the workers", stops_workers=False)
+# A broker's default may be larger, and the platform's producers may rely on it.
+_INPUTS_FIT = replace(
+    _FITS, otherwise="ingest, follow, bridge and reviews could not write to it", stops_workers=False, created=False
+)
 _NEVER_CUT = _exactly(
     "unclean.leader.election.enable",
     "false",
@@ -113,6 +125,7 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
         _at_least("retention.ms", settings.input_retention_ms, "decisions could not be recomputed"),
         _BY_TIME_ALONE,
         _LOG_TIME,
+        _INPUTS_FIT,
     )
     for_good = (_at_least("retention.ms", _ENDLESS, "decisions could not be accounted for"), _BY_TIME_ALONE)
     outputs: dict[str, tuple[TopicConfig, ...]] = {
@@ -121,6 +134,7 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
             _at_least("retention.ms", 400 * DAY, "a command could expire before a worker reads it"),
             _BY_TIME_ALONE,
             _LOG_TIME,
+            _COMMANDS_FIT,
             _NEVER_CUT,
         ),
         "state": (
@@ -198,10 +212,10 @@ def required_topics(settings: Settings) -> list[RequiredTopic]:
 
 
 def for_workers(faults: Iterable[TopicMismatch], settings: Settings) -> list[TopicMismatch]:
-    """The mismatches of the topics that workers use."""
+    """The mismatches of the topics that workers use, but for those of settings that only others need."""
     names = TopicNames.from_settings(settings)
     others = {names.output(name) for name in (*INGEST, *CONSOLE)}
-    return [fault for fault in faults if fault.topic not in others]
+    return [fault for fault in faults if fault.topic not in others and fault.stops_workers]
 
 
 def checked_settings(wanted: Iterable[RequiredTopic]) -> list[str]:
@@ -336,6 +350,7 @@ def _of_configs(
             f"{config.name} is {_said(config.name, value)}; expected {least}{_said(config.name, config.value)}: "
             f"{config.otherwise}",
             f"To fix it: {tool} --add-config {_added(config)}",
+            stops_workers=config.stops_workers,
         )
 
 

@@ -58,7 +58,9 @@ def run(
         found = await existing_topics(cluster.questions, required_topics(settings))
         # Records in partitions beyond those of the state are carried over; new topics must fit.
         if faults := [
-            fault for fault in find_mismatches(settings, found, stored) if settings is new or not fault.grown
+            fault
+            for fault in find_mismatches(settings, found, stored)
+            if fault.stops_workers and (settings is new or not fault.grown)
         ]:
             raise PermanentError(f"topics are misconfigured\n{describe_mismatches(faults)}")
         partitions = partitions_for(settings, found, stored)

@@ -14,6 +14,7 @@ from streams.kafka.topic_admin import (
     count_conflict,
     describe_mismatches,
     find_mismatches,
+    for_workers,
     partitions_for,
     prefix_conflict,
     required_topics,
@@ -39,7 +40,8 @@ def made(settings: Settings = SETTINGS, partitions: int = 8) -> dict[str, Existi
     """The topics as `topics create` creates them."""
     return {
         topic.topic: ExistingTopic(
-            topic.partitions or partitions, DEFAULTS | {config.name: config.value for config in topic.configs}
+            topic.partitions or partitions,
+            DEFAULTS | {config.name: config.value for config in topic.configs if config.created},
         )
         for topic in required_topics(settings)
     }
@@ -123,6 +125,8 @@ def test_decisions_and_clocks_are_kept_for_good_and_inputs_carry_the_brokers_tim
         ("out.enforcement", "retention.bytes", "1000000000", "-1"),
         ("out.clock", "retention.ms", "604800000", "-1"),
         ("out.clock", "message.timestamp.type", "CreateTime", "LogAppendTime"),
+        *((f"in.{name}", "max.message.bytes", "1000000", "1048588") for name in INPUTS),
+        ("out.control", "max.message.bytes", "1000000", "1048588"),
         ("out.state", "cleanup.policy", "delete", "compact"),
         ("out.state", "max.message.bytes", "1000000", "1048588"),
         ("out.dead-letter", "cleanup.policy", "compact", "delete"),
@@ -178,6 +182,25 @@ def test_a_setting_that_does_not_hold_is_reported_with_the_command_that_repairs_
 )
 def test_more_than_enough_and_what_is_a_matter_of_taste_are_no_faults(topic: str, name: str, value: str) -> None:
     assert find_mismatches(SETTINGS, changed(topic, **{name: value})) == []
+
+
+@pytest.mark.parametrize("topic", ["in.cdr", "in.reviews", "out.control"])
+def test_a_topic_that_is_too_small_for_those_that_write_to_it_stops_no_worker(topic: str) -> None:
+    small = find_mismatches(SETTINGS, changed(topic, max_message_bytes="1000000"))
+    assert [fault.topic for fault in small] == [topic]
+    assert for_workers(small, SETTINGS) == []
+    both = changed(topic, max_message_bytes="1000000", cleanup_policy="compact")
+    [fault] = for_workers(find_mismatches(SETTINGS, both), SETTINGS)
+    assert fault.wrong.startswith("cleanup.policy is compact")
+
+
+def test_inputs_are_created_with_the_brokers_own_limit_which_may_be_larger() -> None:
+    of_inputs = {
+        topic.name: {config.name for config in topic.configs if config.created}
+        for topic in required_topics(SETTINGS)
+        if topic.name in INPUTS
+    }
+    assert all("retention.ms" in names and "max.message.bytes" not in names for names in of_inputs.values())
 
 
 def test_a_shorter_retention_may_be_meant() -> None:
