@@ -67,8 +67,8 @@ app.command()(verify)
 @app.command("export")
 def export(
     out: Annotated[
-        str | None, typer.Option("--out", "-o", metavar="FILE", help="A new file.  [default: standard output]")
-    ] = None,
+        str, typer.Option("--out", "-o", metavar="FILE", help="A new file, or - for standard output.")
+    ] = "-",
     tenant: Annotated[str | None, typer.Option("--tenant", metavar="ID", help="Only entries of this tenant.")] = None,
     with_bytes: Annotated[
         bool, typer.Option("--bytes", help="Write keys and values unmasked, to recompute hashes.")
@@ -94,7 +94,7 @@ def export(
     from streams.consumers.ledger.queries.export import lines
 
     settings = settings_for({"ledger_database": database})
-    to = nullcontext(sys.stdout.buffer) if out is None else written_new(Path(out))
+    to = nullcontext(sys.stdout.buffer) if out == "-" else written_new(Path(out))
     with answers("ledger export"), filled(settings) as ledger, ledger.reading() as connection, to as file:
         for line in lines(connection, tenant=tenant, with_bytes=with_bytes):
             file.write(line + b"\n")

@@ -190,6 +190,20 @@ async def test_an_export_is_not_written_over(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} - of_sqlite == {"ledger.jsonl", "ledger.db"}
 
 
+async def test_an_export_to_a_dash_goes_to_standard_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (await filled(address(tmp_path), held_topics())).close()
+    monkeypatch.chdir(tmp_path)
+
+    def export(*options: str) -> tuple[int, str, str]:
+        done = CliRunner().invoke(build("ledger"), ["ledger", "export", "--database", address(tmp_path), *options])
+        return done.exit_code, done.stdout, done.stderr
+
+    assert export("--out", "-") == export()
+    status, lines, said = export("--out", "-")
+    assert (status, lines.count("\n"), said) == (0, 30, "")
+    assert not Path("-").exists()
+
+
 @pytest.mark.parametrize(
     ("of", "said"),
     [
