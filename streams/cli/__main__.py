@@ -1,5 +1,17 @@
-"""`python -m streams.cli` is `callwarden`."""
+"""The command `callwarden`, which is also `python -m streams.cli`."""
 
-from streams.cli.app import main
+from streams.runtime.process_one import end_as_process_one
 
-main()
+
+def main() -> None:
+    """Run `callwarden`. Exit status: `docs/reference/commands.md`."""
+    # First: until then, SIGTERM is lost in a container. The imports may take seconds there.
+    end_as_process_one()
+
+    from streams.cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

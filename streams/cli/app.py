@@ -16,7 +16,6 @@ from streams.cli.command import Command
 from streams.cli.fatal import json_wanted, say
 from streams.cli.inputs import describe_os_error
 from streams.cli.terminal import guard
-from streams.runtime.process_one import end_as_process_one
 
 # `--help` must not import numpy, the shard or the policy, so the one-line helps stand here; the help of a
 # command itself is its docstring. A module with one command calls it `run`; one with several exposes `app`.
@@ -161,8 +160,7 @@ def _named_only() -> None:
 
 
 def main() -> None:
-    """Run `callwarden`. Exit status: `docs/reference/commands.md`."""
-    end_as_process_one()
+    """Run the command that the arguments name; `streams.cli.__main__` is the entry point."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no Chinese ends no command

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -43,13 +44,34 @@ def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
         loop.call_soon_threadsafe(stopping.set)
         threading.Thread(target=_cut_off, args=(within_s, loop), name="cut-off", daemon=True).start()
 
-    former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopping
-    finally:
-        if begun_s is None:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+    with _signals_wake(loop):
+        former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield stopping
+        finally:
+            if begun_s is None:
+                for number, handler in former.items():
+                    signal.signal(number, handler)
+
+
+@contextmanager
+def _signals_wake(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have each signal end the loop's wait, so that its handler runs.
+
+    Else a signal that another thread receives, or that comes right before the loop waits, would be handled only when
+    something else wakes the loop.
+    """
+    receiving, sending = socket.socketpair()
+    with receiving, sending:
+        receiving.setblocking(False)
+        sending.setblocking(False)
+        loop.add_reader(receiving, receiving.recv, 4096)
+        former = signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(former)
+            loop.remove_reader(receiving)
 
 
 def _cut_off(within_s: float, loop: asyncio.AbstractEventLoop) -> NoReturn:

@@ -10,22 +10,26 @@ import pytest
 
 from helpers.patience import PATIENCE_S
 
-CALLWARDEN = "from streams.cli.app import main; main()"
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
-WAITING = "mkfifo {fifo}; exec {python} -c '{callwarden}' replay {fifo} --out {out}"
+WAITING = "mkfifo {fifo}; {environment} exec {python} -m streams.cli replay {fifo} --out {out}"
 
 
-def test_term_ends_a_command_that_is_the_first_process(tmp_path: Path) -> None:
-    """Such as `replay` in a container, or a service that is still loading its modules."""
+@pytest.mark.parametrize("loading", [False, True], ids=["running", "loading its modules"])
+def test_term_ends_a_command_that_is_the_first_process(tmp_path: Path, loading: bool) -> None:
+    """Such as `replay` in a container, or a service that has just started."""
     if shutil.which("unshare") is None or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
         pytest.skip("needs unshare, and the right to make a namespace of processes")
     fifo = tmp_path / "calls.jsonl"
-    script = WAITING.format(fifo=fifo, python=sys.executable, callwarden=CALLWARDEN, out=tmp_path / "out")
+    environment = ""
+    if loading:  # its first large import takes as long as nobody writes to the pipe
+        (tmp_path / "typer.py").write_text(f"open({str(fifo)!r}).read()", "utf-8")
+        environment = f"PYTHONPATH={tmp_path}:$PYTHONPATH"
+    script = WAITING.format(fifo=fifo, python=sys.executable, environment=environment, out=tmp_path / "out")
     with subprocess.Popen([*NAMESPACE, "sh", "-c", script], stderr=subprocess.PIPE, text=True) as running:
         try:
             while not fifo.exists() and running.poll() is None:
                 time.sleep(0.05)
-            with fifo.open("w"):  # opens when the command reads: it runs
+            with fifo.open("w"):  # opens when the command reads: it runs, or loads
                 subprocess.run(["pkill", "-TERM", "-P", str(running.pid)], check=True)
                 assert running.wait(PATIENCE_S) == 143
         finally:

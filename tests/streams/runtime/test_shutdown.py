@@ -33,6 +33,23 @@ async def never():
 set_up_logs("json")
 asyncio.run(main())
 """
+# A program whose loop has nothing to do, and that receives its signal in a thread.
+IDLE = """
+import asyncio, signal, sys, threading, time
+from streams.runtime.shutdown import stop_requested
+
+def receive():
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), int(sys.argv[1]))
+    time.sleep(1000)
+
+async def main():
+    with stop_requested(1000) as stopping:
+        threading.Thread(target=receive, daemon=True).start()
+        await stopping.wait()
+
+asyncio.run(main())
+"""
 HANGING = {
     "a task that cannot be cancelled": "asyncio.create_task(never(), name='stubborn')",
     "a thread of the pool": "asyncio.get_running_loop().run_in_executor(None, time.sleep, 1000)",
@@ -62,6 +79,13 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, list[str]]:
 def test_an_orderly_shutdown_ends_with_0(number: signal.Signals) -> None:
     process = started(1000, "pass")
     process.send_signal(number)
+    assert ended(process) == (0, [])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_another_thread_receives_wakes_an_idle_loop(number: signal.Signals) -> None:
+    # The kernel may give a signal to any thread; and right before the loop waits, the main thread does not notice one.
+    process = subprocess.Popen([sys.executable, "-c", IDLE, str(int(number))], stderr=subprocess.PIPE, text=True)
     assert ended(process) == (0, [])
 
 
