@@ -48,11 +48,18 @@ class ChildProcess:
 
     def stop(self, timeout_s: float) -> int:
         """Terminate it, by force after ``timeout_s``; returns its exit status."""
-        if self.running:
-            self.signal(signal.SIGCONT)
-            self.signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout_s)
+        self.terminate()
+        return self.end_within(timeout_s)
+
+    def terminate(self) -> None:
+        """Ask it to end, also if it is paused."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+
+    def end_within(self, timeout_s: float) -> int:
+        """Wait until it ends, and kill it after ``timeout_s``; returns its exit status."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
         return self.kill()
 
     def kill(self) -> int:

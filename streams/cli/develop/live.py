@@ -1,6 +1,7 @@
 """`callwarden live`: all of it in one terminal, on a Kafka node of its own."""
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple
 
@@ -282,11 +283,14 @@ class LiveProcesses:
             await asyncio.sleep(_STATUS_S)
 
     def stop(self) -> None:
-        """End the commands, the last started first."""
-        while self._children:
-            name, child = self._children.popitem()
+        """End all commands at the same time: they need Kafka, which ends after them, and do not need each other."""
+        for name, child in reversed(self._children.items()):
             self._screen.line(f"stopping {name}", "dim")
-            child.stop(_STOP_S)
+            child.terminate()
+        until_s = time.monotonic() + _STOP_S
+        while self._children:
+            _, child = self._children.popitem()
+            child.end_within(max(0.0, until_s - time.monotonic()))
 
     def _notice(self, message: "Message") -> None:
         if message.others:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,18 @@ from helpers.patience import PATIENCE_S
 from streams.cli.develop.live import BESIDE, Board, Ended, LiveProcesses, environment
 from streams.cli.develop.screen import Screen
 from streams.dev import kafka_jars as kafkajars
+from streams.runtime.child_process import ChildProcess
 from streams.settings.load import NOT_SETTINGS, Settings, load, variable
 
+# Ends on TERM, once another process has received TERM, too.
+ENDS_AFTER = """
+import os, pathlib, signal, sys, time
+own, other = map(pathlib.Path, sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: own.touch())
+os.write(1, b"up\\n")
+while not (own.exists() and other.exists()):
+    time.sleep(0.02)
+"""
 BOARD = Board(7070, "a secret of sixteen")
 
 
@@ -43,6 +54,20 @@ def test_commands_shut_down_in_reverse_order(live: LiveProcesses, screen: io.Str
     live.start("simulate", "--help")
     live.stop()
     assert re.findall(r"stopping (\w+)", screen.getvalue()) == ["simulate", "replay"]
+
+
+def test_commands_shut_down_at_the_same_time(
+    live: LiveProcesses, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("streams.cli.develop.live._STOP_S", PATIENCE_S)
+    with (tmp_path / "output").open("wb") as output:
+        for own, other in (("one", "two"), ("two", "one")):
+            command = [sys.executable, "-c", ENDS_AFTER, str(tmp_path / own), str(tmp_path / other)]
+            live._children[own] = ChildProcess(command, output)
+    while (tmp_path / "output").read_text() != "up\nup\n":
+        assert all(child.running for child in live._children.values())
+        time.sleep(0.02)
+    live.stop()
 
 
 def test_the_first_fault_of_a_command_names_its_log(live: LiveProcesses, screen: io.StringIO, tmp_path: Path) -> None:
