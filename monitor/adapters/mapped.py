@@ -198,7 +198,7 @@ def _source(mapping: Mapping, lines: Iterable[bytes]) -> CsvRows | JsonRows | Fo
         return FormRows(lines, _columns(mapping))
     if mapping.form != "csv":
         return JsonRows(lines, _columns(mapping), mapping.form == "json", mapping.rows, mapping.field)
-    source = CsvRows(lines, mapping.dialect, mapping.encoding)
+    source = CsvRows(lines, mapping.dialect, mapping.encoding, _columns(mapping))
     if source.unread:
         message = mapping_text("unread_header", why=source.unread)
         raise MappingError([PolicyFault.worded(mapping.name, 1, 1, message)])
@@ -230,7 +230,7 @@ class RowProgram:
         self.index = index
         self.extractor = extractor if extractor.names else None
         self.extended = bool(self.missing) or ROW in mapping.marks or self.extractor is not None
-        self.decode = mapping.decode
+        self.decoded = [index[column] for column in columns if column not in self.missing] if mapping.decode else []
         self.fields = CompiledFields(mapping, index, key)
         arrival = mapping.arrival
         self.tie: Callable[[Cells], int] = _tie(index[arrival.column], arrival.descending) if arrival else _no_tie
@@ -257,7 +257,7 @@ class MappedRows:
     def __init__(self, source: CsvRows | JsonRows | FormRows | ObjectRows, program: RowProgram) -> None:
         self._source = source
         self._program = program
-        self._changes = program.decode or program.extended
+        self._changes = bool(program.decoded) or program.extended
         self.names = program.names
         self.index = program.index
         self.fields = program.fields
@@ -294,8 +294,8 @@ class MappedRows:
 
     def _extended(self, cells: Cells, number: int) -> Cells:
         program = self._program
-        if program.decode:
-            cells = [url_decoded(cell) for cell in cells]
+        for at in program.decoded:
+            cells[at] = url_decoded(cells[at])
         if program.extended:
             cells.extend("" for _ in program.missing)
             cells.append(str(number))

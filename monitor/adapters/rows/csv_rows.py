@@ -4,7 +4,7 @@ import codecs
 import csv
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from monitor.adapters.errors import Reject, RowErrorCode, quoted_value
@@ -17,6 +17,9 @@ from monitor.adapters.rows.open_row import OpenRow
 MAX_LINES: Final = 1_000
 MAX_BYTES: Final = 1 << 20
 
+# What decoding makes of each invalid byte with the error handler `surrogateescape`.
+_ESCAPED: Final = re.compile("[\udc80-\udcff]")
+
 Physical = tuple[int, bytes]
 
 
@@ -26,7 +29,10 @@ class CsvRows:
     ``unread`` is the reason why the header cannot be read, and empty if it can.
     """
 
-    def __init__(self, lines: Iterable[bytes], dialect: Dialect, encoding: str) -> None:
+    def __init__(
+        self, lines: Iterable[bytes], dialect: Dialect, encoding: str, columns: Collection[str] | None = None
+    ) -> None:
+        """``columns``: the names of the columns that are read; None: all. In others, an invalid byte is no fault."""
         self._dialect = dialect
         self._encoding = encoding
         self._whole = _whole(dialect)
@@ -34,7 +40,10 @@ class CsvRows:
         self._back: deque[Physical] = deque()
         self._width = self._least = 0
         self.unread = ""
+        self._read: frozenset[int] | None = None
         self.names: tuple[str, ...] = self._names()
+        if columns is not None:  # of a name that stands twice the first counts
+            self._read = frozenset(self.names.index(column) for column in columns if column in self.names)
 
     def _names(self) -> tuple[str, ...]:
         self._skip_mark()
@@ -62,20 +71,24 @@ class CsvRows:
             return ()
 
     def _numbered(self) -> tuple[str, ...]:
-        """Numbers for the cells of the first readable row, without consuming any row."""
+        """Numbers for the cells of the first readable row, without consuming any row.
+
+        If each row has an invalid byte, for those of the first: the byte may stand in a cell that is not read.
+        """
         taken: list[Physical] = []
-        names: tuple[str, ...] = ()
+        width = 0
         for number, raw in self.records():
             lines = [raw] if isinstance(raw, LongLine) else re.findall(rb"[^\n]*\n", raw + b"\n")
             taken += enumerate(lines, number)
             try:
-                names = tuple(str(n) for n in range(1, len(self.cells(raw)) + 1))
+                width = len(self.cells(raw))
             except Reject:
+                width = width or max(0, self._count(raw))
                 if len(taken) < MAX_LINES:
                     continue
             break
         self._back.extendleft(reversed(taken))
-        return names
+        return tuple(str(n) for n in range(1, width + 1))
 
     def _skip_mark(self) -> None:
         first = next(self._lines, None)
@@ -137,21 +150,46 @@ class CsvRows:
         return first
 
     def _count(self, raw: bytes) -> int:
+        """The number of cells; -1 if the row is malformed."""
         try:
-            return len(self._split(raw.rstrip(b"\r\n").decode(self._encoding)))
-        except (Reject, UnicodeDecodeError):
+            must_be_whole(raw)
+            return len(self._split(self._escaped(raw.rstrip(b"\r\n"))))
+        except Reject:
             return -1
 
     def cells(self, raw: bytes) -> list[str]:
-        """The cells of a row. Raises `Reject` on invalid text, an unclosed quote, or the wrong number of cells."""
+        """The cells of a row. In those of columns that are not read, an invalid byte is U+FFFD.
+
+        Raises `Reject` on an invalid byte in another, an unclosed quote, or the wrong number of cells.
+        """
         must_be_whole(raw)
         try:
-            text = raw.decode(self._encoding)
+            return self._fitted(self._split(raw.decode(self._encoding)))
         except UnicodeDecodeError as error:
-            raise Reject(
-                f"{RowErrorCode.NOT_TEXT}: byte {error.start + 1} of the row is not {self._encoding}: {error.reason}"
-            ) from None
-        cells = self._split(text)
+            reason, read = self._not_text(error), self._read
+        if read is None:
+            raise Reject(reason)
+        cells = self._fitted(self._split(self._escaped(raw)))
+        for at, cell in enumerate(cells):
+            if (invalid := _ESCAPED.search(cell)) is None:
+                continue
+            if at in read:
+                where = f"column {self.names[at]}: character {invalid.start() + 1}"
+                raise Reject(f"{RowErrorCode.NOT_TEXT}: {where} is not {self._encoding}")
+            cells[at] = _ESCAPED.sub("\ufffd", cell)
+        return cells
+
+    def _escaped(self, raw: bytes) -> str:
+        try:
+            return raw.decode(self._encoding, "surrogateescape")
+        except UnicodeDecodeError as error:  # the handler escapes no ASCII
+            raise Reject(self._not_text(error)) from None
+
+    def _not_text(self, error: UnicodeDecodeError) -> str:
+        return f"{RowErrorCode.NOT_TEXT}: byte {error.start + 1} of the row is not {self._encoding}: {error.reason}"
+
+    def _fitted(self, cells: list[str]) -> list[str]:
+        """``cells``, with an empty one for each that may be missing. Raises `Reject` if it is the wrong number."""
         if len(cells) != self._width and self._width:
             if not self._least <= len(cells) < self._width:
                 few = f"{self._least} to " if self._least < self._width else ""

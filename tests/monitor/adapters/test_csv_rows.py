@@ -1,13 +1,16 @@
 """Real-world CSV: byte order marks, encodings, quotes, ragged rows, NULs, huge cells; each row exactly once."""
 
 import io
+import json
+import random
 
 import pytest
-from adapter_rows import SMALL, rows
+from adapter_rows import SMALL, adapter, rows
 from hypothesis import strategies as st
 
 from helpers.thorough import examples
-from monitor.adapters.errors import MappingError
+from monitor.adapters.errors import MappingError, Reject
+from monitor.adapters.mapped import MappedRows
 from monitor.adapters.mapping.spec import Dialect
 from monitor.adapters.rows import csv_rows
 from monitor.adapters.rows.csv_rows import MAX_LINES, CsvRows
@@ -33,7 +36,53 @@ def test_gbk_is_read_as_gbk_and_what_is_not_is_one_rejected_row() -> None:
     found = ids(content, "encoding: gbk\n" + SMALL.replace("column: id", "column: 编号"))
     assert found[1:] == [(2, "甲"), (4, "乙")]
     assert found[0][0] == 3
-    assert found[0][1].startswith("not_text: byte 1 of the row is not gbk")
+    assert found[0][1] == "not_text: column 编号: character 1 is not gbk"
+
+
+def test_an_invalid_byte_in_a_column_that_is_not_read_costs_no_row() -> None:
+    named = b'id,name,to,end\n1,Jos\xe9,2,%d\n2,"Jos\xe9,\nM\xfcller",2,%d\n3,x,Jos\xe9,%d\n' % (T, T, T)
+    assert sorted(ids(named)) == [(2, "1"), (3, "2"), (5, "not_text: column to: character 4 is not utf-8")]
+    assert {row.raw for row in rows(SMALL, named)} >= {b'2,"Jos\xe9,\nM\xfcller",2,%d' % T}
+
+
+def test_an_invalid_byte_of_percent_encoding_in_a_column_that_is_not_read_costs_no_row() -> None:
+    content = f"id,name,to,end\n1,Jos%e9,2,{T}\n2,x,Jos%e9,{T}\n"
+    first, second = sorted(ids(content, "decode: url\n" + SMALL))
+    assert first == (2, "1")
+    assert second[1].startswith("not_text: ")
+
+
+def test_a_body_of_one_row_without_a_header_may_have_an_invalid_byte_in_a_column_that_is_not_read() -> None:
+    numbered = SMALL.replace("column: id", 'column: "1"').replace("column: to", 'column: "2"')
+    numbered = "header: false\n" + numbered.replace("column: end", 'column: "3"')
+    assert ids(b"1,2,%d,Jos\xe9\n" % T, numbered) == [(1, "1")]
+    assert ids(b"1,Jos\xe9,%d,x\n" % T, numbered) == [(1, "not_text: column 2: character 4 is not utf-8")]
+
+
+def test_a_row_that_is_kept_as_json_has_a_replacement_for_each_invalid_byte() -> None:
+    reader = adapter(SMALL).document_reader(b"id,name,to,end\n1,Jos\xe9,2,%d\n" % T)
+    assert isinstance(reader, MappedRows)
+    [(_, raw)] = reader.records()
+    assert json.loads(reader.alone(raw))["name"] == "Jos\ufffd"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252", "gbk", "gb18030", "big5", "shift_jis", "euc_kr"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_row_whose_bytes_are_invalid_is_text_or_rejected(encoding: str, seed: int) -> None:
+    rng = random.Random(seed)
+    read = 0
+    for _ in range(500):
+        unread = bytes(rng.choice((0x20, 0x31, 0x41, 0x7E, *range(0x80, 0x100))) for _ in range(rng.randint(1, 6)))
+        source = CsvRows([b"id,note,to\n", b"1," + unread + b",2\n"], Dialect(), encoding, ("id", "to"))
+        [(_, raw)] = source.records()
+        try:
+            first, note, last = source.cells(raw)
+        except Reject:
+            continue
+        read += 1
+        assert (first, last) == ("1", "2")
+        note.encode()
+    assert read > 400, (encoding, seed)
 
 
 def test_a_gbk_byte_that_looks_like_a_delimiter_does_not_cut_a_cell() -> None:
