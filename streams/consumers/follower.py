@@ -92,13 +92,14 @@ class FollowerProgress:
 
     ``as_of_s`` is the same time by `steady_s`; lag is measured by it, since no clock adjustment changes it.
     ``behind`` counts the offsets up to the high watermarks. ``waiting`` lists the partitions that have not reached a
-    previously reported high watermark, longest wait first.
+    previously reported high watermark, longest wait first. ``failure``: why the newest try failed; None if it did not.
     """
 
     as_of_ms: int | None
     behind: Mapping[TP, int]
     as_of_s: float | None = None
     waiting: Sequence[LaggingPartition] = ()
+    failure: str | None = None
 
     def overdue(self, now_s: float) -> LaggingPartition | None:
         """The first partition that has waited longer than transactions take; None if no answer lacks older records."""
@@ -133,6 +134,7 @@ class Follower:
         self._ends: dict[TP, LogEnds] = {}
         self._cut_short = 0
         self._put_back = False
+        self._failure: str | None = None
         self._described: dict[str, TopicInfo] = {}
         self._described_s = -math.inf
         self._checked_s = self._heard_s = time.monotonic()
@@ -164,6 +166,7 @@ class Follower:
             behind={tp: max(0, ends.high_watermark - self._at[tp]) for tp, ends in self._ends.items()},
             as_of_s=as_of_s,
             waiting=sorted(self._waiting(), key=lambda each: (each.since_s, each.tp)),
+            failure=self._failure,
         )
 
     def _waiting(self) -> Iterator[LaggingPartition]:
@@ -182,6 +185,7 @@ class Follower:
                 while True:
                     await self._step(reader)
                     backoff.reset()
+                    self._failure = None
             except CorruptLog:
                 raise
             except (ConcurrentWriter, DatabaseRolledBack, _PartitionsAdded) as error:
@@ -191,7 +195,7 @@ class Follower:
             except OffsetOutOfRange as error:
                 log.warning("looking up the start of the topic", why=str(error))
             except TransientError as error:
-                delay_s = backoff.next_s()
+                self._failure, delay_s = str(error), backoff.next_s()
                 log.warning("waiting", why=str(error), again_in_s=delay_s)
                 await asyncio.sleep(delay_s)
             finally:

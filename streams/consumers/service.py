@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from streams.consumers.follower import Follower
+from streams.consumers.follower import Follower, FollowerProgress
 from streams.kafka.api import PermanentError, TransientError
 from streams.metrics.factory import about_process, gauges, http_refusals
 from streams.runtime.http_server import USUAL, HttpServer, ServerOptions, listen
@@ -108,8 +108,15 @@ def pages_app(registry: CollectorRegistry, not_ready: Callable[[], str | None]) 
 
 
 def lag_reason(follower: Follower, stale_s: float = _STALE_S) -> str | None:
-    """Why a consumer is not ready: what it has not handled yet. None if it is ready."""
+    """Why a consumer is not ready: what it has not handled yet, and why its last try failed. None if it is ready."""
     progress = follower.progress()
+    reason = _lag_reason(progress, stale_s)
+    if reason is None or progress.failure is None:
+        return reason
+    return consumer_text("failing", doing=reason, why=progress.failure)
+
+
+def _lag_reason(progress: FollowerProgress, stale_s: float) -> str | None:
     if not progress.behind:
         return consumer_text("not_begun")
     if progress.as_of_s is None:

@@ -10,6 +10,7 @@ CONSUMER_WORDING: Final = {
         "尚未把主题读到末尾：还有 {records} 条记录", "has not read the topics to their ends yet: {records} records left"
     ),
     "behind": Bilingual("落后 {seconds} 秒；还有 {records} 条记录", "is {seconds} s behind; {records} records left"),
+    "failing": Bilingual("{doing}；上次尝试失败：{why}", "{doing}; the last try failed: {why}"),
     "open_transaction": Bilingual(
         "{log} 位移 {offset} 处的事务已有 {seconds} 秒未结束：在它提交或中止之前，其后提交的记录都无法读取",
         "a transaction of {log} has been open at offset {offset} for {seconds} s: records committed after it cannot be "

@@ -25,6 +25,7 @@ from streams.console.previews.task import Done, Failed, PreviewTask, Progress, S
 from streams.console.telemetry import ConsoleMetrics
 from streams.consumers.database import Database
 from streams.kafka.api import TransientError
+from streams.runtime.log_limiter import LogLimiter
 from streams.settings.load import Settings
 
 log = structlog.get_logger("callwarden")
@@ -187,10 +188,12 @@ class PreviewRunner:
 
     async def _stored(self, work: Callable[[Connection], T]) -> T:
         """The result of ``work`` once the database can be reached."""
+        limited = LogLimiter()
         while True:
             try:
                 return await self._database.run(work)
-            except TransientError:
+            except TransientError as error:
+                limited.warn("a preview cannot be stored yet", why=str(error))
                 await asyncio.sleep(_BEAT_S)
 
     async def _stop(self, ids: list[str]) -> list[str]:

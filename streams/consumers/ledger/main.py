@@ -30,6 +30,7 @@ from streams.consumers.topic_reader import TopicReader
 from streams.kafka.api import TP, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.metrics.factory import LabelValues, counter, gauge
+from streams.runtime.log_limiter import LogLimiter
 from streams.runtime.wall_clock import epoch_ms
 from streams.settings.load import Settings
 
@@ -86,11 +87,14 @@ async def run_ledger(settings: Settings, cluster: TopicReader, beside: Beside) -
 
 async def keep_progress(database: Database, follower: Follower) -> None:
     """Store the follower's progress and a heartbeat of the service in the database until cancelled."""
+    limited = LogLimiter()
     while True:
         at, as_of_ms = follower.positions(), follower.progress().as_of_ms
         note = partial(_note, follower=follower, at=at, as_of_ms=as_of_ms)
-        with suppress(TransientError):  # the follower logs why
+        try:
             await database.run(note)
+        except TransientError as error:  # the follower, which writes only if there are records, may not notice it
+            limited.warn("the progress cannot be stored", why=str(error))
         await asyncio.sleep(_LOOK_S)
 
 

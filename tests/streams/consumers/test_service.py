@@ -89,8 +89,12 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
     )
     await until_served(port)
     assert await page(port, "/healthz") == (200, "ok\n")
+    async with asyncio.timeout(PATIENCE_S):
+        while follower.progress().failure is None:
+            await asyncio.sleep(0.01)
     status, text = await page(port, "/readyz")
-    assert (status, text) == (503, "has not reached the topics yet: see the log\n")
+    reason = "has not reached the topics yet: see the log; the last try failed: the broker is away"
+    assert (status, text) == (503, f"{reason}\n")
     topics.now_ms = int(time.time() * 1000) - 60_000
     topics.away = False
     async with asyncio.timeout(PATIENCE_S):
