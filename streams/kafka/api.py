@@ -122,9 +122,15 @@ class FetchedBatch:
     @property
     def rows(self) -> RecordBatch:
         """The batch as the domain's `RecordBatch`."""
-        one = self
         return RecordBatch(
-            one.start, one.stop, one.offsets, one.timestamps_ms, one.values, one.keys, one.unreadable, one.signatures
+            self.start,
+            self.stop,
+            self.offsets,
+            self.timestamps_ms,
+            self.values,
+            self.keys,
+            self.unreadable,
+            self.signatures,
         )
 
 

@@ -20,7 +20,8 @@ from streams.kafka.api import TP, FetchedBatch, Listener, LogEnds, OffsetOutOfRa
 from streams.kafka.assignor import NumberAssignor
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.fetch.columnar_fetch import CorruptBatch, bounded, settled
+from streams.kafka.fetch import columnar_fetch
+from streams.kafka.fetch.columnar_fetch import CorruptBatch
 from streams.kafka.fetch.damage import DamageRetries
 from streams.kafka.fetch.record_columns import columns
 from streams.kafka.metadata.queries import MetadataQueries
@@ -215,12 +216,7 @@ class KafkaConsumer:
         """As the client's `getmany`, but an error loses no record."""
         try:
             # An empty list would mean all; a name that is not assigned only maintains the membership.
-            with bounded():
-                timeout_ms = round(timeout_s * 1000)
-                batches = await client.getmany(*(wanted or [_NOBODY]), timeout_ms=timeout_ms, max_records=most)
-            if not any(len(one) for one in batches.values()):
-                await settled(batches)
-            return batches
+            return await columnar_fetch.poll(client, *(wanted or [_NOBODY]), timeout_s=timeout_s, most=most)
         except Exception:
             for tp in wanted:  # records of other partitions that aiokafka took before the error must come again
                 ours, theirs = self._positions.get(tp), position(client, tp)

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 import numpy as np
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CorruptRecordException
 
 from monitor.partition.record_batch import UnreadableRecord
@@ -95,6 +95,19 @@ async def settled(batches: Mapping[Any, Any]) -> None:
     beside = {one.beside for one in batches.values() if isinstance(one, RecordColumns) and one.beside is not None}
     if beside:
         await asyncio.wait(beside)  # if this is cancelled, the threads' results are kept
+
+
+async def poll(
+    client: AIOKafkaConsumer, *tps: TopicPartition, timeout_s: float, most: int
+) -> dict[TopicPartition, Any]:
+    """As the client's `getmany`, with what one poll may decompress; if nothing came, waits for the threads, too."""
+    with bounded():
+        batches: dict[TopicPartition, Any] = await client.getmany(
+            *tps, timeout_ms=round(timeout_s * 1000), max_records=most
+        )
+    if not any(len(one) for one in batches.values()):
+        await settled(batches)
+    return batches
 
 
 def install_columnar_fetch() -> None:

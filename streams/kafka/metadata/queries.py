@@ -43,7 +43,6 @@ class MetadataQueries:
 
     async def partitions(self, topics: Collection[str]) -> dict[str, int]:
         """The number of partitions of each existing topic."""
-
         return {topic: info.partitions for topic, info in (await self.topics(topics)).items()}
 
     async def topics(self, names: Collection[str]) -> dict[str, TopicInfo]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
@@ -11,7 +10,7 @@ from streams.kafka.aiokafka_private import fetching_has_ended, position
 from streams.kafka.api import TP, FetchedBatch, PermanentError, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.fetch.columnar_fetch import bounded, settled
+from streams.kafka.fetch import columnar_fetch
 from streams.kafka.fetch.record_columns import columns
 
 _JOIN_S = 90.0
@@ -51,10 +50,7 @@ class KafkaGroupReader:
         try:
             # aiokafka's own timeout does not hold during a rebalance.
             async with asyncio.timeout(timeout_s + 0.1):
-                with bounded():
-                    batches: dict[Any, Any] = await client.getmany(timeout_ms=round(timeout_s * 1000), max_records=most)
-                if not any(len(one) for one in batches.values()):
-                    await settled(batches)
+                batches = await columnar_fetch.poll(client, timeout_s=timeout_s, most=most)
         except TimeoutError:
             return {}
         except KafkaError as error:

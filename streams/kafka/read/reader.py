@@ -1,7 +1,6 @@
 """Reads partitions without a group, from positions that the caller stores."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -10,7 +9,8 @@ from streams.kafka.aiokafka_private import fetching_has_ended, on_log_ends, posi
 from streams.kafka.api import TP, FetchedBatch, LogEnds, OffsetOutOfRange, PermanentError, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
-from streams.kafka.fetch.columnar_fetch import CorruptBatch, bounded, settled
+from streams.kafka.fetch import columnar_fetch
+from streams.kafka.fetch.columnar_fetch import CorruptBatch
 from streams.kafka.fetch.damage import DamageRetries
 from streams.kafka.fetch.record_columns import columns
 from streams.kafka.metadata.queries import REQUEST_MS
@@ -45,10 +45,7 @@ class KafkaReader:
     async def poll(self, timeout_s: float, most: int) -> dict[TP, FetchedBatch]:
         client = self._started
         try:
-            with bounded():
-                batches: dict[Any, Any] = await client.getmany(timeout_ms=round(timeout_s * 1000), max_records=most)
-            if not any(len(one) for one in batches.values()):
-                await settled(batches)
+            batches = await columnar_fetch.poll(client, timeout_s=timeout_s, most=most)
         except OffsetOutOfRangeError as error:
             tp, offset = next(iter(error.args[0].items()))
             raise OffsetOutOfRange(TP(*tp), offset) from None
