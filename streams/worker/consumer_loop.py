@@ -10,7 +10,7 @@ from streams.kafka.api import TP, Consumer, CorruptLog, FetchedBatch, Listener, 
 from streams.runtime.retry import Backoff
 from streams.wording.worker_wording import worker_text
 from streams.worker.context import OwnedPhase, WorkerContext
-from streams.worker.idle_clocks import IdleClocks
+from streams.worker.idle_clocks import UNANSWERED_S, IdleClocks
 from streams.worker.partition_owner import PartitionOwner
 from streams.worker.running.input_delivery import FEW_ROWS, Agents, InputDelivery
 from streams.worker.running.owner_ban_feed import OwnerBanFeed
@@ -25,7 +25,6 @@ _BUSY_POLL_S = 0.02  # while a partition is busy and will take more soon
 # A round costs as much for a few rows as for hundreds: a busy worker has three a second, each with all its partitions.
 _COLLECT_S = 0.3  # early alerts come within half a second: this, a round, and a transaction
 _LINGER_S = 0.05  # for the answers of other brokers
-_UNANSWERED_S = 4.0  # a fetch is answered within a second, by a new leader after two or three
 _CONFIRM_S = 1.0  # a suspected topic change is confirmed by a second check after this time
 _PARKED_MS = 120_000  # the memory of a revoked partition is kept this long
 
@@ -95,7 +94,7 @@ class ConsumerLoop:
         """Why the worker is not ready, one line per reason: the broker, the group, its partitions, or its lag."""
         if self._away or not self._joined:
             return [worker_text("broker_away")]
-        if self._unanswered_s > _UNANSWERED_S:
+        if self._unanswered_s > UNANSWERED_S:
             return [worker_text("unanswered", seconds=f"{self._unanswered_s:.0f}")]
         if not self._shared_out:
             return [worker_text("rebalancing")]
@@ -112,7 +111,7 @@ class ConsumerLoop:
     def notices(self) -> list[str]:
         """What an operator should know even if the worker is ready, one sentence each."""
         # None while the broker does not answer: to end an outage by earlier knowledge could make calls late.
-        return [] if self._away or self._unanswered_s > _UNANSWERED_S else self._clocks.notices
+        return [] if self._away or self._unanswered_s > UNANSWERED_S else self._clocks.notices
 
     @property
     def forecasts(self) -> dict[int, DecisionForecast]:

@@ -13,7 +13,9 @@ from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.partition_owner import PartitionOwner
 from streams.worker.wait_reasons import WaitReasons
 
-_UNANSWERED_S = 4.0
+UNANSWERED_S = 4.0
+"""Without an answer for so long, a worker is not ready: a broker answers within a second, a new leader after two or
+three."""
 
 
 class IdleClocks:
@@ -52,7 +54,7 @@ class IdleClocks:
     @property
     def forecasts(self) -> dict[int, DecisionForecast]:
         """When each partition decides what it has read, as of the last check, if the broker answers."""
-        return self._waits.forecasts if self.unanswered_s < _UNANSWERED_S else {}
+        return self._waits.forecasts if self.unanswered_s < UNANSWERED_S else {}
 
     async def stop(self) -> None:
         """Stop writing ticks."""

@@ -16,7 +16,7 @@ from monitor.policy.load import PolicyError
 from streams.kafka.api import TP, Cluster, Writer
 from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
-from streams.topics import clock_topic as clocklog
+from streams.topics import clock_topic
 from streams.topics.control_topic import (
     AcceptCommand,
     Command,
@@ -160,11 +160,7 @@ async def has_grown(cluster: Cluster, names: TopicNames, number: int, since: int
     Raises the cluster's TransientError and PermanentError.
     """
     state = TP(names.output("state"), number)
-    end = (await cluster.ends([state]))[state]
-    async for fetched in cluster.read(state, since, end):
-        if len(fetched):
-            return True
-    return False
+    return await _has_records(cluster, state, since, (await cluster.ends([state]))[state])
 
 
 def _check_moved(stored: Mapping[str, bytes]) -> None:
@@ -220,23 +216,21 @@ async def _begin(
     for source, tp in enumerate(inputs):
         partition.sources.pass_over(source, logs[tp].start)
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
-    decided = await cluster.ends([enforcement, clock])
-    if not await _any(cluster, enforcement, decided[enforcement]) and not await _recorded(
-        cluster, clock, decided[clock]
+    decided = await _ranges(cluster, [enforcement, clock])
+    if not await _has_records(cluster, enforcement, *decided[enforcement]) and not await _has_entries(
+        cluster, clock, *decided[clock]
     ):
         # Without a decision, too, it may have written measures.
         partition.published.suppress(await published_output(cluster, names, number))
         return {}
-    offset = decided[enforcement]
+    offset = decided[enforcement].end
     accept = accepted.covering("lost_state", offset)
     if accept is None:
         command = f"callwarden accept lost-state --partition {number} --offset {offset} --reason WHY"
         raise RecoveryRefused(worker_text("lost_state", topic=names.output("state"), lost=lost, command=command))
     partition.journal.add(LostState(offset, accept.reason, accept.by, accept.at_ms))
     entries: JournalEntries = {None: []}
-    async for _, of, entry in clocklog.journal_entries(
-        cluster, clock, (await cluster.starts([clock]))[clock], decided[clock]
-    ):
+    async for _, of, entry in clock_topic.journal_entries(cluster, clock, *decided[clock]):
         entries.setdefault(of, []).append(entry)
     try:
         for of, recorded in entries.items():
@@ -302,17 +296,16 @@ async def objection_to_loss(cluster: Cluster, names: TopicNames, number: int, co
     )
 
 
-async def _any(cluster: Cluster, tp: TP, end: int) -> bool:
-    start = (await cluster.starts([tp]))[tp]
+async def _has_records(cluster: Cluster, tp: TP, start: int, end: int) -> bool:
+    """Whether a log has committed records in ``[start, end)``."""
     async for fetched in cluster.read(tp, start, end):
         if len(fetched):
             return True
     return False
 
 
-async def _recorded(cluster: Cluster, clock: TP, end: int) -> bool:
+async def _has_entries(cluster: Cluster, clock: TP, start: int, end: int) -> bool:
     """Whether the clock log has a journal entry. Ticks do not count: they are written before there is any state."""
-    start = (await cluster.starts([clock]))[clock]
     async for fetched in cluster.read(clock, start, end):
         if not all(map(is_tick, fetched.values)):
             return True

@@ -236,7 +236,7 @@ CLOCK_BEYOND_TIMESTAMP = [Change(Source, "place", "if at_most_ms is None", "if T
 ONE_ADVANCE_RECORDED = [Change(Sources, "move", "at[0] != source or at[1] < position.valid", "at[0] != source")]
 CLOCK_AT_DONE_LOST = [Change(SourceProgress, "restore", "head.done, head.done_ms", "head.done, 0")]
 FAILED_OBSERVATIONS_IGNORED = [Change(IdleClocks, "blind", "self._silence.blind()", "pass")]
-OLD_MEMORY_KEPT = [Change(partition_owner, "has_grown", "return True\n    return", "return False\n    return")]
+OLD_MEMORY_KEPT = [Change(partition_owner, "has_grown", "return await", "return False and await")]
 
 
 @contextmanager
