@@ -59,12 +59,3 @@ class OutputColumns(Sequence[OutputRecord]):
 
 Outputs = Sequence[OutputRecord | OutputColumns]
 """Records to write, in order."""
-
-
-def each_record(outputs: Outputs) -> Iterator[OutputRecord]:
-    """The records one by one."""
-    for out in outputs:
-        if isinstance(out, OutputColumns):
-            yield from out
-        else:
-            yield out

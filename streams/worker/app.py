@@ -76,18 +76,6 @@ class ConsumerLoopService(Service):
         await asyncio.wait([self._running])
 
 
-def make_app(context: WorkerContext) -> tuple[FaustApp, ConsumerLoop]:
-    """The app of a worker with a known context, without pages and ready to start, and its consumer loop."""
-    app = FaustApp(context.application_id)
-    consumer_loop = ConsumerLoop(context, InputAgents(app))
-
-    async def made() -> ConsumerLoop:
-        return consumer_loop
-
-    app.service(ConsumerLoopService(made))  # type: ignore[arg-type]  # its code accepts an instance
-    return app, consumer_loop
-
-
 class PagesService(Service):
     """The worker's pages as a service, on the server that all programs use; Faust's own has no deadlines."""
 

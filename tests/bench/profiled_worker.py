@@ -12,9 +12,10 @@ from unittest.mock import patch
 
 from bench.phases import PHASES, Clock, profiled
 from bench.state import kind_of
+from helpers.single_records import each_record
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
-from streams.kafka.outputs import OutputColumns, OutputRecord, Outputs, each_record
+from streams.kafka.outputs import OutputColumns, OutputRecord, Outputs
 from streams.topics import transaction_records as emit
 
 # In addition to those of a replay. `REST` is the worker's time between them: the event loop, sockets, aiokafka, Faust.

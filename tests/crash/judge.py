@@ -11,6 +11,7 @@ from crash.broker import Broker
 from crash.log import Entry, Record
 from crash.memory_fetched import signatures_among, unreadable_among
 from crash.traffic import NAMES
+from helpers.single_records import each_record
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings, PartitionIdentity
 from monitor.partition.journal import JournalEntry
@@ -21,7 +22,6 @@ from monitor.policy.model import Policy
 from oracle.alert_sequences import wrong_alerts
 from schemas.outputs import Alert
 from streams.kafka.api import TP
-from streams.kafka.outputs import each_record
 from streams.topics import transaction_records as emit
 
 JUDGED = ("enforcement", "shadow", "evidence", "measures", "late", "dead-letter")

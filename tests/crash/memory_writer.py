@@ -5,8 +5,9 @@ from collections.abc import Mapping
 
 from crash.log import Record, Txn
 from crash.memory_link import Link
+from helpers.single_records import each_record
 from streams.kafka.api import TP
-from streams.kafka.outputs import Outputs, each_record
+from streams.kafka.outputs import Outputs
 
 
 class MemoryWriter:

@@ -19,9 +19,9 @@ from crash.scenarios import (
     wrong,
 )
 from crash.traffic import NAMES
+from crash.worker_app import make_app
 from monitor.decoding.input_topics import INPUTS
 from streams.kafka.api import TP
-from streams.worker.app import make_app
 from streams.worker.context import WorkerContext
 
 ENFORCEMENT = TP(NAMES.output("enforcement"), 0)

@@ -25,6 +25,7 @@ from crash.scenarios import (
     world_of,
     wrong,
 )
+from crash.worker_app import make_app
 from crash.world import Worker, World
 from helpers.thorough import thorough
 from monitor.decoding.input_topics import INPUTS
@@ -33,7 +34,6 @@ from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP
 from streams.kafka.outputs import OutputRecord
-from streams.worker.app import make_app
 
 
 def a_quick_return() -> list[str]:

@@ -12,12 +12,12 @@ from crash.memory import MemoryCluster
 from crash.memory_link import Link
 from crash.traffic import NAMES, Arrival
 from crash.virtual import Process, VirtualClock, VirtualLoop
+from crash.worker_app import make_app
 from monitor.partition.checkpoint import DecidingSettings
 from monitor.policy.model import Policy
 from streams.kafka.api import TP
 from streams.runtime.monotonic import BrokerClock
 from streams.savepoint.close import RescaleSide
-from streams.worker.app import make_app
 from streams.worker.consumer_loop import ConsumerLoop
 from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.metrics import WorkerMetrics

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.single_records import each_record
 from helpers.thorough import thorough
 from monitor.core.rules import window_end
 from monitor.core.tenants.active_alert import ActiveAlert
@@ -16,7 +17,6 @@ from monitor.partition.task import StreamTask
 from monitor.policy.load import loads, to_plain
 from monitor.policy.model import Policy
 from schemas import codec
-from streams.kafka.outputs import each_record
 from streams.kafka.topic_names import TopicNames
 from streams.topics import transaction_records as emit
 from streams.worker.running.transaction import MOST_AT_ONCE

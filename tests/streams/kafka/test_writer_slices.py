@@ -8,10 +8,11 @@ import pytest
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
+from helpers.single_records import each_record
 from monitor.byte_rows import ByteRows
 from streams.kafka.api import TP
 from streams.kafka.clients import Clients
-from streams.kafka.outputs import OutputColumns, OutputRecord, each_record
+from streams.kafka.outputs import OutputColumns, OutputRecord
 from streams.kafka.produce import native_batches
 from streams.kafka.produce.batch_sender import send_records
 from streams.kafka.produce.transactional_writer import KafkaWriter

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from helpers.single_records import each_record
 from monitor.byte_rows import ByteRows
 from monitor.core.record_ref import RecordRef
 from monitor.core.results import HourMeasures, Output
@@ -13,7 +14,7 @@ from monitor.decoding.merge import LateCall
 from monitor.decoding.merge import RejectedRow as RefusedRow
 from monitor.partition.processing.task_output import TaskOutput
 from streams.kafka.api import TP, PermanentError
-from streams.kafka.outputs import OutputRecord, each_record
+from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
 from streams.ops.dead_letters import DeadLetter
 from streams.topics.control_topic import (
