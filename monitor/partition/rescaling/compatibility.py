@@ -66,13 +66,26 @@ def merged_policies(
     if all(former.versions == longest[len(longest) - len(former.versions) :] for former in formers):
         return longest, [None] * len(formers)
     pasts = [former.history for former in formers]
-    first, now_ms = formers[0], min(former.head.watermark_ms for former in formers)
+    _check_policies(formers, pasts)
+    settled_ms = max(past.settled_ms for past in pasts)
+    if settled_ms > min(former.head.watermark_ms for former in formers):
+        raise RescaleError(
+            "the policy in force began at different times in the partitions, and some rules count what was not counted "
+            f"before it; their windows are complete from {rfc3339(settled_ms)} on: wait until then"
+        )
+    from_ms = max(past.versions[-1].from_ms for past in pasts)
+    versions = [PolicyVersion(from_ms, pasts[0].policy), *formers[0].coming]
+    _check_lateness(formers, versions)
+    return versions, pasts
+
+
+def _check_policies(formers: Sequence[SourcePartition], pasts: Sequence[FieldAvailability]) -> None:
+    """Check that the same policy is in force in all partitions, and the same are scheduled. Raises RescaleError."""
+    expected = pasts[0].policy.sha256
     for former, past in zip(formers, pasts, strict=True):
         number, policy = former.head.place.number, past.policy
-        if policy.sha256 != pasts[0].policy.sha256:
-            until = next(
-                (version for version in former.coming if version.policy.sha256 == pasts[0].policy.sha256), None
-            )
+        if policy.sha256 != expected:
+            until = next((version for version in former.coming if version.policy.sha256 == expected), None)
             wait = (
                 f"wait until {rfc3339(until.from_ms)}"
                 if until
@@ -80,31 +93,23 @@ def merged_policies(
             )
             raise RescaleError(
                 f"partition {number} applies the policy {policy.sha256[:12]}, partition 0 the policy "
-                f"{pasts[0].policy.sha256[:12]}; expected the same policy in all partitions: {wait}"
+                f"{expected[:12]}; expected the same policy in all partitions: {wait}"
             )
-        if former.coming != first.coming:
+        if former.coming != formers[0].coming:
             raise RescaleError(
                 f"partition {number} has other scheduled policies than partition 0, or for other times; expected the "
                 "same: run callwarden policy withdraw, and apply them again after the move"
             )
-    settled_ms = max(past.settled_ms for past in pasts)
-    if settled_ms > now_ms:
-        raise RescaleError(
-            "the policy in force began at different times in the partitions, and some rules count what was not counted "
-            f"before it; their windows are complete from {rfc3339(settled_ms)} on: wait until then"
-        )
-    versions = [PolicyVersion(max(past.versions[-1].from_ms for past in pasts), first.history.policy), *first.coming]
+
+
+def _check_lateness(formers: Sequence[SourcePartition], versions: Sequence[PolicyVersion]) -> None:
+    """Check that no late line changes if these are the versions of all partitions. Raises RescaleError."""
     after = LateLine.of(versions)
     for former in formers:
         before = LateLine.of(former.versions)
-        held = [
-            source.done_ms
-            for source in former.head.sources
-            if before.line(source.done_ms) != after.line(source.done_ms)
-        ]
-        if held:
+        clocks_ms = [source.done_ms for source in former.head.sources]
+        if any(before.line(clock_ms) != after.line(clock_ms) for clock_ms in clocks_ms):
             raise RescaleError(
                 f"partition {former.head.place.number} has not passed the time at which the lateness changes, and "
                 "others have; wait until it has read later records"
             )
-    return versions, pasts
