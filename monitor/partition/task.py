@@ -126,8 +126,8 @@ class StreamTask:
     def recall(self, source: int | None, entries: Iterable[JournalEntry], end: int | None = None) -> None:
         """Apply the entries of a source, or of the partition (``source`` None), from the clock log, before any reading.
 
-        ``end``: the offset from which this worker's own limit applies; None: only recorded limits apply. Noted policies
-        apply as recorded. Raises PolicyError if one cannot be read.
+        ``end``: the offset from which this worker's own limit applies; None: only recorded limits apply. Recorded
+        policies apply as they were recorded. Raises PolicyError if one cannot be read.
         """
         entries = list(entries)
         if source is not None:

@@ -29,7 +29,7 @@ from streams.audit.signature_count import SignatureCount
 from streams.kafka.api import TP, Cluster, PermanentError
 from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import replay_logs
-from streams.topics import clock_topic as clocklog
+from streams.topics import clock_topic
 from streams.topics.partition_state import PartitionState
 from streams.topics.state_topic import part_of
 from streams.topics.stored_head import StoredHead
@@ -316,7 +316,7 @@ class PartitionAudit:
 
     async def _recorded(self, start: int, end: int) -> dict[int | None, list[tuple[int, JournalEntry]]]:
         entries: dict[int | None, list[tuple[int, JournalEntry]]] = {}
-        async for offset, source, entry in clocklog.journal_entries(self._setup.cluster, self._clock, start, end):
+        async for offset, source, entry in clock_topic.journal_entries(self._setup.cluster, self._clock, start, end):
             entries.setdefault(source, []).append((offset, entry))
         return entries
 

@@ -108,16 +108,16 @@ class KafkaCluster:
         return await self._offsets(tps, which)
 
     async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
-        from streams.kafka.read import range_reader as spans
+        from streams.kafka.read import range_reader
 
-        async with aclosing(spans.read(self._clients, tp, start, stop)) as fetches:
+        async with aclosing(range_reader.read(self._clients, tp, start, stop)) as fetches:
             async for fetched in fetches:
                 yield fetched
 
     async def records(self, tp: TP, start: int, stop: int) -> "AsyncIterator[list[WholeRecord]]":
-        from streams.kafka.read import range_reader as spans
+        from streams.kafka.read import range_reader
 
-        async with aclosing(spans.records(self._clients, tp, start, stop)) as fetches:
+        async with aclosing(range_reader.records(self._clients, tp, start, stop)) as fetches:
             async for records in fetches:
                 yield records
 

@@ -52,7 +52,7 @@ class TopicChanges:
                 faults[topic] = topic_text("deleted", topic=topic, restored=self._restored(topic))
             elif found[topic].partitions < self._partitions and topic != self._names.owners.topic:
                 count, most = found[topic].partitions, self._partitions
-                command = f"kafka-topics.sh --alter --topic {topic} --partitions {most}"
+                command = f"kafka-topics.sh --bootstrap-server SERVER --alter --topic {topic} --partitions {most}"
                 values = {"topic": topic, "found": count, "expected": most, "command": command}
                 faults[topic] = topic_text("fewer_partitions", **values)
         return faults

@@ -25,7 +25,7 @@ from streams.kafka.api import TP, Cluster, CorruptLog, FetchedBatch, PermanentEr
 from streams.kafka.topic_changes import GROWN_PAGE
 from streams.kafka.topic_names import TopicNames, require_topics
 from streams.ops.in_step import WORTHWHILE_MS, PartitionsInStep
-from streams.topics import clock_topic as clocklog
+from streams.topics import clock_topic
 
 if TYPE_CHECKING:
     from streams.settings.load import Settings
@@ -148,7 +148,7 @@ async def recall(cluster: Cluster, clock: TP, start: int, end: int, partition: S
     entry cannot be read.
     """
     entries: defaultdict[int | None, list[JournalEntry]] = defaultdict(list)
-    async for _, source, entry in clocklog.journal_entries(cluster, clock, start, end):
+    async for _, source, entry in clock_topic.journal_entries(cluster, clock, start, end):
         if follow or not isinstance(entry, PolicyChange | PolicyWithdrawal | EnforceFrom | OwnerBanTaken):
             entries[source].append(entry)
     if entries:

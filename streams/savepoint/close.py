@@ -10,7 +10,7 @@ from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, Cluster, PermanentError, Writer
 from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames
-from streams.topics import transaction_records as emit
+from streams.topics import transaction_records
 from streams.topics.moved_marker import MARK, MovedMarker, marker_of
 from streams.topics.owners_topic import newest_owner_bans
 from streams.topics.state_topic import part_of
@@ -152,7 +152,7 @@ class PartitionClose:
                     async with aclosing(_transactions(cluster, old, number, partition, moved)) as transactions:
                         async for taken, state in transactions:
                             done = dict(zip(old.inputs(number), partition.sources.done, strict=True))
-                            await writer.commit(emit.records(old.names, number, taken, state), done)
+                            await writer.commit(transaction_records.records(old.names, number, taken, state), done)
                     if _ended(partition):
                         self._open.remove(number)
 

@@ -30,7 +30,7 @@ from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames, require_topics
 from streams.savepoint.archive import ArchiveReader
 from streams.savepoint.transactions import transactions
-from streams.topics import clock_topic as clocklog
+from streams.topics import clock_topic
 from streams.topics.partition_state import PartitionState
 from streams.topics.published_output import published_output
 from streams.topics.state_inputs import current_inputs
@@ -147,7 +147,7 @@ async def _head_now(
     clock, control = TP(names.output("clock"), number), TP(names.output("control"), number)
     starts, ends = await cluster.starts([control]), await cluster.ends([clock, control])
     entries: dict[int | None, list[JournalEntry]] = {}
-    async for _, source, entry in clocklog.journal_entries(cluster, clock, part.ends["clock"][0], ends[clock]):
+    async for _, source, entry in clock_topic.journal_entries(cluster, clock, part.ends["clock"][0], ends[clock]):
         entries.setdefault(source, []).append(entry)
     head = msgspec.msgpack.decode(Chunker().join(part.entries)[HEAD])
     if bound is not None:

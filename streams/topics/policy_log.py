@@ -9,7 +9,7 @@ from monitor.policy.model import Policy
 from monitor.policy.timeline import PolicyVersion, next_change_ms
 from streams.kafka.api import TP, Cluster, PermanentError
 from streams.kafka.topic_names import TopicNames
-from streams.topics import clock_topic as clocklog
+from streams.topics import clock_topic
 from streams.topics.progress import judged_ms
 
 _TAGS = (b'"type":"policy"', b'"type":"withdraw"')  # a few of thousands of entries; the others are not decoded
@@ -50,14 +50,14 @@ async def _of(cluster: Cluster, names: TopicNames, number: int) -> LoggedPolicie
 
 
 async def changes(
-    cluster: clocklog.ClockLog, clock: TP, start: int, end: int, standing: dict[int, PolicyChange]
+    cluster: clock_topic.ClockLog, clock: TP, start: int, end: int, standing: dict[int, PolicyChange]
 ) -> AsyncIterator[tuple[PolicyChange, PolicyWithdrawal | None]]:
     """Update ``standing``, the changes by their times, from its value at offset ``start`` to that at ``end``.
 
     Yields each change that was added (with None) or withdrawn (with its withdrawal). Raises TransientError and
     PermanentError.
     """
-    async for _, _, entry in clocklog.journal_entries(cluster, clock, start, end, having=_TAGS):
+    async for _, _, entry in clock_topic.journal_entries(cluster, clock, start, end, having=_TAGS):
         if isinstance(entry, PolicyChange) and entry.from_ms not in standing:
             standing[entry.from_ms] = entry
             yield entry, None

@@ -13,7 +13,7 @@ from monitor.text.timestamps import rfc3339
 from streams.kafka.api import PermanentError, TransientError
 from streams.kafka.outputs import OutputRecord
 from streams.runtime.monotonic import BrokerClock, Moment
-from streams.topics import transaction_records as emit
+from streams.topics.transaction_records import DecisionDelays, encode_tick
 from streams.wording.worker_wording import worker_text
 from streams.worker.context import WorkerContext
 
@@ -36,7 +36,7 @@ class _Said(NamedTuple):
     """What a tick says besides the time."""
 
     waits: Mapping[int, list[str]]
-    delays: emit.DecisionDelays | None = None
+    delays: DecisionDelays | None = None
 
 
 class ClockTicks:
@@ -54,7 +54,10 @@ class ClockTicks:
         self._told_s: dict[str, float] = {}
 
     def start_due(
-        self, number: int | None, waits: Mapping[int, list[str]], delays: emit.DecisionDelays | None = None
+        self,
+        number: int | None,
+        waits: Mapping[int, list[str]],
+        delays: DecisionDelays | None = None,
     ) -> None:
         """Start a tick in the clock log of partition ``number`` if one is due; None: this worker has no partition.
 
@@ -83,7 +86,7 @@ class ClockTicks:
     async def _tick(self, number: int) -> None:
         context = self._context
         sent, said = self._moment(), self._said
-        value = emit.encode_tick(sent.host_ms, said.waits, said.delays)
+        value = encode_tick(sent.host_ms, said.waits, said.delays)
         tick = OutputRecord(context.names.output("clock"), number, str(number).encode(), value)
         try:
             broker_ms = await context.cluster.stamp(tick)

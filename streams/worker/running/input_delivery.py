@@ -103,7 +103,7 @@ class InputDelivery:
             else:
                 owner.input.hold(tp, fetched)
         left = begun
-        while left := [one for one in left if one.goes_on()]:
+        while left := [one for one in left if one.take_slice()]:
             await self._deliver(left)
         for one in begun:
             owner, tp = one.owner, one.tp
@@ -151,8 +151,8 @@ class _Feeding:
     rows: RecordBatch | None = None
     rest: FetchedBatch | None = None
 
-    def goes_on(self) -> bool:
-        """Whether the partition can take another slice, which ``rows`` then is."""
+    def take_slice(self) -> bool:
+        """Make the next slice ``rows``; returns whether the partition can take it."""
         owner, self.rows = self.owner, next(self.slices, None)
         if self.rows is None or self.running is not owner.running or owner.phase is not OwnedPhase.RUNNING:
             return False

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from monitor.partition.task import StreamTask
 from streams.kafka.api import TP, Writer
 from streams.kafka.outputs import OutputColumns, OutputRecord
-from streams.topics import transaction_records as emit
+from streams.topics import transaction_records
 from streams.worker.context import WorkerContext
 from streams.worker.metrics import Counts
 
@@ -52,7 +52,7 @@ def prepare_output(task: StreamTask, context: WorkerContext, hand_over: bool = F
     number = task.place.number
     taken = task.take()
     state = task.snapshot(hand_over)
-    outs = emit.records(context.names, number, taken, state)
+    outs = transaction_records.records(context.names, number, taken, state)
     offsets = dict(zip(context.names.of(number), task.sources.done, strict=False))
     return Transaction(outs, offsets, context.telemetry.counts(taken), task.watermark.ms)
 
