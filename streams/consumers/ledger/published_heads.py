@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -90,13 +91,20 @@ def note_published(connection: Connection, day: str, at_ms: int) -> None:
 
 
 def append(path: Path, heads: HeadReport) -> None:
-    """Append a line to the file and sync it to disk. Raises OSError."""
-    with path.open("ab") as file:
-        if file.tell() and not _ends_a_line(path):
-            file.write(b"\n")  # a partial line left by a crash must not corrupt the next line
-        file.write(msgspec.json.encode(heads) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Append a line to the file and sync it to disk. Raises OSError; the file is then as it was before."""
+    line = msgspec.json.encode(heads) + b"\n"
+    with path.open("ab", buffering=0) as file:
+        size = file.tell()
+        if size and not _ends_a_line(path):
+            line = b"\n" + line  # a partial line left by a crash must not corrupt the next line
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):  # a part of a line, as a full disk leaves it, would be a fault of the whole file
+                file.truncate(size)
+            raise
 
 
 def read_heads_file(path: Path) -> Iterator[HeadReport]:

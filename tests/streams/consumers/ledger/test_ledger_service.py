@@ -87,6 +87,31 @@ async def test_heads_that_could_not_be_written_are_published_later(database: Dat
     assert [line.at_ms for line in heads.read_heads_file(path)] == [T0 + 1]
 
 
+# Publishes a line where the file may grow by ten bytes alone.
+ALMOST_FULL = """
+import resource, sys
+from pathlib import Path
+from streams.consumers.ledger import published_heads as heads
+path = Path(sys.argv[1])
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
+try:
+    heads.append(path, heads.HeadReport("2026-03-03", 2, ()))
+except OSError:
+    sys.exit(7)
+"""
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "heads.jsonl"
+    heads.append(path, heads.HeadReport("2026-03-02", 1, ()))
+    before = path.read_bytes()
+    assert warm_commands.script(ALMOST_FULL, str(path)).returncode == 7
+    assert path.read_bytes() == before
+    heads.append(path, heads.HeadReport("2026-03-03", 2, ()))
+    assert [line.day for line in heads.read_heads_file(path)] == ["2026-03-02", "2026-03-03"]
+
+
 async def test_an_empty_ledger_has_nothing_to_publish(tmp_path: Path) -> None:
     held = topics(1)
     database = await filled(address(tmp_path), held)
