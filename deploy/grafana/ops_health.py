@@ -18,7 +18,7 @@ def _at_a_glance() -> list[Any]:
         panels.number(
             Words("在线", "Up"),
             Words("Prometheus 能否采集。", "Programs that Prometheus can scrape."),
-            Query('sum by (job) (up{job=~"worker|billing|ledger|notify|console"})', "{{job}}"),
+            Query('sum by (job) (up{job=~"worker|billing|ledger|notify|console|ingest|assemble|follow|bridge"})', "{{job}}"),
             (12, 4),
             steps=ONE_IS_WELL,
         ),
