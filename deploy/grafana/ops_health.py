@@ -6,6 +6,7 @@ import panels
 from panels import NONE_IS_WELL, ONE_IS_WELL, Query, Words
 
 _RATE = "[$__rate_interval]"
+_PROGRAMS = "worker|billing|ledger|notify|console|ingest|assemble|follow|bridge"  # jobs of Prometheus
 
 
 def workers() -> list[Any]:
@@ -18,7 +19,7 @@ def _at_a_glance() -> list[Any]:
         panels.number(
             Words("在线", "Up"),
             Words("Prometheus 能否采集。", "Programs that Prometheus can scrape."),
-            Query('sum by (job) (up{job=~"worker|billing|ledger|notify|console|ingest|assemble|follow|bridge"})', "{{job}}"),
+            Query(f'sum by (job) (up{{job=~"{_PROGRAMS}"}})', "{{job}}"),
             (12, 4),
             steps=ONE_IS_WELL,
         ),
