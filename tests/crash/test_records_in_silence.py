@@ -36,6 +36,7 @@ from monitor.partition.log_tail import LogTail
 from monitor.partition.partitioner import partition_of
 from monitor.partition.record_batch import RecordBatch
 from streams.kafka.api import TP
+from streams.worker.running.running_partition import RunningPartition
 
 
 def pings(tp: TP, until_ms: int, every_ms: int = 29 * SECOND, record: Record | None = None) -> list[Arrival]:
@@ -87,6 +88,38 @@ def test_rejected_records_alone_wait_three_seconds_for_a_transaction() -> None:
     first, second = (entry.timestamp_ms for entry in entries if entry.record)
     assert 2_500 <= first - first_ms <= 4_500
     assert second == first
+
+
+@pytest.mark.parametrize(("rejected", "at_once"), [(0, 30), (4, 30), (40, 10)])
+def test_fewer_rows_are_fed_at_once_after_many_that_were_rejected(
+    rejected: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They cost several times as much as calls, and the event loop must not wait for thousands of them."""
+    monkeypatch.setattr("streams.worker.running.input_delivery.SLICE_ROWS", 30)
+    monkeypatch.setattr("streams.worker.running.input_delivery.OTHER_ROWS", 10)
+    sizes, feed = [], RunningPartition.feed
+
+    def noted(self: RunningPartition, source: int, rows: RecordBatch) -> None:
+        sizes.append(len(rows))
+        feed(self, source, rows)
+
+    monkeypatch.setattr(RunningPartition, "feed", noted)
+    world = world_of(grace_ms=0)
+    burst_ms = NOON + 20 * SECOND
+    world.produce(Arrival(NOON, CDR, GARBAGE) for _ in range(rejected))
+    world.produce(call(NOON, f"first {n}") for n in range(60 - rejected))
+    world.produce(call(burst_ms, f"later {n}") for n in range(60))
+    most = list[int]()
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, burst_ms - SECOND)
+        sizes.clear()
+        await until(world, burst_ms + 10 * SECOND)
+        most.append(max(sizes))
+
+    play(world, go)
+    assert most == [at_once]
 
 
 def test_records_of_any_form_that_are_rejected_are_silence() -> None:

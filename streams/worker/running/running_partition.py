@@ -32,6 +32,7 @@ _LARGE = 50_000  # work (`work_estimate`): more is decided and serialized in a t
 _LOOK_S = 0.2  # least interval of early evaluations: less than that of the rounds of a busy worker
 _LOOK_REST = 5.0  # the next one also waits this many times the duration of the last
 _QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
+_COSTLY_S = 60.0  # rows are expected to cost much for so long after some of which a tenth were rejected or late
 _SOON_S = 1.0  # commands and bans of owners are committed within this time
 _PASSED_ON_S = 3.0  # late and rejected records, alone: else a worker's transactions would mostly be for them
 _PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up
@@ -65,6 +66,7 @@ class RunningPartition:
         self._commanded = False  # commands or bans of owners came since the last transaction
         self._fed = True  # records may have been handed over and not evaluated
         self._fed_s = self._looked_s = 0.0
+        self._costly_s = -_COSTLY_S  # when costly rows last came
         self._look_after_s = _LOOK_S
         self._turn_s = 0.0  # when its last work in a thread began, after it had waited for its turn
         self._caught_up = False
@@ -88,6 +90,11 @@ class RunningPartition:
         """Whether it has taken many records since the transaction under way began, perhaps by waiting for its turn."""
         return self._deciding and self._undecided_rows >= _BACKLOG_ROWS
 
+    @property
+    def costly_rows(self) -> bool:
+        """Whether the next rows may cost much each, because many of those before were rejected or late."""
+        return asyncio.get_running_loop().time() - self._costly_s < _COSTLY_S
+
     def feed(self, source: int, rows: RecordBatch) -> None:
         """Feed the next rows of a source.
 
@@ -95,8 +102,11 @@ class RunningPartition:
         """
         if self.discarded or self.busy or rows.start != self.task.sources.offsets[source]:
             return
+        before = len(self.task.passed_on)
         self.task.feed(source, rows)
         self._fed, self._fed_s = True, asyncio.get_running_loop().time()
+        if 10 * (len(self.task.passed_on) - before) > len(rows):
+            self._costly_s = self._fed_s
         self._undecided_rows += len(rows)
         if len(rows):
             now_ms = self._context.broker_clock.rough_ms

@@ -29,6 +29,7 @@ class Partition:
         self.stopped: list[tuple[TP, Exception]] = []
         self.held: list[FetchedBatch] = []
         self.takes, self.phase, self.running, self._fails = True, OwnedPhase.RUNNING, self, fails
+        self.costly_rows = False
         self.input = SimpleNamespace(slices=self._slices, hold=lambda tp, batch: self.held.append(batch))
 
     def _slices(self, tp: TP, batch: FetchedBatch, most: int, most_bytes: int) -> Iterable[RecordBatch]:
