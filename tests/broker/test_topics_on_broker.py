@@ -89,6 +89,16 @@ async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) 
     assert said.strip() in error
 
 
+async def test_an_input_that_accepts_no_megabyte_is_reported(address: str) -> None:
+    callwarden = Callwarden(address)
+    assert callwarden("topics", "create", "--replication-factor", "1", "--partitions", "1")[0] == 0
+    cdr, rest = f"{callwarden.prefix}cdr", {"message_timestamp_type": "LogAppendTime", "retention_ms": "-1"}
+    await configure(address, cdr, max_message_bytes="1000", **rest)
+    status, _, said = callwarden("topics", "check")
+    assert (status, said.startswith(f"{cdr}: max.message.bytes is 1000; expected at least 1048588: ")) == (1, True)
+    assert said.endswith(f"--entity-name {cdr} --add-config max.message.bytes=1048588\n")
+
+
 async def test_the_platforms_own_topics_say_how_many_partitions(address: str) -> None:
     callwarden = Callwarden(address)
     await create_topics(address, [f"{callwarden.prefix}cdr"], 4)
