@@ -201,6 +201,6 @@ async def test_the_page_of_health_says_what_others_say_in_the_language_of_the_re
     assert "of another release" in cluster
     if language == "zh":
         # The pages name commands outside of code marks.
-        commands = {"callwarden notify", "callwarden ledger verify"}
+        commands = {"callwarden notify", "callwarden ledger verify", "heads FILE"}
         assert set(english_on(shown)) <= commands
         assert [line for line in re.findall("<bdi[^>]*>([^<]*)", cluster) if english_in(line)] == ["of another release"]
