@@ -97,6 +97,7 @@ def test_fewer_rows_are_fed_at_once_after_many_that_were_rejected(
     """They cost several times as much as calls, and the event loop must not wait for thousands of them."""
     monkeypatch.setattr("streams.worker.running.input_delivery.SLICE_ROWS", 30)
     monkeypatch.setattr("streams.worker.running.input_delivery.OTHER_ROWS", 10)
+    monkeypatch.setattr("streams.worker.running.running_partition._COSTLY_ROWS", 2)
     sizes, feed = [], RunningPartition.feed
 
     def noted(self: RunningPartition, source: int, rows: RecordBatch) -> None:

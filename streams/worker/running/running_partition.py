@@ -32,7 +32,8 @@ _LARGE = 50_000  # work (`work_estimate`): more is decided and serialized in a t
 _LOOK_S = 0.2  # least interval of early evaluations: less than that of the rounds of a busy worker
 _LOOK_REST = 5.0  # the next one also waits this many times the duration of the last
 _QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
-_COSTLY_S = 60.0  # rows are expected to cost much for so long after some of which a tenth were rejected or late
+_COSTLY_S = 60.0  # after rows of which a tenth, and more than `_COSTLY_ROWS`, were rejected or late
+_COSTLY_ROWS = 100
 _SOON_S = 1.0  # commands and bans of owners are committed within this time
 _PASSED_ON_S = 3.0  # late and rejected records, alone: else a worker's transactions would mostly be for them
 _PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up
@@ -105,7 +106,7 @@ class RunningPartition:
         before = len(self.task.passed_on)
         self.task.feed(source, rows)
         self._fed, self._fed_s = True, asyncio.get_running_loop().time()
-        if 10 * (len(self.task.passed_on) - before) > len(rows):
+        if len(self.task.passed_on) - before > max(len(rows) / 10, _COSTLY_ROWS):
             self._costly_s = self._fed_s
         self._undecided_rows += len(rows)
         if len(rows):
