@@ -35,8 +35,7 @@ _SILENT_S = 10.0  # without an answer to any fetch, while we wait for records
 _REBALANCE_MS = 30_000  # how long the group waits for a member to give up its partitions
 # With a backlog: less than a fetch returns of one partition at most, or the broker would wait although it is there.
 _BACKLOG_BYTES = 1 << 19
-# Without one: 20,000 calls in a second reach it in 240 ms. Collecting more of them would only make alerts later.
-_COLLECT_BYTES = 3 << 19
+_COLLECT_BYTES = 8 << 20  # without one
 _ANSWER_MS = 500  # a broker answers a fetch after this time, even without records
 
 

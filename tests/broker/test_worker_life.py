@@ -8,7 +8,7 @@ import pytest
 from broker_clusters import produce
 from worker_judge import assert_exact
 from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, run_command, wait_for
-from worker_traffic import Day, Sender, make_topics, policy_file, sender_to
+from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
 
 from helpers.patience import WAIT
 from monitor.partition.checkpoint import DecidingSettings
@@ -110,7 +110,7 @@ async def test_a_source_that_was_away_for_less_than_the_grace_loses_no_call(addr
         async with sender_to(address) as producer:
             sender = Sender(producer, own)
             await sender.send(day.calls_now(0))
-            old, recent = [], []
+            old, recent = list[Sent](), list[Sent]()
             for number in range(_OUTAGE_S):
                 await asyncio.sleep(1)
                 (old if number < _OUTAGE_S - _LATENESS_S else recent).extend(day.calls_now(1 + number))

@@ -237,7 +237,7 @@ async def test_brokers_collect_records_while_they_keep_coming_and_answer_the_fir
             await stage.poll(A, B)
             waits.append((stage.fetcher._fetch_max_wait_ms, stage.fetcher._fetch_min_bytes))
             now_s += 0.3
-    at_once, collected = (500, 1), (250, 3 << 19)
+    at_once, collected = (500, 1), (250, 8 << 20)
     assert waits == [at_once, collected, collected, at_once], "an answer that was collected comes after its wait"
 
 
@@ -251,7 +251,7 @@ async def test_brokers_do_not_wait_for_more_than_a_partition_returns_while_there
             stage.fetched(A, log)
             assert A in await stage.poll(A, B)
             least.append(stage.fetcher._fetch_min_bytes)
-    assert least == [3 << 19, 1 << 19, 3 << 19]
+    assert least == [8 << 20, 1 << 19, 8 << 20]
 
 
 async def test_a_consumer_that_does_not_collect_leaves_the_waits_alone() -> None:
