@@ -77,9 +77,8 @@ class PartitionInput:
     def slices(self, tp: TP, fetched: FetchedBatch, most: int, most_bytes: int) -> list[RecordBatch]:
         """The batch in pieces of at most ``most`` rows and ``most_bytes`` bytes; a larger row is a piece of its own.
 
-        A last piece of less than a tenth of ``most`` rows is added to the one before: a piece has costs that do not
-        depend on its size, and fetches of a megabyte often end with a small one. Pieces have one row while an error is
-        being located.
+        The last piece may have up to 10 % more rows: a piece has costs that do not depend on its size, and fetches of a
+        megabyte would often end with a small one. Pieces have one row while an error is being located.
         """
         rows = fetched.rows
         if self._probe is not None and self._probe[0] == tp:
@@ -124,7 +123,7 @@ class PartitionInput:
 
 
 def _cuts(values: Sequence[bytes | None], most: int, most_bytes: int) -> list[int]:
-    """The first rows of all pieces but the first, of which the last may have a tenth more rows than ``most``."""
+    """The first row of each piece but the first piece. The last piece may have up to 10 % more rows than ``most``."""
     sizes = values.sizes if isinstance(values, ByteRows) else [len(value or b"") for value in values]
     ends = np.cumsum(np.maximum(np.asarray(sizes, np.int64), 0))
     cuts: list[int] = []

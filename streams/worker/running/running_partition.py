@@ -32,8 +32,9 @@ _LARGE = 50_000  # work (`work_estimate`): more is decided and serialized in a t
 _LOOK_S = 0.2  # least interval of early evaluations: less than that of the rounds of a busy worker
 _LOOK_REST = 5.0  # the next one also waits this many times the duration of the last
 _QUIET_S = 1.0  # without new records for longer, a partition has been read to its end; others may take turns with it
-_COSTLY_S = 60.0  # after rows of which a tenth, and more than `_COSTLY_ROWS`, were rejected or late
-_COSTLY_ROWS = 100
+# Seconds for which few rows are fed at once, after rows of which more than 10 %, and more than this number, were
+# rejected or late.
+_COSTLY_S, _COSTLY_ROWS = 60.0, 100
 _SOON_S = 1.0  # commands and bans of owners are committed within this time
 _PASSED_ON_S = 3.0  # late and rejected records, alone: else a worker's transactions would mostly be for them
 _PRESENT_MS = 10_000  # records newer than this mean that the partition has caught up

@@ -33,9 +33,7 @@ def sizes(inputs: PartitionInput, rows: list[int], most: int, most_bytes: int = 
 @pytest.mark.parametrize(
     ("rows", "pieces"), [(0, [0]), (99, [99]), (110, [110]), (111, [100, 11]), (210, [100, 110]), (211, [100, 100, 11])]
 )
-def test_a_last_piece_of_less_than_a_tenth_joins_the_one_before(
-    inputs: PartitionInput, rows: int, pieces: list[int]
-) -> None:
+def test_the_last_piece_may_have_ten_percent_more_rows(inputs: PartitionInput, rows: int, pieces: list[int]) -> None:
     assert sizes(inputs, [10] * rows, 100) == pieces
 
 
