@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import free_ports
 from streams.runtime.child_process import ChildProcess
 
@@ -28,18 +29,18 @@ def program(name: str, package: str) -> str:
     return found
 
 
-def wait_for(holds: Callable[[], object], what: str, within_s: float = 60) -> None:
+def wait_for(holds: Callable[[], object], what: str) -> None:
     """Wait until the condition holds; raises AssertionError when it does not in time."""
-    until = time.monotonic() + within_s
+    until = time.monotonic() + PATIENCE_S
     while not holds():
-        assert time.monotonic() < until, f"waited {within_s:g} s in vain: {what}"
+        assert time.monotonic() < until, f"waited {PATIENCE_S:g} s in vain: {what}"
         time.sleep(0.1)
 
 
 def get(url: str) -> tuple[int, str]:
     """Status and body; 0 when nothing answers."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as answer:
         with answer:
@@ -165,4 +166,4 @@ def receiver() -> Iterator[Receiver]:
 def amtool(address: str, *arguments: str) -> str:
     """The output of `amtool` about the Alertmanager there."""
     command = [program("amtool", "prometheus-alertmanager"), f"--alertmanager.url=http://{address}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True).stdout

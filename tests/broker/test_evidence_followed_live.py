@@ -16,6 +16,7 @@ from test_console_killed import Console, load_on
 from worker_processes import PARTITIONS, fleet_of
 from worker_traffic import Sender, Sent, call_now, make_topics, sender_to, tenants_of
 
+from helpers.patience import PATIENCE_S
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.partitioner import partition_of
 from streams.console.evidence.records import NamedRecord, records_of
@@ -155,7 +156,7 @@ async def test_records_are_kept_within_a_minute_and_deleted_ones_have_expired(ad
             with database.reading() as connection:
                 query = select(CASES.c.tenant_id, CASES.c.id).where(CASES.c.rule_id == RULE)
                 cases = {row.tenant_id: row.id for row in connection.execute(query)}
-            async with httpx.AsyncClient(base_url=console.url, cookies=cookies) as browser:
+            async with httpx.AsyncClient(base_url=console.url, cookies=cookies, timeout=PATIENCE_S) as browser:
                 pages = {tenant: await browser.get(f"/cases/{case_id}") for tenant, case_id in cases.items()}
                 pages |= {"zh": await browser.get(f"/cases/{cases[gone]}", headers={"cookie": lang_zh(cookies)})}
     finally:

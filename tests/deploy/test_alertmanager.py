@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from test_alert_rules import ALERTS
 
 from alerting.programs import alertmanager, get, program, prometheus, receiver, wait_for
+from helpers.patience import PATIENCE_S
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CONFIG = DEPLOY / "alertmanager" / "alertmanager.yml"
@@ -74,7 +75,7 @@ def post(address: str, *labels: dict[str, str], over: bool = False) -> None:
     request = urllib.request.Request(
         f"http://{address}/api/v2/alerts", body, {"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert answer.status == 200
 
 
