@@ -227,6 +227,8 @@ class EarlyAlerts:
                 candidates = early_window.candidates(rule, mine, tenants)
                 if len(candidates):
                     suspects.append((rule_state, rule, candidates))
+        narrowed = early_window.narrow([(rule, who) for _, rule, who in suspects], tenants)
+        suspects = [(of, rule, who) for (of, rule, _), who in zip(suspects, narrowed, strict=True) if len(who)]
         early_window.count([(rule, who) for _, rule, who in suspects], tenants)
         for rule_state, rule, who in suspects:
             found = evaluate_view(early_window, rule, rule_view(early_window, rule, tenants, who), tenants)

@@ -1,6 +1,7 @@
 """Early windows: what a window will hold at a future end, from everything read so far."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
 from monitor.policy.model import Rule
 
 _ATTEMPTS, _ANSWERED = BIT["attempts"], BIT["answered"]
+_FEWEST_FIRST: Final[tuple[KeySet, ...]] = ("callers", "consents", "reached", "blocks", "callees")
 
 
 class EarlyWindow(WindowView):
@@ -148,6 +150,21 @@ class EarlyWindow(WindowView):
                 who = who[OPS[op](highest if op in ("above", "at_least") else lowest, limit)]
         return who
 
+    def narrow(self, asked: Sequence[tuple[Rule, Rows]], tenants: int) -> list[Rows]:
+        """Of the tenants of each rule, those who may still be in breach once the sets of few keys are counted.
+
+        Only rules that need several sets of keys have fewer tenants then: of others, callees need not be counted.
+        """
+        left = [who for _, who in asked]
+        needed = [sorted(counts_of([rule]), key=_FEWEST_FIRST.index)[:-1] for rule, _ in asked]
+        for keys in _FEWEST_FIRST if any(needed) else ():
+            places = [place for place, some in enumerate(needed) if keys in some]
+            if places:
+                self._count_keys(keys, [left[place] for place in places], tenants)
+            for place in places:
+                left[place] = self.candidates(asked[place][0], left[place], tenants)
+        return left
+
     def count(self, asked: Sequence[tuple[Rule, Rows]], tenants: int) -> None:
         """Count the keys and medians of these tenants that their rules need: `measure` is then correct for them."""
         wanted: dict[KeySet, list[Rows]] = {}
@@ -158,12 +175,16 @@ class EarlyWindow(WindowView):
             for keys in counts_of([rule]):
                 wanted.setdefault(keys, []).append(who)
         for keys, some in wanted.items():
-            who = some[0] if len(some) == 1 else np.unique(np.concatenate(some))
-            if len(who):
-                self.distinct[keys].count(who, self.running_sums.field(_ATTEMPTS, tenants)[who])
+            self._count_keys(keys, some, tenants)
         if self.talk is not None and talk:
             who = np.unique(np.concatenate(talk))
             self.talk.count(who, self.running_sums.field(_ANSWERED, tenants)[who])
+
+    def _count_keys(self, keys: KeySet, some: Sequence[Rows], tenants: int) -> None:
+        """Count the keys of a set of all these tenants."""
+        who = some[0] if len(some) == 1 else np.unique(np.concatenate(some))
+        if len(who):
+            self.distinct[keys].count(who, self.running_sums.field(_ATTEMPTS, tenants)[who])
 
     def calls_to_recover(self, rule: Rule, view: View, row: int) -> int:
         """The calls of the tenant in that row before which its value stays beyond ``recover``."""

@@ -2,6 +2,7 @@
 
 import json
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from helpers.shard_harness import rule
 from helpers.shard_samples import MINUTE, T0, cdr, policy_of
 from helpers.thorough import thorough
 from monitor.core.alerts.suspects import Suspects
+from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
@@ -30,6 +32,7 @@ def test_alerts_of_random_policies_are_those_of_full_evaluations(seed: int) -> N
     assert run.alerts() == run.alerts_of_everyone()
 
 
+DIFFERENT = [{"metric": "distinct_callee_ratio", "above": 0.3}]
 HOVERING = (
     rule("ratio", above=0.5, min_denominator=10, window="1h", step="5m"),
     rule("sure", above=0.3, min_denominator=10, confidence=0.95, window="1h", step="5m"),
@@ -40,6 +43,7 @@ HOVERING = (
     rule("consent", metric="consent_peak", above=4, window="1h", step="15m"),
     rule("few", metric="distinct_callee_ratio", window="1h", step="15m", min_denominator=10, below=0.5),
     rule("callers", metric="callers", above=6, window="1h", step="15m"),
+    rule("pool", metric="calls_per_caller", window="1h", step="15m", min_denominator=3, below=6, also=DIFFERENT),
 )
 
 
@@ -97,6 +101,29 @@ def test_a_tenant_far_from_each_threshold_is_not_compared_at_each_call(monkeypat
         task.feed(0, RecordBatch(number, number + 1, np.array([number]), np.array([2**41]), [line]))
         task.early()
     assert len(compared) < 12, "at the first call, at the fiftieth, and then ever more rarely"
+
+
+def test_callees_are_not_counted_of_a_tenant_whose_callers_rule_a_breach_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    count = EarlyDistinctCounts.count
+
+    def recorded(self: EarlyDistinctCounts, *args: Any) -> None:
+        counted.append(self._which)
+        count(self, *args)
+
+    monkeypatch.setattr(EarlyDistinctCounts, "count", recorded)
+    pool = rule("pool", metric="calls_per_caller", window="1h", step="1h", min_denominator=2, below=5, also=DIFFERENT)
+    for callers, sets in ((1, ["callers"]), (4, ["callers", "callees"])):
+        task = StreamTask(policy_of(rules=[{key: value for key, value in pool.items() if key != "above"}]), sources=1)
+        lines = [
+            codec.encode(cdr(call_id=f"{n}", caller=f"+8610{n % callers:08}", callee=f"+8613{n:09}", end_ms=T0 + n))
+            for n in range(12)
+        ]
+        task.feed(0, RecordBatch(0, 12, np.arange(12), np.full(12, 2**41), lines))
+        counted.clear()
+        task.early()
+        assert list(dict.fromkeys(counted)) == sets
+        assert len(task.take().output.alerts) == len(sets) - 1
 
 
 def test_a_tenant_with_too_many_callees_to_count_exactly_does_not_stop_the_evaluation_of_others(
