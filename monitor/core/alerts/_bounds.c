@@ -20,9 +20,10 @@
 enum { SETS = 3 }; /* `key_uses.SETS` */
 
 /* The columns of `native_bounds.BoundsPlan`, of 8 bytes each. `LARGEST` is 0 if the count is not that of one key. Else, in a
- * sample, the count is scaled if it is larger than that. */
+ * sample, the count is scaled if it is larger than that. `WHOLE` is 0 if keys are not counted by block. Else, a block has so
+ * many keys at least, and no group that is none yet has more than those in the column `UNFINISHED`. */
 enum { SUM,
-       COUNT, ATTEMPTS, BEFORE, LEFT, EXTRA, USED, STEP, EACH, FLOOR, LARGEST, SET,
+       COUNT, ATTEMPTS, BEFORE, LEFT, EXTRA, USED, STEP, EACH, FLOOR, LARGEST, SET, UNFINISHED, WHOLE,
        LOW, HIGH, LOW_FACTOR, HIGH_FACTOR, RATE, COUNTED, PACE, SLOWER, ROUNDING,
        CONDITION, START,
        SURE, NUMERATOR, DENOMINATOR, QUANTILE, SIGN, LIMIT, RARER,
@@ -35,7 +36,7 @@ static const struct { uint8_t of, item; } KIND[COLUMNS] = {
     {SUMS, TABLE_COLUMNS},
     {DISTINCT, TABLE_COLUMNS}, {DISTINCT, TABLE_COLUMNS}, {DISTINCT, TABLE_COLUMNS}, {DISTINCT, TABLE_COLUMNS},
     {DISTINCT, TABLE_COLUMNS}, {DISTINCT, TABLE_COLUMNS}, {DISTINCT, ANY}, {DISTINCT, POSITIVE}, {DISTINCT, ANY},
-    {DISTINCT, ANY}, {DISTINCT, SET_NUMBERS},
+    {DISTINCT, ANY}, {DISTINCT, SET_NUMBERS}, {DISTINCT, TABLE_COLUMNS}, {DISTINCT, ANY},
     {LINES, TERMS}, {LINES, TERMS}, {LINES, ANY}, {LINES, ANY}, {LINES, ANY}, {LINES, ANY}, {LINES, ANY}, {LINES, ANY},
     {LINES, ANY},
     {CONDITIONS, LINES}, {EVALUATIONS, CONDITIONS},
@@ -58,7 +59,8 @@ typedef struct {
 
 /* The numbers of one tenant. */
 typedef struct {
-    double *low, *high, *largest, *line, *calls, *wait; /* [term], [term], [distinct], [line], [evaluation], [waiting] */
+    double *low, *high, *slower;            /* [term] */
+    double *largest, *line, *calls, *wait; /* [distinct], [line], [evaluation], [waiting] */
     int64_t used[SETS], spread;
 } Tenant;
 
@@ -99,12 +101,26 @@ static inline int64_t largest_after(const Plan *plan, Py_ssize_t one, const int6
     return spread != 1 && after > integers(plan, LARGEST)[one] ? times(after, spread) : after;
 }
 
+/* `early_distinct_counts.keys_to_finish` */
+static inline int64_t keys_to_finish(const Plan *plan, Py_ssize_t one, const int64_t *row, int64_t spread)
+{
+    int64_t whole = integers(plan, WHOLE)[one];
+    if (whole <= 0 || spread != 1 || row[integers(plan, LEFT)[one]]) return 1;
+    return minus(whole, lesser(larger(row[integers(plan, UNFINISHED)[one]], 0), minus(whole, 1)));
+}
+
 /* `early_distinct_counts.bounds` */
 static void bounds_of(const Plan *plan, Py_ssize_t one, const int64_t *row, Py_ssize_t term, Tenant *tenant)
 {
     int64_t count = row[integers(plan, COUNT)[one]], attempts = row[integers(plan, ATTEMPTS)[one]], step = integers(plan, STEP)[one];
     int64_t rise = times(step, minus(attempts, row[integers(plan, BEFORE)[one]])), lost = times(step, row[integers(plan, LEFT)[one]]);
     int64_t spread = plus(row[integers(plan, EXTRA)[one]], 1), least, most;
+    int64_t to_finish = keys_to_finish(plan, one, row, spread);
+    if (integers(plan, WHOLE)[one] > 0) { /* `early_distinct_counts.rise_of_blocks` */
+        int64_t came = larger(minus(attempts, row[integers(plan, BEFORE)[one]]), 0);
+        rise = plus(times(integers(plan, WHOLE)[one], came), minus(to_finish, 1)) / to_finish;
+    }
+    tenant->slower[term] = (double)to_finish;
     if (spread == 1) {
         least = larger(minus(count, lost), 0);
         most = lesser(lesser(plus(count, rise), attempts), attempts / integers(plan, EACH)[one]);
@@ -133,6 +149,7 @@ static void terms_of(const Plan *plan, const Counts *counts, int64_t who, Tenant
     tenant->spread = plan->size[DISTINCT] ? INT64_MIN : 1;
     for (int set = 0; set < SETS; set++)
         tenant->used[set] = plus(counts->before[set * counts->users + who], counts->largest[set * counts->users + who]);
+    for (Py_ssize_t one = 0; one < plan->size[TERMS]; one++) tenant->slower[one] = 1.0;
     tenant->low[term] = tenant->high[term] = 1.0;
     term++;
     for (Py_ssize_t one = 0; one < plan->size[SUMS]; one++, term++)
@@ -154,6 +171,7 @@ static void lines_of(const Plan *plan, Tenant *tenant)
         double below = low_factor[line] * tenant->low[low[line]];
         double need = below - high_factor[line] * tenant->high[high[line]];
         double calls = tenant->spread == 1 ? pace[line] : calls_per_unit(floats(plan, RATE)[line] + floats(plan, COUNTED)[line] * extra);
+        calls *= tenant->slower[high[line]];
         tenant->line[line] = need < rounding[line] * below ? 0.0 : one_more(need * calls - slower[line]);
     }
 }
@@ -310,12 +328,13 @@ static int tenants_exist(const int64_t *who, Py_ssize_t size, const Counts *coun
 static int room_for(const Plan *plan, const Py_buffer *room, Tenant *tenant)
 {
     const Py_ssize_t *size = plan->size;
-    Py_ssize_t all = 2 * size[TERMS] + size[DISTINCT] + size[LINES] + size[EVALUATIONS] + size[WAITS];
+    Py_ssize_t all = 3 * size[TERMS] + size[DISTINCT] + size[LINES] + size[EVALUATIONS] + size[WAITS];
     if (!items_of(room, 8)) return 0;
     if (room->len / 8 < all) return refused("there is too little room");
     tenant->low = room->buf;
     tenant->high = tenant->low + size[TERMS];
-    tenant->largest = tenant->high + size[TERMS];
+    tenant->slower = tenant->high + size[TERMS];
+    tenant->largest = tenant->slower + size[TERMS];
     tenant->line = tenant->largest + size[DISTINCT];
     tenant->calls = tenant->line + size[LINES];
     tenant->wait = tenant->calls + size[EVALUATIONS];
@@ -368,4 +387,4 @@ static PyObject *needed(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"needed", needed, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-EXTENSION(_bounds, METHODS, 1)
+EXTENSION(_bounds, METHODS, 2)

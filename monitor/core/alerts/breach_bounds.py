@@ -22,7 +22,7 @@ from monitor.core.alerts.native_bounds import ROW_BITS, BoundsPlan, CallsNeeded,
 from monitor.core.alerts.sure_bounds import SureBounds
 from monitor.core.calls.fields import BIT
 from monitor.core.rules.conditions import Floats, Rows
-from monitor.core.windows.distinct.count_names import WIDEST
+from monitor.core.windows.distinct.count_names import IN_BLOCKS, WIDEST
 from monitor.core.windows.distinct.early_distinct_counts import (
     ATTEMPTS,
     EXTRA,
@@ -30,12 +30,14 @@ from monitor.core.windows.distinct.early_distinct_counts import (
     USES,
     bounds,
     is_largest,
+    keys_to_finish,
     largest_after,
     least_attempts,
     most_step,
+    rise_of_blocks,
     spread_ahead,
 )
-from monitor.core.windows.distinct.key_groups import SURE_FROM
+from monitor.core.windows.distinct.key_groups import BLOCK_LEAST, SURE_FROM
 from monitor.core.windows.distinct.key_uses import SETS, KeyUses
 from monitor.core.windows.tenant_columns import Counts, TenantColumns
 
@@ -102,6 +104,8 @@ class BreachBounds:
         self._distinct_attempts = np.array([one.attempts for one in distinct], np.intp)
         self._distinct_step = np.array([[most_step(one.name)] for one in distinct], np.int64)
         self._distinct_each = np.array([[least_attempts(one.name)] for one in distinct], np.int64)
+        self._distinct_unfinished = np.array([one.unfinished for one in distinct], np.intp)
+        self._blocks = [place for place, one in enumerate(distinct) if one.name == IN_BLOCKS]
         self._largest = [(place, one.name) for place, one in enumerate(distinct) if is_largest(one.name)]
         self._sets = [SETS.index(distinct[place].keys) for place, _ in self._largest]
         self._distinct_floor = np.array([[int(one.divisor)] for one in distinct], np.int64)
@@ -130,12 +134,15 @@ class BreachBounds:
         which = np.zeros(len(largest), np.int64)
         for (place, name), number in zip(self._largest, self._sets, strict=True):
             largest[place], which[place] = SURE_FROM if name == WIDEST else np.iinfo(np.int64).max, number
+        whole = np.zeros(len(largest), np.int64)
+        whole[self._blocks] = BLOCK_LEAST
         distinct = first + ATTEMPTS, first + LEFT, first + EXTRA, first + USES
         each = self._distinct_step, self._distinct_each, self._distinct_floor
         pace = self._rate, self._counted, self._pace, self._slower, self._rounding
         waiting_for = np.array([self._largest[term][0] for term in self._uses_term], np.intp)
         return BoundsPlan(
             *(self._columns, self._distinct_count, self._distinct_attempts, *distinct, *each, largest, which),
+            *(self._distinct_unfinished, whole),
             *(self._low, self._high, self._low_factor, self._high_factor, *pace, self._of_evaluation, self._starts),
             *(*self._sure.columns, self._uses_number, waiting_for, self._uses_limit),
         )
@@ -174,13 +181,15 @@ class BreachBounds:
 
         Rules with `NEVER` calls may wait for uses of one key of a set, ``[set, k]``.
         """
-        low, high, largest = self._bounds(who)
+        low, high, largest, slower = self._bounds(who)
         below = self._low_factor * low[self._low]
         need = below - self._high_factor * high[self._high]
         holds = need < self._rounding * below
         pace, spread = self._pace, self._spread(who)
         if (spread != 1).any():
             pace = _calls_per_unit(self._rate + self._counted * (spread - 1))
+        if self._blocks:
+            pace = pace * slower[self._high]
         lines = np.clip(np.floor(need * pace - self._slower) + 1.0, 1.0, NEVER)
         lines[holds] = 0.0
         calls: Floats = np.maximum.reduceat(lines[self._of_evaluation], self._starts, axis=0)
@@ -200,21 +209,27 @@ class BreachBounds:
             calls[self._uses_number[rule], who] = NEVER
         return uses
 
-    def _bounds(self, who: Rows) -> tuple[Floats, Floats, Counts]:
-        """The lower and upper bounds of each term, ``[term, k]``; and of each largest count, by uses alone."""
+    def _bounds(self, who: Rows) -> tuple[Floats, Floats, Counts, Floats]:
+        """The lower and upper bounds of each term, ``[term, k]``; of each largest count, by uses alone; and by how much
+        slower each term rises than its largest step says.
+        """
         terms, values = self._terms, self._table.of(who)
         low = np.empty((1 + len(terms.sums) + len(terms.distinct) + len(terms.complaints), len(who)))
         low[ONE] = 1
         at = 1 + len(terms.sums)
         low[1:at] = values[:, self._columns].T
-        high, largest = low.copy(), np.empty((0, len(who)), np.int64)
+        high, slower, largest = low.copy(), np.ones_like(low), np.empty((0, len(who)), np.int64)
         if terms.distinct:
             first, stop = self._distinct_first, at + len(terms.distinct)
             attempts, left = values[:, self._distinct_attempts].T, values[:, first + LEFT].T
             came, spread = attempts - values[:, first + ATTEMPTS].T, values[:, first + EXTRA].T + 1
             count = values[:, self._distinct_count].T
             step = self._distinct_step
-            least, most = bounds(count, step * came, step * left, attempts, self._distinct_each, spread)
+            rise = step * came
+            for place in self._blocks:
+                to_finish = keys_to_finish(values[:, self._distinct_unfinished[place]], left[place], spread[place])
+                rise[place], slower[at + place] = rise_of_blocks(came[place], to_finish), to_finish
+            least, most = bounds(count, rise, step * left, attempts, self._distinct_each, spread)
             if self._largest:
                 used = self._uses.count(who)
                 places = [place for place, _ in self._largest]
@@ -230,7 +245,7 @@ class BreachBounds:
         for counts in self._complaints(int(who[-1]) + 1):
             low[at] = high[at] = counts[who]
             at += 1
-        return low, high, largest
+        return low, high, largest, slower
 
     def _complaints(self, tenants: int) -> list[Counts]:
         """The counts of complaints among the terms, each ``[tenants]``."""

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.calls.fields import BIT, SUMS
 from monitor.core.rules.wilson import quantile
-from monitor.core.windows.distinct.count_names import PEAK, Name, count_of
+from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, UNFINISHED, Name, count_of
 from monitor.core.windows.distinct.early_distinct_counts import most_step
 from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
 from monitor.policy.model import Rule
@@ -51,13 +51,17 @@ class Line(NamedTuple):
 
 
 class DistinctTerm(NamedTuple):
-    """A distinct count, by the columns of what `bounds` needs. ``divisor``: the lower bound is at least 1."""
+    """A distinct count, by the columns of what `bounds` needs. ``divisor``: the lower bound is at least 1.
+
+    ``unfinished`` is the column of `UNFINISHED` for `IN_BLOCKS`, and not used for others.
+    """
 
     keys: KeySet
     name: Name
     column: int
     first: int
     attempts: int
+    unfinished: int
     divisor: bool
 
 
@@ -172,9 +176,9 @@ class BreachLines:
             return self.sums.setdefault(sums.column(window.layout.field(name, one.rule.params)), count)
         keys, counted = count_of(name, one.rule.params)
         distinct = window.distinct[keys]
-        key = DistinctTerm(
-            keys, counted, distinct.column(counted), distinct.first, sums.column(BIT["attempts"]), divisor
-        )
+        unfinished = distinct.column(UNFINISHED if counted == IN_BLOCKS else counted)
+        attempts = sums.column(BIT["attempts"])
+        key = DistinctTerm(keys, counted, distinct.column(counted), distinct.first, attempts, unfinished, divisor)
         return self.distinct.setdefault(key, count)
 
     def bound_of(self, one: Evaluation) -> SureBound:

@@ -13,7 +13,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.alerts import _bounds
 else:
-    _bounds = load("monitor.core.alerts._bounds", interface=1)
+    _bounds = load("monitor.core.alerts._bounds", interface=2)
 
 enabled: bool = _bounds is not None and WANTED
 """Whether the extension is used; tests switch it."""
@@ -55,7 +55,8 @@ class BoundsPlan(NamedTuple):
 
     Of the sums, ``[sum]``: the column in the table. Of distinct counts, ``[count]``: the columns in the table of the
     count, of all attempts, and of what `EarlyDistinctCounts` keeps; the parameters of its bounds; ``largest``, which is
-    0 if the count is not that of one key, else the count above which that of a sample is scaled; the set. Of the lines,
+    0 if the count is not that of one key, else the count above which that of a sample is scaled; the set; the column of
+    `UNFINISHED`, and ``whole``, the keys of a block, 0 if keys are not counted by block. Of the lines,
     ``[line]``: the rows of the terms, their factors, and the pace. Then the lines of all evaluations one after the
     other, and where those of each begin; what `SureBounds` has, ``[bound]``; and the evaluations that wait for a
     distinct count, ``[waiting]``.
@@ -73,6 +74,8 @@ class BoundsPlan(NamedTuple):
     floor: NDArray[Any]
     largest: NDArray[Any]
     which: NDArray[Any]
+    unfinished: NDArray[Any]
+    whole: NDArray[Any]
     low: NDArray[Any]
     high: NDArray[Any]
     low_factor: NDArray[Any]
@@ -117,7 +120,7 @@ class NativeBounds:
         self._plan = plan.packed()
         terms = 1 + len(plan.sum_column) + len(plan.counts) + complaints
         self._evaluations = len(plan.start)
-        room = 2 * terms + len(plan.counts) + len(plan.low) + self._evaluations + len(plan.waiting)
+        room = 3 * terms + len(plan.counts) + len(plan.low) + self._evaluations + len(plan.waiting)
         self._room = np.empty(room, np.float64)
 
     def needed(

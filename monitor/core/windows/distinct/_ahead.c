@@ -202,7 +202,7 @@ typedef struct {
     Py_ssize_t tenants, limit_count;
     int sequences;
     const int64_t *largest_now; /* `[k]`, or NULL */
-    int64_t *largest, *in_blocks;
+    int64_t *largest, *in_blocks, *unfinished;
     int32_t block_least;
 } Counts;
 
@@ -270,6 +270,13 @@ static inline int64_t in_block(const Counts *counts, int32_t size)
     return size >= counts->block_least ? size : 0;
 }
 
+static void count_block(const Counts *counts, const Key *group)
+{
+    int32_t after = after_of(group);
+    counts->in_blocks[group->place] += in_block(counts, after) - in_block(counts, group->before);
+    if (after < counts->block_least && after > counts->unfinished[group->place]) counts->unfinished[group->place] = after;
+}
+
 /* Counts how many keys of each group come and leave, and the groups. */
 static int count_groups(const HashTable *groups, const Keys *keys, const Counts *counts)
 {
@@ -284,8 +291,7 @@ static int count_groups(const HashTable *groups, const Keys *keys, const Counts 
     for (uint64_t number = 0; found == COUNTED && number < moved.count; number++) {
         const Key *group = &moved.keys[number];
         if (group->change == 0) continue;
-        if (counts->in_blocks)
-            counts->in_blocks[group->place] += in_block(counts, after_of(group)) - in_block(counts, group->before);
+        if (counts->in_blocks) count_block(counts, group);
         if (counts->largest && !raise_largest(counts, group)) found = LARGEST_UNKNOWN;
     }
     release(&moved);
@@ -325,13 +331,14 @@ static int counts_of(const Py_buffer *of, Py_ssize_t k, Counts *counts)
     counts->tenants = k;
     if (!column_of(&of[LIMITS], 4, counts->limit_count) || !column_of(&of[COUNTS], 8, (SEQUENTIAL + 1 + counts->limit_count) * k)
         || !column_of(&of[LARGEST], 8, of[LARGEST].len ? k : 0) || !column_of(&of[LARGEST_NOW], 8, of[LARGEST].len ? k : 0)
-        || !column_of(&of[IN_BLOCKS], 8, of[IN_BLOCKS].len ? k : 0))
+        || !column_of(&of[IN_BLOCKS], 8, of[IN_BLOCKS].len ? 2 * k : 0))
         return 0;
     counts->counts = of[COUNTS].buf;
     counts->limits = of[LIMITS].buf;
     counts->largest_now = of[LARGEST_NOW].buf;
     counts->largest = of[LARGEST].len ? of[LARGEST].buf : NULL;
     counts->in_blocks = of[IN_BLOCKS].len ? of[IN_BLOCKS].buf : NULL;
+    counts->unfinished = counts->in_blocks ? counts->in_blocks + k : NULL;
     return 1;
 }
 
@@ -339,8 +346,8 @@ static int counts_of(const Py_buffer *of, Py_ssize_t k, Counts *counts)
  * largest, in_blocks) -> whether all is counted; False if a largest count that becomes less is not known.
  *
  * `who` `[k]` are the tenants, ascending, and `place` the place of each tenant among them, negative for others. Adds to
- * `counts`, `[what, k]`, and `in_blocks`, `[k]`; raises `largest`, `[k]`, which is `largest_now` before. Without
- * `group_slots`, keys are not counted by group. */
+ * `counts`, `[what, k]`, and to the first row of `in_blocks`, `[2, k]`; raises its second, the most keys of a group that
+ * is no block, and `largest`, `[k]`, which is `largest_now` before. Without `group_slots`, keys are not counted by group. */
 static PyObject *ahead(PyObject *module, PyObject *args)
 {
     Py_buffer of[BUFFERS] = {{0}};
@@ -379,4 +386,4 @@ static PyObject *ahead(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"ahead", ahead, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-EXTENSION(_ahead, METHODS, 1)
+EXTENSION(_ahead, METHODS, 2)

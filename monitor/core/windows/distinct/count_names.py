@@ -15,6 +15,7 @@ SEQUENTIAL: Final = "sequential"
 PEAK: Final = "peak"
 TOP: Final = "top"
 IN_BLOCKS: Final = "in_blocks"
+UNFINISHED: Final = "unfinished"
 WIDEST: Final = "widest"
 _OVER: Final = "over"
 

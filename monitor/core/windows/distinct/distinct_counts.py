@@ -22,7 +22,15 @@ from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.tenants.dirty import DirtyTenants
 from monitor.core.windows.distinct import native_ahead, native_keys
-from monitor.core.windows.distinct.count_names import DISTINCT, NUMBERS, SEQUENTIAL, TOP, Name
+from monitor.core.windows.distinct.count_names import (
+    DISTINCT,
+    IN_BLOCKS,
+    NUMBERS,
+    SEQUENTIAL,
+    TOP,
+    UNFINISHED,
+    Name,
+)
 from monitor.core.windows.distinct.derived_counts import DerivedCounts
 from monitor.core.windows.distinct.key_counts import (
     EXACT_KEYS,
@@ -50,7 +58,7 @@ class DistinctCounts:
     def __init__(self, window_ms: int, names: Sequence[Name] = (), placement: Placement | None = None) -> None:
         self.window_ms = window_ms
         placement = placement or Placement()
-        self.names = tuple(dict.fromkeys((DISTINCT, NUMBERS, *names)))
+        self.names = tuple(dict.fromkeys((DISTINCT, NUMBERS, *names, *([UNFINISHED] if IN_BLOCKS in names else ()))))
         limits = sorted(name for name in names if isinstance(name, int))
         self._table = KeyTable(placement)
         derived = DerivedCounts(names, placement)

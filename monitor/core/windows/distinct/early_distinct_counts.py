@@ -1,7 +1,8 @@
 """Early distinct counts: distinct counts at a future end, as bounds for all tenants and exact on request.
 
 An attempt that enters or leaves changes a count by at most one; that of sequential callees by at most two, and that of
-numbers in blocks by at most ten. So an earlier count and the attempts that entered and left since then give bounds, and
+numbers in blocks by at most ten. Most attempts make no block: it takes as many more as the largest group lacks that is
+none yet. So an earlier count and the attempts that entered and left since then give bounds, and
 few tenants need a recount.
 
 A sample is counted like all keys, and the count is multiplied by 2^level, so an attempt changes it by as much more. If
@@ -14,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, SEQUENTIAL, WIDEST, Name
+from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, SEQUENTIAL, UNFINISHED, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts, levels_of
 from monitor.core.windows.distinct.key_groups import BLOCK_LEAST, SURE_FROM
@@ -53,6 +54,21 @@ def largest_after(name: Name, count: Counts, used: Counts, spread: Counts) -> Co
     if name == WIDEST and (spread != 1).any():  # small samples are not scaled
         after = np.where((spread != 1) & (after > SURE_FROM), after * spread, after)
     return np.where(spread == CHANGED, -_NOT_KNOWN, after)
+
+
+def keys_to_finish(unfinished: Counts, left: Counts, spread: Counts) -> Counts:
+    """The attempts, at least, that make a block of a group that is none yet: then ten more numbers are in blocks.
+
+    ``unfinished`` is the count `UNFINISHED`. It is not known while attempts leave, which may make a block one no more,
+    nor of a sample.
+    """
+    known = (left == 0) & (spread == 1)
+    return np.where(known, BLOCK_LEAST - np.clip(unfinished, 0, BLOCK_LEAST - 1), 1)
+
+
+def rise_of_blocks(came: Counts, to_finish: Counts) -> Counts:
+    """The most by which attempts raise the numbers in blocks: those that finish none raise them by one each."""
+    return -(-BLOCK_LEAST * np.maximum(came, 0) // to_finish)
 
 
 def least_attempts(name: Name) -> int:
@@ -163,7 +179,10 @@ class EarlyDistinctCounts:
         left, came = values[who, first + LEFT], attempts - values[who, first + ATTEMPTS]
         spread = values[who, first + EXTRA] + 1
         count, step = values[who, self._columns[name]], most_step(name)
-        least, most = bounds(count, step * came, step * left, attempts, least_attempts(name), spread)
+        rise = step * came
+        if name == IN_BLOCKS:
+            rise = rise_of_blocks(came, keys_to_finish(values[who, self._columns[UNFINISHED]], left, spread))
+        least, most = bounds(count, rise, step * left, attempts, least_attempts(name), spread)
         if is_largest(name):
             used = self._uses.count(who)[SETS.index(self._which)] - values[who, first + USES]
             most = np.minimum(most, largest_after(name, count, used, spread))

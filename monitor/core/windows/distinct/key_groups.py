@@ -57,6 +57,11 @@ def in_blocks(size: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.where(size >= BLOCK_LEAST, size, 0).astype(np.int64)
 
 
+def unfinished(size: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The sizes of groups that are no block yet, 0 for blocks."""
+    return np.where(size >= BLOCK_LEAST, 0, size).astype(np.int64)
+
+
 def at_least(kept: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
     """Lower bounds of the sizes of groups, in place, from the keys of the group that the samples kept.
 

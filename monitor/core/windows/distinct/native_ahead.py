@@ -8,7 +8,16 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.hash_table import NativeTable
 from monitor.core.calls.keys import BLOCK_BITS
-from monitor.core.windows.distinct.count_names import DISTINCT, IN_BLOCKS, NUMBERS, PEAK, SEQUENTIAL, WIDEST, Name
+from monitor.core.windows.distinct.count_names import (
+    DISTINCT,
+    IN_BLOCKS,
+    NUMBERS,
+    PEAK,
+    SEQUENTIAL,
+    UNFINISHED,
+    WIDEST,
+    Name,
+)
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.distinct.key_groups import BLOCK_LEAST
 from monitor.extensions import WANTED, load
@@ -16,7 +25,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.windows.distinct import _ahead
 else:
-    _ahead = load("monitor.core.windows.distinct._ahead", interface=1)
+    _ahead = load("monitor.core.windows.distinct._ahead", interface=2)
 
 enabled: bool = _ahead is not None and WANTED
 """Whether the extension is used; tests switch it."""
@@ -32,7 +41,7 @@ def built() -> bool:
 
 class CountsOfKeys(NamedTuple):
     """The counts of ``k`` tenants: ``counts`` ``[what, k]`` as `DistinctCounts` has them, and if they are wanted the
-    largest count of each and its keys in blocks, each ``[k]``.
+    largest count of each, ``[k]``, and its `IN_BLOCKS` and `UNFINISHED`, ``[2, k]``.
     """
 
     counts: Counts
@@ -46,7 +55,7 @@ class CountsOfKeys(NamedTuple):
         if self.largest is not None:
             found |= {PEAK: self.largest, WIDEST: self.largest}
         if self.in_blocks is not None:
-            found[IN_BLOCKS] = self.in_blocks
+            found[IN_BLOCKS], found[UNFINISHED] = self.in_blocks
         return found
 
 

@@ -9,10 +9,20 @@ from numpy.typing import NDArray
 
 from monitor.core.calls.key_placement import Placement
 from monitor.core.windows.distinct import native_ahead
-from monitor.core.windows.distinct.count_names import DISTINCT, IN_BLOCKS, NUMBERS, PEAK, SEQUENTIAL, TOP, WIDEST, Name
+from monitor.core.windows.distinct.count_names import (
+    DISTINCT,
+    IN_BLOCKS,
+    NUMBERS,
+    PEAK,
+    SEQUENTIAL,
+    TOP,
+    UNFINISHED,
+    WIDEST,
+    Name,
+)
 from monitor.core.windows.distinct.count_ranks import count_pairs, ranked
 from monitor.core.windows.distinct.key_counts import KeyCounts, keys_of, levels_of
-from monitor.core.windows.distinct.key_groups import at_least, in_blocks, moves
+from monitor.core.windows.distinct.key_groups import at_least, in_blocks, moves, unfinished
 from monitor.core.windows.distinct.key_table import KeyTable
 from monitor.core.windows.distinct.native_ahead import CountsOfKeys
 
@@ -27,7 +37,8 @@ class PaneDistinctCounts:
         self.window_ms = window_ms
         # The largest count bounds how many keys exceed a limit, and costs little here.
         peak = (PEAK,) if any(isinstance(name, int) for name in names) else ()
-        self.names = tuple(dict.fromkeys((DISTINCT, NUMBERS, *names, *peak)))
+        blocks = (UNFINISHED,) if IN_BLOCKS in names else ()
+        self.names = tuple(dict.fromkeys((DISTINCT, NUMBERS, *names, *peak, *blocks)))
         self._start_ms = 0
         self._keys = KeyCounts.empty()
 
@@ -67,7 +78,7 @@ class PaneDistinctCounts:
         limits = [name for name in self.names if isinstance(name, int)]
         largest, in_blocks = ({PEAK, WIDEST} & {*self.names}, {IN_BLOCKS} & {*self.names})
         none = np.zeros((3 + len(limits), len(who)), np.int64)
-        now = CountsOfKeys(none, none[0] if largest else None, none[0] if in_blocks else None)
+        now = CountsOfKeys(none, none[0] if largest else None, none[:2] if in_blocks else None)
         groups = _EMPTY.native if {IN_BLOCKS, WIDEST} & {*self.names} else None
         then = native_ahead.change(
             now, who, (coming, ()), _EMPTY.native, groups, np.array(limits, np.int32), SEQUENTIAL in self.names
@@ -118,6 +129,13 @@ class PaneDistinctCounts:
         counts = np.zeros(tenants, np.int64)
         np.add.at(counts, groups.tenant, in_blocks(groups.count))
         return scale(counts, self._keys.levels)
+
+    def unfinished(self, tenants: int) -> NDArray[np.int64]:
+        """The most distinct numbers of a group that is no block."""
+        groups = self._groups()
+        most = np.zeros(tenants, np.int64)
+        np.maximum.at(most, groups.tenant, unfinished(groups.count))
+        return most
 
     def widest(self, tenants: int) -> NDArray[np.int64]:
         """The most keys of any one group."""

@@ -134,6 +134,8 @@ def plan() -> BoundsPlan:
             ints(0),
             ints(25),
             ints(1),
+            ints(6),
+            ints(10),
         ),
         *(ints(0, 1, 3), ints(2, 0, 4), np.ones(3), np.ones(3), np.ones(3), np.zeros(3), np.ones(3), np.zeros(3)),
         *(np.full(3, 1e-9), ints(0, 1, 2), ints(0, 2)),
@@ -163,13 +165,14 @@ def changed(column: str, values: list[Any]) -> tuple[str, Any]:
     return "plan", lambda plan: plan._replace(**{column: np.array(values, getattr(plan, column).dtype)})
 
 
+COLUMNS = ("counts", "attempts", "before", "left", "extra", "used", "unfinished")
 WRONG: dict[str, tuple[str, Any]] = {
     "fewer columns of the plan": ("plan", lambda plan: plan[:-1]),
     "a list": ("plan", list),
     "a sum beyond": changed("sum_column", [0, 7]),
     "a negative sum": changed("sum_column", [0, -1]),
-    **{f"{name} beyond": changed(name, [7]) for name in ("counts", "attempts", "before", "left", "extra", "used")},
-    **{f"negative {name}": changed(name, [-1]) for name in ("counts", "attempts", "before", "left", "extra", "used")},
+    **{f"{name} beyond": changed(name, [7]) for name in COLUMNS},
+    **{f"negative {name}": changed(name, [-1]) for name in COLUMNS},
     "a key of no attempt": changed("each", [0]),
     "a set beyond": changed("which", [3]),
     "a negative set": changed("which", [-1]),

@@ -12,6 +12,7 @@ from helpers.shard_harness import rule
 from helpers.shard_samples import MINUTE, T0, cdr, policy_of
 from helpers.thorough import thorough
 from monitor.core.alerts.suspects import Suspects
+from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
@@ -101,6 +102,25 @@ def test_a_tenant_far_from_each_threshold_is_not_compared_at_each_call(monkeypat
         task.feed(0, RecordBatch(number, number + 1, np.array([number]), np.array([2**41]), [line]))
         task.early()
     assert len(compared) < 12, "at the first call, at the fiftieth, and then ever more rarely"
+
+
+def test_a_tenant_far_from_each_threshold_of_blocks_is_not_counted_at_each_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[int] = []
+    ahead = DistinctCounts.ahead
+    monkeypatch.setattr(
+        DistinctCounts, "ahead", lambda self, who, *args: counted.extend(who) or ahead(self, who, *args)
+    )
+    blocks = rule("blocks", metric="block_ratio", above=0.5, window="3h", step="1h", min_denominator=40)
+    task = StreamTask(policy_of(rules=[blocks]), sources=1)
+    for number in range(240):
+        line = codec.encode(
+            cdr(call_id=f"{number}", callee=f"+8613{number // 3:06}{37 * number % 100:03}", end_ms=T0 + number)
+        )
+        task.feed(0, RecordBatch(number, number + 1, np.array([number]), np.array([2**41]), [line]))
+        task.early()
+    assert len(counted) < 12, "three numbers are in a block at most: seven calls make ten numbers more"
 
 
 def test_callees_are_not_counted_of_a_tenant_whose_callers_rule_a_breach_out(monkeypatch: pytest.MonkeyPatch) -> None:

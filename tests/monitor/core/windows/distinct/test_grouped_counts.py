@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 from unittest.mock import patch
@@ -14,8 +15,9 @@ from helpers.shard_samples import MINUTE, T0
 from helpers.thorough import examples, thorough
 from monitor.core.calls.key_placement import SECRET_BYTES, Placement
 from monitor.core.calls.keys import BLOCK_BITS, Texts, block_keys, mix, number_keys, pair_keys, salt_of, text_keys
-from monitor.core.windows.distinct.count_names import IN_BLOCKS, WIDEST, Name
+from monitor.core.windows.distinct.count_names import IN_BLOCKS, UNFINISHED, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
+from monitor.core.windows.distinct.early_distinct_counts import keys_to_finish, rise_of_blocks
 from monitor.core.windows.distinct.key_counts import EXACT_KEYS, KeyCounts
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 
@@ -45,6 +47,12 @@ def plain(kind: str, calls: Calls) -> list[int]:
     return found
 
 
+def assert_unfinished(found: Sequence[int], calls: Calls) -> None:
+    """No group that is no block has more numbers than ``found`` says of its tenant."""
+    for (tenant, _), size in Counter((tenant, group) for tenant, group, _ in set(calls)).items():
+        assert size >= 10 or size <= found[tenant] < 10
+
+
 some_calls = st.lists(st.tuples(st.integers(0, TENANTS - 1), st.integers(0, 2), st.integers(0, 14)), max_size=60)
 kinds = st.sampled_from(("blocks", "consents"))
 
@@ -70,6 +78,8 @@ def test_a_window_counts_what_a_loop_over_its_calls_counts(
                 counts.leave(T0 + first * MINUTE)
                 inside = [call for pane in panes[first : number + 1] for call in pane]
                 assert counts.read(COUNT[kind], TENANTS).tolist() == plain(kind, inside)
+                if kind == BLOCKS:
+                    assert_unfinished(counts.read(UNFINISHED, TENANTS).tolist(), inside)
 
 
 @examples(
@@ -90,8 +100,25 @@ def test_counts_ahead_of_time_are_correct_and_change_nothing(
         assert counts.read(name, TENANTS).tolist() == before
     left = [call for calls in panes[len(panes) if one_pane else leaving :] for call in calls]
     assert ahead[name].tolist() == plain(kind, [*left, *to_come])
+    if kind == BLOCKS:
+        assert_unfinished(ahead[UNFINISHED].tolist(), [*left, *to_come])
     if one_pane:
         assert before == plain(kind, panes[0])
+
+
+@examples(st.lists(st.integers(1, 12), max_size=6), st.integers(0, 30), fast=60, most=500)
+def test_no_calls_raise_the_numbers_in_blocks_by_more_than_the_bound(sizes: list[int], calls: int) -> None:
+    most = [0] + [-1] * calls  # that so many calls add at most
+    for size in [*sizes, *[0] * (calls // 10)]:  # calls may begin a block
+        gain = [n if size >= 10 else (size + n if size + n >= 10 else 0) for n in range(calls + 1)]
+        most = [max(most[n - m] + gain[m] for m in range(n + 1) if most[n - m] >= 0) for n in range(calls + 1)]
+    unfinished = np.array([max((size for size in sizes if size < 10), default=0)])
+    to_finish = keys_to_finish(unfinished, np.zeros(1, np.int64), np.ones(1, np.int64))
+    assert most[calls] <= rise_of_blocks(np.array([calls]), to_finish).item() <= 10 * calls
+    assert keys_to_finish(unfinished, np.ones(1, np.int64), np.ones(1, np.int64)).tolist() == [1], (
+        "one may fall to nine"
+    )
+    assert keys_to_finish(unfinished, np.zeros(1, np.int64), np.array([4])).tolist() == [1], "a sample"
 
 
 def some_days(rng: random.Random, panes: int) -> list[Calls]:

@@ -149,7 +149,7 @@ def arguments(columns: dict[str, Any]) -> dict[str, Any]:
         "counts": np.zeros((4, 2), np.int64),
         "largest_now": np.zeros(2, np.int64),
         "largest": np.zeros(2, np.int64),
-        "in_blocks": np.zeros(2, np.int64),
+        "in_blocks": np.zeros((2, 2), np.int64),
     }
 
 
