@@ -23,7 +23,7 @@ from schemas import codec
 # The seeds of the fast suite are those that fire many alerts for the time that they take.
 
 
-@pytest.mark.parametrize("seed", thorough(range(100, 130), [102, 108], soak=range(130, 200)))
+@pytest.mark.parametrize("seed", thorough(range(100, 115), [102, 108], soak=range(115, 200)))
 def test_alerts_of_random_policies_are_those_of_full_evaluations(seed: int) -> None:
     print(f"seed {seed}")
     made = scenario(seed, size=150)
@@ -48,7 +48,7 @@ HOVERING = (
 )
 
 
-@pytest.mark.parametrize("seed", thorough(range(10), [1], soak=range(10, 40)))
+@pytest.mark.parametrize("seed", thorough(range(6), [1], soak=range(6, 40)))
 def test_tenants_that_hover_at_thresholds_alert_as_in_full_evaluations(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,14 +62,14 @@ def test_tenants_that_hover_at_thresholds_alert_as_in_full_evaluations(
     assert sum(map(bool, found)) > 3
 
 
-@pytest.mark.parametrize("seed", thorough(range(12), [2, 7], soak=range(12, 60)))
+@pytest.mark.parametrize("seed", thorough([2, 3, 4, 5, 7], [2, 7], soak=[0, 1, 6, *range(8, 60)]))
 def test_alerts_near_the_thresholds_of_random_rules_are_those_of_comparing_everyone(seed: int) -> None:
     print(f"seed {seed}")
     run = hovering_run(seed)
     assert run.alerts() == run.alerts_of_everyone()
 
 
-@pytest.mark.parametrize("seed", thorough(range(100, 109), [104, 106], soak=range(109, 140)))
+@pytest.mark.parametrize("seed", thorough(range(102, 107), [104, 106], soak=[100, 101, *range(107, 140)]))
 def test_sampled_tenants_alert_as_if_everyone_were_compared(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     for module in ("distinct_counts", "key_counts"):
@@ -79,7 +79,7 @@ def test_sampled_tenants_alert_as_if_everyone_were_compared(seed: int, monkeypat
     assert run.alerts() == run.alerts_of_everyone(afresh=False)
 
 
-@pytest.mark.parametrize("seed", thorough(range(200, 209), [200, 203], soak=range(209, 240)))
+@pytest.mark.parametrize("seed", thorough(range(200, 205), [200, 203], soak=range(205, 240)))
 def test_postponed_alerts_are_those_of_comparing_everyone(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     monkeypatch.setattr("monitor.core.alerts.early_alerts.MOST_ALERTS", 3)
