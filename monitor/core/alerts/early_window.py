@@ -1,6 +1,7 @@
 """Early windows: what a window will hold at a future end, from everything read so far."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -26,6 +27,14 @@ from monitor.policy.model import Rule
 
 _ATTEMPTS, _ANSWERED = BIT["attempts"], BIT["answered"]
 _FEWEST_FIRST: Final[tuple[KeySet, ...]] = ("callers", "consents", "reached", "blocks", "callees")
+
+
+@cache
+def _counted_first(metrics: tuple[str, ...]) -> list[KeySet]:
+    """The sets of keys that these metrics need, without the one with the most keys."""
+    fields = [field for name in metrics for field in (METRICS[name].numerator, METRICS[name].denominator)]
+    sets = {DISTINCT_COUNTS[field][0] for field in fields if field in DISTINCT_COUNTS}
+    return sorted(sets, key=_FEWEST_FIRST.index)[:-1]
 
 
 class EarlyWindow(WindowView):
@@ -156,7 +165,7 @@ class EarlyWindow(WindowView):
         Only rules that need several sets of keys have fewer tenants then: of others, callees need not be counted.
         """
         left = [who for _, who in asked]
-        needed = [sorted(counts_of([rule]), key=_FEWEST_FIRST.index)[:-1] for rule, _ in asked]
+        needed = [_counted_first(tuple(rule.metrics)) for rule, _ in asked]
         for keys in _FEWEST_FIRST if any(needed) else ():
             places = [place for place, some in enumerate(needed) if keys in some]
             if places:
