@@ -25,30 +25,40 @@ pytestmark = pytest.mark.usefixtures("quick")
 FULL = "database or disk is full"  # as SQLite says it
 
 
-@contextmanager
-def full(database: Database) -> Iterator[None]:
-    """While this is open, the database's file cannot grow."""
+class Disk:
+    """The disk of a database. Create it before the database is used: SQLAlchemy's listeners must not change while a
+    thread connects.
+    """
 
-    def connected(connection: Connection, _: Any) -> None:
-        pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        connection.execute(f"PRAGMA max_page_count = {pages}")
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._full = False
+        event.listen(database._engine, "connect", self._connected)
 
-    event.listen(database._engine, "connect", connected)
-    database.forget()
-    try:
-        yield
-    finally:
-        event.remove(database._engine, "connect", connected)
-        database.forget()
+    def _connected(self, connection: Connection, _: Any) -> None:
+        if self._full:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """While this is open, the database's file cannot grow."""
+        self._full = True
+        self._database.forget()
+        try:
+            yield
+        finally:
+            self._full = False
+            self._database.forget()
 
 
 async def test_readiness_names_the_full_disk_and_no_record_is_lost(database: Database) -> None:
-    topics = FakeTopics(ours=1)
+    topics, disk = FakeTopics(ours=1), Disk(database)
     topics.put("ours", 0, b"a")
     follower = Follower(topics, database, POSITIONS, ["ours"], store_records)
     async with following(follower):
         await until(lambda: follower.progress().as_of_s is not None)
-        with full(database):
+        with disk.full():
             topics.put("ours", 0, b"v" * 500_000)
             said = f"; the last try failed: the database {database._shown}: {FULL}"
             await until(lambda: (lag_reason(follower, 0.0) or "").endswith(f"; 1 records left{said}"))
