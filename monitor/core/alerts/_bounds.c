@@ -59,7 +59,7 @@ typedef struct {
 
 /* The numbers of one tenant. */
 typedef struct {
-    double *low, *high, *slower;            /* [term] */
+    double *low, *high, *calls_a_step;      /* [term] */
     double *largest, *line, *calls, *wait; /* [distinct], [line], [evaluation], [waiting] */
     int64_t used[SETS], spread;
 } Tenant;
@@ -118,9 +118,9 @@ static void bounds_of(const Plan *plan, Py_ssize_t one, const int64_t *row, Py_s
     int64_t to_finish = keys_to_finish(plan, one, row, spread);
     if (integers(plan, WHOLE)[one] > 0) { /* `early_distinct_counts.rise_of_blocks` */
         int64_t came = larger(minus(attempts, row[integers(plan, BEFORE)[one]]), 0);
-        rise = plus(times(integers(plan, WHOLE)[one], came), minus(to_finish, 1)) / to_finish;
+        rise = times(integers(plan, WHOLE)[one], came) / to_finish;
     }
-    tenant->slower[term] = (double)to_finish;
+    tenant->calls_a_step[term] = (double)to_finish;
     if (spread == 1) {
         least = larger(minus(count, lost), 0);
         most = lesser(lesser(plus(count, rise), attempts), attempts / integers(plan, EACH)[one]);
@@ -149,7 +149,7 @@ static void terms_of(const Plan *plan, const Counts *counts, int64_t who, Tenant
     tenant->spread = plan->size[DISTINCT] ? INT64_MIN : 1;
     for (int set = 0; set < SETS; set++)
         tenant->used[set] = plus(counts->before[set * counts->users + who], counts->largest[set * counts->users + who]);
-    for (Py_ssize_t one = 0; one < plan->size[TERMS]; one++) tenant->slower[one] = 1.0;
+    for (Py_ssize_t one = 0; one < plan->size[TERMS]; one++) tenant->calls_a_step[one] = 1.0;
     tenant->low[term] = tenant->high[term] = 1.0;
     term++;
     for (Py_ssize_t one = 0; one < plan->size[SUMS]; one++, term++)
@@ -171,7 +171,7 @@ static void lines_of(const Plan *plan, Tenant *tenant)
         double below = low_factor[line] * tenant->low[low[line]];
         double need = below - high_factor[line] * tenant->high[high[line]];
         double calls = tenant->spread == 1 ? pace[line] : calls_per_unit(floats(plan, RATE)[line] + floats(plan, COUNTED)[line] * extra);
-        calls *= tenant->slower[high[line]];
+        calls *= tenant->calls_a_step[high[line]];
         tenant->line[line] = need < rounding[line] * below ? 0.0 : one_more(need * calls - slower[line]);
     }
 }
@@ -333,8 +333,8 @@ static int room_for(const Plan *plan, const Py_buffer *room, Tenant *tenant)
     if (room->len / 8 < all) return refused("there is too little room");
     tenant->low = room->buf;
     tenant->high = tenant->low + size[TERMS];
-    tenant->slower = tenant->high + size[TERMS];
-    tenant->largest = tenant->slower + size[TERMS];
+    tenant->calls_a_step = tenant->high + size[TERMS];
+    tenant->largest = tenant->calls_a_step + size[TERMS];
     tenant->line = tenant->largest + size[DISTINCT];
     tenant->calls = tenant->line + size[LINES];
     tenant->wait = tenant->calls + size[EVALUATIONS];

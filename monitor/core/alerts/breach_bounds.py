@@ -181,7 +181,7 @@ class BreachBounds:
 
         Rules with `NEVER` calls may wait for uses of one key of a set, ``[set, k]``.
         """
-        low, high, largest, slower = self._bounds(who)
+        low, high, largest, calls_a_step = self._bounds(who)
         below = self._low_factor * low[self._low]
         need = below - self._high_factor * high[self._high]
         holds = need < self._rounding * below
@@ -189,7 +189,7 @@ class BreachBounds:
         if (spread != 1).any():
             pace = _calls_per_unit(self._rate + self._counted * (spread - 1))
         if self._blocks:
-            pace = pace * slower[self._high]
+            pace = pace * calls_a_step[self._high]
         lines = np.clip(np.floor(need * pace - self._slower) + 1.0, 1.0, NEVER)
         lines[holds] = 0.0
         calls: Floats = np.maximum.reduceat(lines[self._of_evaluation], self._starts, axis=0)
@@ -210,15 +210,15 @@ class BreachBounds:
         return uses
 
     def _bounds(self, who: Rows) -> tuple[Floats, Floats, Counts, Floats]:
-        """The lower and upper bounds of each term, ``[term, k]``; of each largest count, by uses alone; and by how much
-        slower each term rises than its largest step says.
+        """The lower and upper bounds of each term, ``[term, k]``; of each largest count, by uses alone; and the calls
+        that a term needs at least for each step.
         """
         terms, values = self._terms, self._table.of(who)
         low = np.empty((1 + len(terms.sums) + len(terms.distinct) + len(terms.complaints), len(who)))
         low[ONE] = 1
         at = 1 + len(terms.sums)
         low[1:at] = values[:, self._columns].T
-        high, slower, largest = low.copy(), np.ones_like(low), np.empty((0, len(who)), np.int64)
+        high, calls_a_step, largest = low.copy(), np.ones_like(low), np.empty((0, len(who)), np.int64)
         if terms.distinct:
             first, stop = self._distinct_first, at + len(terms.distinct)
             attempts, left = values[:, self._distinct_attempts].T, values[:, first + LEFT].T
@@ -228,7 +228,7 @@ class BreachBounds:
             rise = step * came
             for place in self._blocks:
                 to_finish = keys_to_finish(values[:, self._distinct_unfinished[place]], left[place], spread[place])
-                rise[place], slower[at + place] = rise_of_blocks(came[place], to_finish), to_finish
+                rise[place], calls_a_step[at + place] = rise_of_blocks(came[place], to_finish), to_finish
             least, most = bounds(count, rise, step * left, attempts, self._distinct_each, spread)
             if self._largest:
                 used = self._uses.count(who)
@@ -245,7 +245,7 @@ class BreachBounds:
         for counts in self._complaints(int(who[-1]) + 1):
             low[at] = high[at] = counts[who]
             at += 1
-        return low, high, largest, slower
+        return low, high, largest, calls_a_step
 
     def _complaints(self, tenants: int) -> list[Counts]:
         """The counts of complaints among the terms, each ``[tenants]``."""

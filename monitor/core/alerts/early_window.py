@@ -26,6 +26,7 @@ from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
 from monitor.policy.model import Rule
 
 _ATTEMPTS, _ANSWERED = BIT["attempts"], BIT["answered"]
+# By their usual sizes: a recount costs by the key, and after those of few keys the others are often not needed.
 _FEWEST_FIRST: Final[tuple[KeySet, ...]] = ("callers", "consents", "reached", "blocks", "callees")
 
 

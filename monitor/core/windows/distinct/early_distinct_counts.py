@@ -2,8 +2,8 @@
 
 An attempt that enters or leaves changes a count by at most one; that of sequential callees by at most two, and that of
 numbers in blocks by at most ten. Most attempts make no block: it takes as many more as the largest group lacks that is
-none yet. So an earlier count and the attempts that entered and left since then give bounds, and
-few tenants need a recount.
+none yet. So an earlier count and the attempts that entered and left since then give bounds, and few tenants need a
+recount.
 
 A sample is counted like all keys, and the count is multiplied by 2^level, so an attempt changes it by as much more. If
 the level of a tenant changes, nothing is known of its count before a recount.
@@ -68,7 +68,7 @@ def keys_to_finish(unfinished: Counts, left: Counts, spread: Counts) -> Counts:
 
 def rise_of_blocks(came: Counts, to_finish: Counts) -> Counts:
     """The most by which attempts raise the numbers in blocks: those that finish none raise them by one each."""
-    return -(-BLOCK_LEAST * np.maximum(came, 0) // to_finish)
+    return BLOCK_LEAST * np.maximum(came, 0) // to_finish
 
 
 def least_attempts(name: Name) -> int:

@@ -11,12 +11,14 @@ from helpers.early_runs import EarlyRun, hovering_calls, hovering_run, pieces
 from helpers.shard_harness import rule
 from helpers.shard_samples import MINUTE, T0, cdr, policy_of
 from helpers.thorough import thorough
+from monitor.core.alerts.early_window import _FEWEST_FIRST
 from monitor.core.alerts.suspects import Suspects
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from monitor.policy.load import loads
+from monitor.policy.metrics import DISTINCT_COUNTS
 from oracle.scenario_generator import lines_of, scenario
 from schemas import codec
 
@@ -104,23 +106,41 @@ def test_a_tenant_far_from_each_threshold_is_not_compared_at_each_call(monkeypat
     assert len(compared) < 12, "at the first call, at the fiftieth, and then ever more rarely"
 
 
-def test_a_tenant_far_from_each_threshold_of_blocks_is_not_counted_at_each_call(
-    monkeypatch: pytest.MonkeyPatch,
+SIGNED = {"owner": "ops", "reason": "for the test", "expires": "2027-01-01"}
+OVERRIDE = {"tenant": "acme", "rule": "blocks", "min_denominator": 40, **SIGNED}
+
+
+@pytest.mark.parametrize("overridden", [False, True])
+def test_a_tenant_far_from_each_threshold_of_blocks_is_rarely_compared_or_counted(
+    overridden: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Three numbers are in a block at most: seven calls make ten numbers more.
+
+    Tenants with an override are compared at each call.
+    """
     counted: list[int] = []
-    ahead = DistinctCounts.ahead
+    compared: list[int] = []
+    ahead, compare = DistinctCounts.ahead, Suspects._compare
     monkeypatch.setattr(
         DistinctCounts, "ahead", lambda self, who, *args: counted.extend(who) or ahead(self, who, *args)
     )
+    monkeypatch.setattr(
+        Suspects, "_compare", lambda self, bounds, who, found: compared.extend(who) or compare(self, bounds, who, found)
+    )
     blocks = rule("blocks", metric="block_ratio", above=0.5, window="3h", step="1h", min_denominator=40)
-    task = StreamTask(policy_of(rules=[blocks]), sources=1)
+    task = StreamTask(policy_of(rules=[blocks], overrides=[OVERRIDE] if overridden else []), sources=1)
     for number in range(240):
         line = codec.encode(
             cdr(call_id=f"{number}", callee=f"+8613{number // 3:06}{37 * number % 100:03}", end_ms=T0 + number)
         )
         task.feed(0, RecordBatch(number, number + 1, np.array([number]), np.array([2**41]), [line]))
         task.early()
-    assert len(counted) < 12, "three numbers are in a block at most: seven calls make ten numbers more"
+    assert len(counted) < (30 if overridden else 12)
+    assert overridden or len(compared) < 40
+
+
+def test_each_set_of_keys_has_its_place_in_the_order_of_counting() -> None:
+    assert sorted(_FEWEST_FIRST) == sorted({keys for keys, _ in DISTINCT_COUNTS.values()})
 
 
 def test_callees_are_not_counted_of_a_tenant_whose_callers_rule_a_breach_out(monkeypatch: pytest.MonkeyPatch) -> None:

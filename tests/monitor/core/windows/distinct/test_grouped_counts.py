@@ -115,6 +115,7 @@ def test_no_calls_raise_the_numbers_in_blocks_by_more_than_the_bound(sizes: list
     unfinished = np.array([max((size for size in sizes if size < 10), default=0)])
     to_finish = keys_to_finish(unfinished, np.zeros(1, np.int64), np.ones(1, np.int64))
     assert most[calls] <= rise_of_blocks(np.array([calls]), to_finish).item() <= 10 * calls
+    assert most[calls] * to_finish.item() <= 10 * calls, "so many calls each step of ten needs (`calls_a_step`)"
     assert keys_to_finish(unfinished, np.ones(1, np.int64), np.ones(1, np.int64)).tolist() == [1], (
         "one may fall to nine"
     )
