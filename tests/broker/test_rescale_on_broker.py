@@ -132,10 +132,10 @@ def cases(done: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
 
 
 def judged_since(decisions: Sequence[ConsumerRecord], reviewed: Iterable[str]) -> bool:
-    """Whether the latest decisions are among them: the ends of those reviewed, and those of `LAST`."""
+    """Whether the latest decisions are among them: what the reviews led to, and the decisions about `LAST`."""
     events = [json.loads(one.value) for one in decisions]
-    in_place_of = {event["data"]["supersedes"] for event in events}
-    return in_place_of >= set(reviewed) and {event["subject"] for event in events} >= set(LAST)
+    ended = {event["data"][field] for event in events for field in ("supersedes", "reverses")}
+    return ended >= set(reviewed) and {event["subject"] for event in events} >= set(LAST)
 
 
 async def watermarks(address: str) -> list[int]:
