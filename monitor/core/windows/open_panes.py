@@ -15,9 +15,9 @@ from monitor.core.windows.pane import Pane, merge, to_panes
 _TOGETHER = 4_096  # calls that are concatenated and compacted together
 _MOST_ROWS = 32_768  # calls of a pane to sum up at once: fewer cost more time per call, more cost more memory
 _MANY_ROWS = _MOST_ROWS // 2  # an early evaluation sums up as many, because it may run in a thread
-_MOST_NEW_CALLS = (
-    200_000  # new calls kept for early evaluation; above that, starting over from all open panes is cheaper
-)
+# New calls kept for early evaluation. Above the first, or above the second and the number of open calls, starting over
+# from all open panes is cheaper. With a backlog, panes close before anybody evaluates them early.
+_MOST_NEW_CALLS, _FEW_NEW_CALLS = 200_000, 20_000
 
 
 @dataclass(slots=True)
@@ -228,7 +228,7 @@ class OpenPanes:
         if self._new_calls is not None:
             self._new_calls.append(NewCalls.of(calls))
             self._new_call_count += len(calls)
-            if self._new_call_count > _MOST_NEW_CALLS:
+            if self._new_call_count > min(_MOST_NEW_CALLS, max(_FEW_NEW_CALLS, self._count)):
                 self._new_calls = None
 
     @property

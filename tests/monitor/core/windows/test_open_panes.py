@@ -109,6 +109,26 @@ def test_new_calls_are_reported_once_and_too_many_not_at_all(monkeypatch: pytest
     assert opened.new_calls() == []
 
 
+def test_new_calls_are_not_kept_once_most_of_them_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a backlog nobody asks for them, and they would fill the memory."""
+    monkeypatch.setattr("monitor.core.windows.open_panes._FEW_NEW_CALLS", 3)
+    rng, opened = random.Random(0), open_panes()
+    opened.new_calls()
+    for number in range(5):
+        opened.add(one(rng, number, T0 + number, 0, 0))
+    assert opened.new_call_count == 5, "all are open"
+    opened.due(T0 + MINUTE)
+    opened.add(one(rng, 5, T0 + 2 * MINUTE, 0, 0))
+    assert opened.new_calls() is None
+    assert opened.new_calls() == []
+    for number in (6, 7, 8):
+        opened.add(one(rng, number, T0 + number * MINUTE, 0, 0))
+        opened.due(T0 + number * MINUTE)
+    new_calls = opened.new_calls()
+    assert new_calls is not None
+    assert len(new_calls) == 3, "few are kept, closed or not"
+
+
 def test_calls_wait_as_they_are_until_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Summing up few calls at once costs more per call; many calls that are not summed up take much memory."""
     monkeypatch.setattr("monitor.core.windows.open_panes._MOST_ROWS", 3)
