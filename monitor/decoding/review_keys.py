@@ -8,16 +8,17 @@ import base64
 import binascii
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing import TYPE_CHECKING, Final
 
 from monitor.decoding.decoded_rows import DecodedRows
 from schemas.error_codes import ErrorCode, InvalidRecordError
 from schemas.error_messages import ReceivedValue, show
 from schemas.inputs import Review
 from schemas.review_signature import Signatures, parse_signature
+
+# Most workers have no review keys: `cryptography`, which takes seven megabytes, is imported where it is used.
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 MAX_KEYS: Final = 100
 """The most keys of a worker: they are stored with the state in each transaction."""
@@ -35,6 +36,8 @@ class ReviewKeys:
 
     def verify(self, value: bytes, headers: Signatures) -> str:
         """The name that vouches for these bytes. Raises InvalidRecordError."""
+        from cryptography.exceptions import InvalidSignature
+
         name, signature = parse_signature(headers)
         key = self._keys.get(name)
         if key is None:
@@ -93,8 +96,10 @@ class SignatureChecks:
         return self._newest[1]
 
 
-def public_key(text: str) -> Ed25519PublicKey:
+def public_key(text: str) -> "Ed25519PublicKey":
     """The key that is written so. Raises ValueError, whose message says what was expected."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     expected = f"expected an Ed25519 public key: {_KEY_BYTES} bytes in base64, as `callwarden reviews keygen` prints it"
     try:
         raw = base64.b64decode(text, validate=True)

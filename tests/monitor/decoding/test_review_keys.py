@@ -1,6 +1,8 @@
 """Review keys: which signature vouches for which bytes, and that nothing costs more than it must."""
 
 import base64
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -107,3 +109,10 @@ def test_only_what_can_be_a_signature_is_verified(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(InvalidRecordError):
             keys.verify(b"value", (header,))
     assert verified == []
+
+
+def test_without_keys_nothing_is_imported_that_verifies() -> None:
+    """It would take seven megabytes of each worker."""
+    code = "import sys, monitor.partition.task; print('cryptography' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
