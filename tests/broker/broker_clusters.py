@@ -117,6 +117,18 @@ async def until(holds: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def transactions_end(address: str, tps: Iterable[TP]) -> None:
+    """Wait for the markers of all transactions that have been committed or aborted, as for one in `end_reaches`."""
+    asked = [TopicPartition(*tp) for tp in tps]
+    async with (
+        AIOKafkaConsumer(bootstrap_servers=address) as every,
+        AIOKafkaConsumer(bootstrap_servers=address, isolation_level="read_committed") as stable,
+        deadline("all transactions have ended"),
+    ):
+        while await every.end_offsets(asked) != await stable.end_offsets(asked):
+            await asyncio.sleep(0.05)
+
+
 async def end_reaches(cluster: KafkaCluster, tp: TP, offset: int) -> None:
     """Wait for a marker, which is written after the commit is acknowledged."""
     async with deadline(f"{tp.topic}-{tp.partition} ends at {offset}"):

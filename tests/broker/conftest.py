@@ -24,6 +24,16 @@ __all__ = ["platform", "three_brokers"]
 TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def time_to_stop() -> Iterator[None]:
+    """A process that is told to stop cuts its work off after this time, and its exit status says so. On a busy machine
+    the default is short.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CALLWARDEN_STOP_WITHIN", "5m")
+        yield
+
+
 @pytest.fixture(scope="session")
 def jars() -> Iterator[Path]:
     """Kafka's jars, and a Java for them. Without them the test is skipped, or fails where services are required."""

@@ -12,6 +12,7 @@ from worker_processes import MAIN
 from worker_traffic import make_topics
 
 from helpers.patience import PATIENCE_S
+from streams.consumers.service import once_available
 from streams.dev.kafka_node import DevKafka, free_ports
 from streams.kafka.api import TP
 from streams.kafka.cluster import KafkaCluster
@@ -71,7 +72,11 @@ async def ready(port: int, status: int = 200) -> None:
 
 
 async def written(settings: Mapping[str, object], topic: str) -> list[bytes]:
-    """The committed values of a topic."""
+    """The committed values of a topic. A broker that is killed or slow is asked again."""
+    return await once_available(lambda: _written(settings, topic), longest_s=1)
+
+
+async def _written(settings: Mapping[str, object], topic: str) -> list[bytes]:
     cluster = KafkaCluster(load(dict(settings)))
     try:
         count = (await cluster.partitions([topic]))[topic]

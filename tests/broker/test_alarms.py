@@ -75,11 +75,16 @@ def has_value(alarms: Alarms, expression: str, value: float) -> bool:
 
 async def fires(alarms: Alarms, name: str) -> list[dict[str, str]]:
     """Wait until the alert fires; return its labels."""
+    firing: list[dict[str, str]] = []
+
+    def fired() -> bool:
+        firing[:] = alarms.firing(name)
+        return bool(firing)
+
     try:
-        await until(lambda: alarms.firing(name), f"{name} fires")
+        await until(fired, f"{name} fires")
     except AssertionError as error:
         raise AssertionError(f"{error}: {alarms.why(name)}") from None
-    firing: list[dict[str, str]] = alarms.firing(name)
     return firing
 
 
@@ -159,8 +164,9 @@ async def test_a_lag_that_grows_shrinks_when_there_are_more_workers(platform: Pl
         await sender.send(calls(12_000))
         async with going_on(sender, iter(lambda: calls(150), None), 0.1):
             assert [labels["topic"] for labels in await fires(alarms, "CallwardenLagGrowing")] == ["cdr"]
-            assert slow.get("/readyz")[0] == 503
-            assert re.search(r"^in\.cdr-\d: \d+ records behind; expected at most 500$", within(slow), re.MULTILINE)
+            behind = re.compile(r"^in\.cdr-\d: \d+ records behind; expected at most 500$", re.MULTILINE)
+            await until(lambda: behind.search(within(slow)), "its page names the lag")
+            await until(lambda: slow.get("/readyz")[0] == 503, "it is not ready")
             # docker compose up -d --scale worker=4 worker
             for _ in range(3):
                 fleet.add(main=A_SLOW_MACHINE)
@@ -199,7 +205,7 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
                 counted = "sum(increase(callwarden_records_total[12s]))"
                 await until(lambda: alarms.value(counted) == 0, "nothing is counted")
                 await until(lambda: held(alarms) == set(range(PARTITIONS)), "each partition is reported")
-                assert not alarms.firing("CallwardenNoRecords")
+                await is_quiet(alarms, "CallwardenNoRecords")
                 least = "bottomk(1, min by (topic) (callwarden_clock_timestamp_seconds))"
                 assert [one["metric"]["topic"] for one in alarms.server.query(least)] == ["findings"]
                 named: set[int] = set()
@@ -207,7 +213,8 @@ async def test_a_watermark_that_is_stuck_moves_when_the_source_that_holds_it_is_
                 def all_are_named() -> bool:
                     """Each partition is named at some check; at another it may have unread records."""
                     status, body = worker.get("/readyz")
-                    assert (status, body.partition("\n")[0]) == (200, "ready")
+                    if (status, body.partition("\n")[0]) != (200, "ready"):
+                        return False
                     found = re.findall(r"^partition (\d+): in\.findings holds decisions back: ", body, re.MULTILINE)
                     named.update(map(int, found))
                     return named == set(range(PARTITIONS))
@@ -243,8 +250,13 @@ async def test_a_source_that_is_late_and_continues_is_reported_until_it_has_caug
             assert [labels["topic"] for labels in await fires(alarms, "CallwardenSourceBehind")] == ["cdr"]
             delay = "max(time() - min by (topic, partition) (callwarden_clock_timestamp_seconds))"
             assert late_ms / 1000 - 60 < (alarms.value(delay) or 0) < late_ms / 1000 + 60
-            status, page = worker.get("/readyz")
-            assert (status, page.splitlines()[0]) == (200, "ready"), page  # a later line may name the late source
+
+            def is_ready() -> bool:
+                """A later line may name the late source."""
+                status, page = worker.get("/readyz")
+                return (status, page.partition("\n")[0]) == (200, "ready")
+
+            await until(is_ready, "it is ready")
             fraud = {"complaint_id": "q", "category": "fraud", "status": "verified"}
             times = {"reported_ms": now_ms(), "updated_ms": now_ms()}
             await sender.send([sent("complaints", "t1", type="complaint", **fraud, **times)])
@@ -382,7 +394,7 @@ async def test_a_wrong_rule_is_changed_and_its_decisions_are_overturned(platform
 
             apply = ("policy", "apply", str(right), "--reason", "three zeros were missing", "--from", str(at_ms))
             assert "would change tier" in await typed(*apply, "--dry-run")
-            applied = await typed(*apply, "--no-preview", "--yes")
+            applied = await typed(*apply, "--no-preview", "--yes", "--wait", WAIT)
             assert applied.count("taken: ") == PARTITIONS
             assert "would change tier" not in applied
             await is_quiet(alarms, "CallwardenRuleTooBroad")

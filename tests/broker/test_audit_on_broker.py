@@ -1,6 +1,7 @@
 """Audit, export and import on a real broker: while a worker decides, afterwards, and on manually changed topics."""
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,14 @@ async def test_an_audit_confirms_the_decisions_and_finds_manual_changes(platform
             assert "written: " in await run("state", "export", "--out", str(export))
             await sender.send(day.pieces[3])
             await drain(fleet, sender, day.calls_now)
+            topic = platform.names.output("enforcement")
+            async with deadline("the last finding is decided"):
+                for number in itertools.count(8):
+                    logs = await read_all(platform.node.address, [topic], PARTITIONS)
+                    if any(record.key == b"found-3" for record in logs.of(topic)):
+                        break
+                    await sender.send(day.calls_now(number))
+                    await asyncio.sleep(1)
         assert await asyncio.to_thread(worker.terminate) == 0
         whole, rest = await judged(), await judged("--state", str(export))
         decided = [sum(one["enforcement"]["same"] for one in report["partitions"]) for report in (whole, rest)]

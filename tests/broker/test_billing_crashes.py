@@ -142,8 +142,8 @@ class Fleet:
 
     async def asked(self, stop: asyncio.Event) -> list[Asked]:
         """Request the holds of a few tenants from random processes, until stopped."""
-        answers = []
-        while not stop.is_set():
+        answers = list[Asked]()
+        while not stop.is_set() or not any(asked.status == 200 for asked in answers):
             slot, tenant = self._rng.randrange(2), self._rng.choice(WHOM[:6])
             asked_s, before = time.monotonic(), self.positions
             status, headers, body = await asyncio.to_thread(self.ask, slot, tenant)

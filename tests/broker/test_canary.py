@@ -68,6 +68,12 @@ async def decided_by_both(address: str, first: TopicNames, second: TopicNames) -
     return [event for event in final if event["id"] in ids and event["data"]["reverses"] is None]
 
 
+def reviews_of(event: dict[str, Any]) -> list[str]:
+    """The ids of the reviews that led to a decision."""
+    ids: list[str] = event["data"]["evidence"]["review_ids"]
+    return ids
+
+
 def review_of(event: dict[str, Any]) -> Sent:
     """A review that overturns the decision."""
     tenant = event["subject"]
@@ -93,6 +99,7 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
     text = text.replace("above: 0.25\n", "above: 0.2\n", 1)
     policies[canary].write_text(text.replace("rules:\n", f"rules:\n{BUSY_HOUR}\n", 1), "utf-8")
     settings = {names: environment(address, names, policy) for names, policy in policies.items()}
+    settings[production]["CALLWARDEN_SESSION_TIMEOUT"] = "5m"  # a machine that stands still expels none of its workers
     (tmp_path / "canary").mkdir()
     day = Day(_SEED, pieces=4, tenants=60, calls=4_000, partitions=PARTITIONS)
     from_ms = day.middle_ms
@@ -158,6 +165,10 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
             await caught_up(judges, birds)
             await sender.send(day.calls_now(1))
             await caught_up(judges, birds)
+            async with deadline("both have reviewed it"):
+                for names in policies:
+                    while not any("of-both" in reviews_of(event) for event in await decisions(address, names)):
+                        await asyncio.sleep(0.5)
         for worker in judges.running:
             assert worker.times_said("transaction failed; the state is read again") == 0
         assert [worker.opened() for worker in judges.running] == opened

@@ -18,6 +18,7 @@ from broker_clusters import cluster_at
 from worker_processes import MAIN, PARTITIONS, Worker, callwarden, fleet_of, wait_for
 from worker_traffic import make_topics
 
+from helpers.patience import WAIT
 from monitor.partition.partitioner import partition_of
 from streams.kafka.api import TP, Cluster
 from streams.kafka.topic_names import TopicNames
@@ -141,4 +142,4 @@ def until_it_stands_still(worker: Worker) -> str:
 
 def skip(variables: dict[str, str], topic: str, offset: int) -> None:
     at = ("--topic", topic, "--partition", str(NUMBER_OF), "--offset", str(offset))
-    callwarden(variables, "skip", *at, "--reason", f"{NUMBER} is wrong")
+    callwarden(variables, "skip", *at, "--reason", f"{NUMBER} is wrong", "--wait", WAIT)

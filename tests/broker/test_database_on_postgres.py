@@ -22,7 +22,7 @@ async def test_closing_does_not_wait_for_a_frozen_server(postgres: Postgres, how
     await database.migrate()
     if how == "at the next connection":
         database.forget()
-    asked = "SELECT pg_sleep(2)" if how == "in a statement" else "SELECT 1"
+    asked = "SELECT pg_sleep(600)" if how == "in a statement" else "SELECT 1"
     started = asyncio.Event()
     loop = asyncio.get_running_loop()
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.services
 
 
 async def produce(address: str, *values: bytes) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=address, request_timeout_ms=round(PATIENCE_S * 1000)) as producer:
         for value in values:
             await producer.send_and_wait("t", value, partition=0)
 

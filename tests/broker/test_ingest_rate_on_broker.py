@@ -50,6 +50,8 @@ async def test_every_acknowledged_record_is_written_once(seconds: int, jars: Pat
                     await asyncio.to_thread(instances.kill, port)
                     instances.start(port)
             await sending
+            for port in instances.ports:
+                await ready(port)  # before that, TERM ends a process at once
             await asyncio.to_thread(instances.stop)
             values = await written(settings, f"{settings['input_prefix']}cdr")
     assert len(sender.accepted) == requests

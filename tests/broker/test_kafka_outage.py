@@ -60,8 +60,6 @@ async def test_a_port_without_a_kafka_is_reported() -> None:
 async def test_reading_and_writing_continue_after_a_kill_and_restart(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("streams.kafka.consumer._SILENT_S", 3.0)
-    monkeypatch.setattr("streams.kafka.metadata.queries.REQUEST_MS", 3000)
     with DevKafka(tmp_path, jars) as node:
         topic = await make_topic(node.address, 2)
         tp, out = TP(topic, 0), TP(topic, 1)
@@ -75,6 +73,8 @@ async def test_reading_and_writing_continue_after_a_kill_and_restart(
             await writer.start()
             await writer.commit([OutputRecord(topic, 1, None, b"before")], {tp: 50})
 
+            monkeypatch.setattr("streams.kafka.consumer._SILENT_S", 3.0)
+            monkeypatch.setattr("streams.kafka.metadata.queries._ASK_S", 3.0)
             node.kill()
             async with deadline("that no fetch is answered"):
                 with pytest.raises(TransientError) as away:
@@ -120,11 +120,6 @@ async def test_reading_and_writing_continue_after_a_kill_and_restart(
 async def test_a_frozen_broker_times_out_and_is_used_again_afterwards(
     jars: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("streams.kafka.produce.transactional_writer._COMMIT_S", 3.0)
-    monkeypatch.setattr("streams.kafka.produce.transactional_writer._START_S", 3.0)
-    monkeypatch.setattr("streams.kafka.produce.transactional_writer._STOP_S", 0.5)
-    monkeypatch.setattr("streams.kafka.metadata.queries._ASK_S", 3.0)
-    monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 1000)
     with DevKafka(tmp_path, jars) as node:
         topic = await make_topic(node.address)
         tp = TP(topic, 0)
@@ -132,6 +127,11 @@ async def test_a_frozen_broker_times_out_and_is_used_again_afterwards(
             writer = cluster.writer("w")
             await writer.start()
             await writer.commit([OutputRecord(topic, 0, None, b"before")], {tp: 1})
+            monkeypatch.setattr("streams.kafka.produce.transactional_writer._COMMIT_S", 3.0)
+            monkeypatch.setattr("streams.kafka.produce.transactional_writer._START_S", 3.0)
+            monkeypatch.setattr("streams.kafka.produce.transactional_writer._STOP_S", 0.5)
+            monkeypatch.setattr("streams.kafka.metadata.queries._ASK_S", 3.0)
+            monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 1000)
             node.pause()
             for asking in (writer.commit([OutputRecord(topic, 0, None, b"frozen")], {tp: 2}), cluster.ends([tp])):
                 with pytest.raises(TransientError) as away:

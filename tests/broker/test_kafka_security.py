@@ -226,7 +226,7 @@ async def test_a_client_without_permissions_is_told_which_are_missing(guarded: G
 async def test_a_client_without_tls_on_a_tls_port_does_not_wait(
     guarded: Guarded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 2000)
+    monkeypatch.setattr("streams.kafka.clients._PROBE_MS", 60_000)
     monkeypatch.setattr("streams.kafka.metadata.queries.REQUEST_MS", 2000)
     async with cluster_at(guarded.node.addresses["SECURE"]) as cluster:
         with pytest.raises(TransientError, match=r"does that port speak PLAINTEXT \(CALLWARDEN_SECURITY\)\?$"):

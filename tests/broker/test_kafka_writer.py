@@ -49,6 +49,7 @@ async def test_a_transaction_has_everything_in_order_and_the_groups_offsets(addr
         ]
         last = await writer.commit(records, {source: 77})
         await end_reaches(cluster, head, 5)
+        await end_reaches(cluster, other, 3)
         batches = await all_of(cluster, head)
         assert values(batches) == [b"before", b"first", None, b"last"]
         assert offsets(batches) == [0, 1, 2, last]

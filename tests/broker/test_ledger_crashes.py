@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from broker_clusters import cluster_at, make_topic, until
+from broker_clusters import cluster_at, make_topic, transactions_end, until
 from deadlines import deadline
 from postgres import Postgres
 from process_group import ProcessGroup
@@ -145,6 +145,7 @@ async def killed(times: int, address: str, folder: Path, urls: Sequence[str]) ->
         finally:
             stop.set()
             await writing
+        await transactions_end(address, [TP(topic, n) for topic in topics for n in range(PARTITIONS)])
         logs = await read_all(address, topics, PARTITIONS)
         held = {TP(*tp): [(r.offset, r.timestamp, r.key, r.value) for r in some] for tp, some in logs.records.items()}
         expected = oracle(held)

@@ -61,6 +61,9 @@ async def test_every_message_arrives_whenever_it_is_killed(
             await notifier.ready()
             wanted = set()
             for kill in range(kills):
+                how = rng.choice(["at once", "later", "unanswered", "refused"])
+                receiver.holding, receiver.down = how == "unanswered", how == "refused"
+                receiver.reached.clear()
                 for n in range(rng.randrange(1, 4)):
                     tenant = f"t{kill}-{n}"
                     await write("enforcement", warning(f"e{kill}-{n}", tenant, epoch_ms()), tenant)
@@ -68,7 +71,7 @@ async def test_every_message_arrives_whenever_it_is_killed(
                 tenant = f"a{kill}"
                 await write("alerts", alert(f"a{kill}", tenant, "firing", epoch_ms()), tenant)
                 wanted.add(f"a{kill}")
-                await moment_to_kill(rng.choice(["at once", "later", "unanswered", "refused"]), receiver, rng)
+                await moment_to_kill(how, receiver, rng)
                 notifier.kill()
                 receiver.holding = receiver.down = False
                 notifier.start()
@@ -150,16 +153,14 @@ async def test_a_poisoned_message_and_a_robots_limit_are_known_after_each_kill(a
     later_s = receiver.broke_s["bad"][failures - 1 :]
     assert sum(later - first < 60 for first, later in pairwise(later_s)) <= 1, "a restart begins again"
     sent_s = receiver.robot_s
-    assert len(sent_s) >= 3
+    assert len(sent_s) >= 2, "a kill may come after a message is counted and before it is sent"
     assert all(later - first >= 60 for first, later in zip(sent_s, sent_s[3:], strict=False)), "a restart begins again"
 
 
 async def moment_to_kill(how: str, receiver: Receiver, rng: random.Random) -> None:
     """Wait for a moment to kill it: at random, while a message is unanswered, or after a refusal."""
-    receiver.reached.clear()
     if how == "at once":
         return
-    receiver.holding, receiver.down = how == "unanswered", how == "refused"
     async with deadline("a message comes"):
         await receiver.reached.wait()
     await asyncio.sleep(rng.uniform(0, 0.3) if how == "later" else 0)

@@ -143,7 +143,7 @@ async def test_partitions_added_to_an_input_are_noticed_and_the_runbook_restores
             while len(before) + len(since) < len(expected):
                 since = await decisions(address, new, _GROWN)
                 await asyncio.sleep(1)
-        assert worker.get("/readyz")[0] == 200
+        await asyncio.to_thread(wait_for, lambda: worker.get("/readyz")[0] == 200, "it is ready")
         assert worker.sum("callwarden_late_total") == 0
     assert len(before) >= len(_TENANTS)
     assert sorted(before + since) == expected

@@ -15,7 +15,7 @@ from worker_platform import LIVE, Platform, drain
 from worker_processes import MAIN, PARTITIONS, fleet_of
 from worker_traffic import Day, Sender, Sent, sender_to
 
-from helpers.patience import PATIENCE_S
+from helpers.patience import PATIENCE_S, WAIT
 from monitor.partition.journal import PolicyChange, PolicyWithdrawal
 from monitor.policy.load import load
 from monitor.policy.timeline import next_change_ms
@@ -63,14 +63,15 @@ def withdraw_the_wrong_one(environment: Mapping[str, str], later: Path, from_ms:
     )
     shown = callwarden(environment, "policy", "apply", str(odd), "--dry-run", "--no-preview")
     assert "note: rule r: distinct_callee_ratio is never above 30" in shown
-    apply = "policy", "apply", "--reason", "r", "--yes"
+    apply = "policy", "apply", "--reason", "r", "--yes", "--wait", WAIT
     callwarden(environment, *apply, str(wrong), "--from", str(far_ms))
     assert callwarden(environment, "policy", "status").count(", scheduled") == PARTITIONS
     refused = callwarden(environment, *apply, str(another), "--from", str(far_ms - 1_000), status=2)
     assert "is scheduled from" in refused
-    withdrawn = callwarden(environment, "policy", "withdraw", "--reason", "it was the wrong file", "--yes")
+    withdraw = "policy", "withdraw", "--yes", "--wait", WAIT
+    withdrawn = callwarden(environment, *withdraw, "--reason", "it was the wrong file")
     assert withdrawn.count("continues under") == PARTITIONS
-    assert "nothing to do" in callwarden(environment, "policy", "withdraw", "--reason", "r", "--yes")
+    assert "nothing to do" in callwarden(environment, *withdraw, "--reason", "r")
 
 
 @pytest.mark.services
@@ -99,6 +100,8 @@ async def test_a_policy_changes_once_in_every_partition_while_workers_are_killed
                 "--reason",
                 "test, ask 13912345678",
                 "--yes",
+                "--wait",
+                WAIT,
             )
             telling = asyncio.create_task(printed)
             await sender.send(day.pieces[4])

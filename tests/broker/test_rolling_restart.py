@@ -43,6 +43,7 @@ async def test_a_rolling_restart_hands_each_partition_over_twice_a_worker_withou
 ) -> None:
     """The figures are printed, and depend on the machine."""
     output = {key: value for key, value in platform.environment.items() if key != "CALLWARDEN_HEARTBEAT"}
+    output["CALLWARDEN_SESSION_TIMEOUT"] = "5m"  # nobody is killed, and a machine that stands still expels nobody
     with fleet_of(tmp_path, output) as fleet:
         for _ in range(_WORKERS):
             fleet.add()

@@ -45,6 +45,12 @@ pytestmark = pytest.mark.services
 BASE_MS = 1_772_438_400_000
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that has just started answers after more than the product's five seconds on a busy machine."""
+    monkeypatch.setattr("streams.ingest.registry.client.TIMEOUT_S", PATIENCE_S)
+
+
 def test_a_registry_that_is_killed_and_started_again_loses_no_record(apicurio: Apicurio) -> None:
     settings = load({"schema_registry_url": apicurio.url})
     known, waiting = ({one: open_decoder(settings, one) for one in PRODUCERS} for _ in range(2))

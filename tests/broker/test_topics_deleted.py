@@ -49,6 +49,7 @@ async def test_deleted_topics_are_named_and_the_runbook_recovers(platform: Platf
     address, names = platform.node.address, platform.names
     variables = {**platform.environment, "CALLWARDEN_POLICY": str(policy_file(tmp_path, 1))}
     variables |= {"CALLWARDEN_IDLE_AFTER": "1s", "CALLWARDEN_OUTAGE_GRACE": "1s", "CALLWARDEN_REPLICATION_FACTOR": "1"}
+    variables["CALLWARDEN_SESSION_TIMEOUT"] = "5m"  # nobody is killed, and a machine that stands still expels nobody
     export, sent = str(tmp_path / "state.zst"), 0
 
     async def run(*words: str) -> str:

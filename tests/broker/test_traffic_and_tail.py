@@ -179,7 +179,7 @@ async def test_tail_shows_committed_records_and_no_number_in_clear(address: str)
             await producer.send_and_wait(f"{prefix}alerts", msgspec.json.encode(sign), partition=2)
             third = callwarden.stdout.readline()
         callwarden.send_signal(signal.SIGINT)
-        assert callwarden.wait(60) == 0
+        assert callwarden.wait(PATIENCE_S) == 0
         assert callwarden.stderr.read() == ""
     assert first == (
         "01-01 00:00:00  acme  较重违规·终止服务（待复核） Major · Termination (pending review)  [in_call_abuse]"

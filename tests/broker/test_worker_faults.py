@@ -26,7 +26,9 @@ async def test_one_worker_decides_what_the_replay_decides(platform: Platform, tm
             await drain(fleet, sender, day.calls_now)
         assert [await asyncio.to_thread(worker.terminate) for worker in fleet.all] == [0]
         assert fleet.all[0].said_else() == []
-    counts = await assert_exact(platform.node.address, platform.names, load(str(platform.policy)), LIVE, PARTITIONS)
+    policy = load(str(platform.policy))
+    # What a source sent before it was silent, as on a slow machine, is decided at the clock, under another id.
+    counts = await assert_exact(platform.node.address, platform.names, policy, LIVE, PARTITIONS, unknown_reviews=True)
     print(dict(counts))
     assert counts["out.enforcement"] > 20
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from broker_clusters import produce
 from worker_judge import assert_exact
-from worker_processes import AWAY, PARTITIONS, Worker, fleet_of, run_command, wait_for
+from worker_processes import AWAY, BACK, PARTITIONS, Worker, fleet_of, run_command, wait_for
 from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
 
 from helpers.patience import WAIT
@@ -110,11 +110,12 @@ async def test_a_source_that_was_away_for_less_than_the_grace_loses_no_call(addr
         async with sender_to(address) as producer:
             sender = Sender(producer, own)
             await sender.send(day.calls_now(0))
-            old, recent = list[Sent](), list[Sent]()
+            old, recent, silent_s = list[Sent](), list[Sent](), 0.0
             for number in range(_OUTAGE_S):
                 await asyncio.sleep(1)
                 (old if number < _OUTAGE_S - _LATENESS_S else recent).extend(day.calls_now(1 + number))
-            silent_s = patient.running[0].metric("callwarden_cdr_feed_silent_seconds")
+                # It begins again where the worker itself stood still.
+                silent_s = max(silent_s, patient.running[0].metric("callwarden_cdr_feed_silent_seconds"))
             assert silent_s > _IDLE_AFTER_S
             await sender.send(old)  # to all partitions, before any of them is current again
             await sender.send(recent)
@@ -170,19 +171,19 @@ async def test_a_broker_that_was_away_for_longer_than_the_grace_loses_no_call(ja
             await asyncio.to_thread(wait_for, lambda: worker.get("/readyz")[0] == 200, "it is ready")
             node.pause()
             await asyncio.to_thread(
-                wait_for, lambda: "the broker has not answered for" in worker.get("/readyz")[1], "it says so"
-            )
-            assert not worker.times_said(AWAY), "before any request has timed out"
+                wait_for, lambda: worker.get("/readyz")[1].startswith("the broker "), "it says so"
+            )  # that it has not answered, before any request has timed out; on a slow machine that it is away
             node.resume()
             await asyncio.to_thread(wait_for, lambda: worker.get("/readyz")[0] == 200, "it is ready again")
+            away, back = worker.times_said(AWAY), worker.times_said(BACK)
             await asyncio.to_thread(node.kill)
-            await asyncio.to_thread(wait_for, lambda: worker.times_said(AWAY), "it says that the broker is away")
+            await asyncio.to_thread(wait_for, lambda: worker.times_said(AWAY) > away, "it says that the broker is away")
             assert worker.metric("callwarden_broker_away") == 1
             await asyncio.sleep(idle_after_s + grace_s)
             assert worker.metric("callwarden_broker_away") == 1
             await asyncio.to_thread(node.start)
             # The worker has already checked the logs when the calls arrive: by wall-clock time their grace has expired.
-            await asyncio.to_thread(wait_for, lambda: worker.times_said("the broker is back"), "it has looked")
+            await asyncio.to_thread(wait_for, lambda: worker.times_said(BACK) > back, "it has looked")
             assert worker.metric("callwarden_broker_away") == 0
             async with sender_to(node.address) as producer:
                 sender = Sender(producer, names)

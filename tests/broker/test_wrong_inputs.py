@@ -22,7 +22,8 @@ async def test_a_worker_with_a_wrong_input_prefix_takes_no_partition_from_health
     address, names = platform.node.address, platform.names
     [port] = free_ports(1)
     wrong = {**platform.environment, "CALLWARDEN_INPUT_PREFIX": "cw-test.", "CALLWARDEN_WEB_PORT": str(port)}
-    with fleet_of(tmp_path, platform.environment) as fleet:
+    # A machine that stands still expels nobody: no partition is opened again.
+    with fleet_of(tmp_path, {**platform.environment, "CALLWARDEN_SESSION_TIMEOUT": "5m"}) as fleet:
         healthy = fleet.add()
         await asyncio.to_thread(fleet.settle)
         day = Day(7, pieces=1, tenants=40, calls=500, partitions=PARTITIONS)

@@ -22,7 +22,7 @@ PARTITIONS = 8
 _PAGE_S = 30.0  # a page of a paused process never comes
 MAIN = "from streams.cli.app import main; main()"  # `callwarden`, by this interpreter
 FORM = ["--json-logs"]
-AWAY = "the broker is away; waiting for it"
+AWAY, BACK = "the broker is away; waiting for it", "the broker is back"
 _PHASE = re.compile(r'^callwarden_partition\{partition="(\d+)",phase="(\w+)"\} 1\.0$', re.MULTILINE)
 _LAG = re.compile(r"^callwarden_lag_records\{.*\} (.+)$", re.MULTILINE)
 

@@ -10,6 +10,7 @@ import report_samples as samples
 
 from helpers import axe
 from helpers.chromium import chromium_with
+from helpers.patience import PATIENCE_S
 from monitor.report.page import make
 from monitor.text.masking import mask_text
 
@@ -34,7 +35,7 @@ def wait(browser: Any, condition: str) -> None:
     """Wait until the script ``condition`` returns something true."""
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(browser, 30).until(lambda b: b.execute_script(condition))
+    WebDriverWait(browser, PATIENCE_S).until(lambda b: b.execute_script(condition))
 
 
 def errors(browser: Any) -> list[str]:
@@ -210,5 +211,5 @@ def test_dark_is_dark_and_charts_follow(browser: Any, tmp_path: Path) -> None:
     for scheme, seen in wanted.items():
         feature = {"name": "prefers-color-scheme", "value": scheme}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-        WebDriverWait(browser, 10).until(lambda b, seen=seen: b.execute_script(colours) == seen)
+        WebDriverWait(browser, PATIENCE_S).until(lambda b, seen=seen: b.execute_script(colours) == seen)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
