@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, Final, Protocol
 
 import aiokafka
-from aiokafka import AIOKafkaConsumer, TopicPartition, conn
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, conn
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.consumer import fetcher
 from aiokafka.protocol.fetch import FetchRequest
@@ -262,6 +262,12 @@ class BuiltBatch:
         if not self._built:  # another try sends the same bytes
             self._built = self._make(*self._producer)
         return self._built
+
+
+def add_to_transaction(producer: AIOKafkaProducer, tps: Iterable[TopicPartition]) -> None:
+    """Let the transaction that has begun end in these partitions, too, though it writes nothing there."""
+    for tp in tps:
+        producer._txn_manager.maybe_add_partition_to_txn(tp)
 
 
 # Clients --------------------------------------------------------------------------------------------------------------

@@ -304,6 +304,13 @@ class Writer(Protocol):
         """
         ...
 
+    async def commit_again(self, tps: Sequence[TP]) -> None:
+        """Commit what earlier transactions of this id have left open in these partitions (at least one).
+
+        A transaction without records: its markers end them. Raises as `commit`.
+        """
+        ...
+
     async def stop(self) -> None:
         """Close; the broker aborts an open transaction. Never raises."""
         ...
@@ -368,9 +375,13 @@ class Cluster(Protocol):
         """The position of a `read_committed` reader of each partition that has read all it can see.
 
         It may lag right after a commit: the transaction's marker is written once the commit is acknowledged. When a
-        writer has started, the transactions of earlier writers of its id lie before these ends. Raises TransientError
-        and PermanentError.
+        writer has started, the transactions of earlier writers of its id lie before these ends, except those that Kafka
+        has left open (`streams.worker.left_open`). Raises TransientError and PermanentError.
         """
+        ...
+
+    async def high_watermarks(self, tps: Sequence[TP]) -> dict[TP, int]:
+        """The end of each partition, with what is not committed. Raises TransientError and PermanentError."""
         ...
 
     def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:

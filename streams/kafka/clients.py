@@ -41,11 +41,13 @@ class Clients:
             **self._security,
         }
 
-    def asker(self, *, auto_offset_reset: str = "none", **more: Any) -> AIOKafkaConsumer:
-        """An unstarted consumer that fetches nothing; its end offsets are those of committed records."""
+    def asker(self, *, auto_offset_reset: str = "none", committed: bool = True, **more: Any) -> AIOKafkaConsumer:
+        """An unstarted consumer that fetches nothing; its end offsets are those of committed records, unless
+        ``committed`` is false.
+        """
         return AIOKafkaConsumer(
             **self.common(),
-            isolation_level="read_committed",
+            isolation_level="read_committed" if committed else "read_uncommitted",
             auto_offset_reset=auto_offset_reset,
             enable_auto_commit=False,
             **more,

@@ -1,5 +1,6 @@
 """A Kafka cluster as one worker sees it: creates consumers and writers, queries metadata, reads without a group."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class KafkaCluster:
         silence_client_logs()
         self._clients = Clients(settings, group)
         self.questions = MetadataQueries(self._clients)
+        self._uncommitted = MetadataQueries(self._clients, committed=False)
         self._stamps = TimestampProducer(self._clients)
 
     def consumer(self, topics: Sequence[str], collect_s: float = 0.0) -> "KafkaConsumer":
@@ -88,6 +90,9 @@ class KafkaCluster:
     async def ends(self, tps: Sequence[TP]) -> dict[TP, int]:
         return await self._offsets(tps, AIOKafkaConsumer.end_offsets)
 
+    async def high_watermarks(self, tps: Sequence[TP]) -> dict[TP, int]:
+        return await self._offsets(tps, AIOKafkaConsumer.end_offsets, self._uncommitted)
+
     async def committed(self, tps: Sequence[TP]) -> dict[TP, CommittedOffset]:
         """The group's committed offsets; partitions without one are left out.
 
@@ -123,10 +128,13 @@ class KafkaCluster:
 
     async def stop(self) -> None:
         await self._stamps.stop()
-        await self.questions.stop()
+        await asyncio.gather(self.questions.stop(), self._uncommitted.stop())
 
     async def _offsets(
-        self, tps: Sequence[TP], which: Callable[..., Awaitable[dict[TopicPartition, int]]]
+        self,
+        tps: Sequence[TP],
+        which: Callable[..., Awaitable[dict[TopicPartition, int]]],
+        queries: MetadataQueries | None = None,
     ) -> dict[TP, int]:
         if not tps:
             return {}
@@ -138,4 +146,4 @@ class KafkaCluster:
             await know(reader, {topic for topic, _ in tps})
             return {TP(*tp): int(at) for tp, at in (await which(reader, [TopicPartition(*tp) for tp in tps])).items()}
 
-        return await self.questions.ask("looking up offsets", look)
+        return await (queries or self.questions).ask("looking up offsets", look)

@@ -13,6 +13,7 @@ from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.idle_clocks import UNANSWERED_S, IdleClocks
 from streams.worker.partition_owner import PartitionOwner
 from streams.worker.running.input_delivery import FEW_ROWS, Agents, InputDelivery
+from streams.worker.running.left_open import LeftOpen
 from streams.worker.running.owner_ban_feed import OwnerBanFeed
 from streams.worker.running.running_partition import RunningPartition
 from streams.worker.topic_guard import TopicGuard
@@ -47,6 +48,7 @@ class ConsumerLoop:
         self._joined = False
         self._clocks = IdleClocks(context, self.owners, self._assigned, self._consumer.undecided)
         self._topics = TopicGuard(context, self.owners, self._assigned)
+        self._left_open = LeftOpen(context, self._running, self._open_again)
         self._delivery = InputDelivery(context, agents, self.owners, self._assigned, self._consumer)
         self._bans = OwnerBanFeed(context, lambda: _running(self.owners[number] for number in sorted(self._assigned)))
         self._away = False
@@ -178,6 +180,14 @@ class ConsumerLoop:
         self._assigned.difference_update(numbers)
         await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
 
+    def _running(self) -> list[int]:
+        """The numbers of the assigned partitions that run."""
+        return [number for number in sorted(self._assigned) if self.owners[number].phase is OwnedPhase.RUNNING]
+
+    def _open_again(self, number: int) -> None:
+        self.owners[number].forget()
+        self.owners[number].begin()
+
     # Reading and deciding ---------------------------------------------------------------------------------------
 
     async def _round(self) -> None:
@@ -223,6 +233,7 @@ class ConsumerLoop:
             try:
                 if await self._topics.check(self._consumer.assignment()):
                     await self._clocks.check()
+                    await self._left_open.check()
                 else:
                     self._clocks.blind()
             except TransientError as error:

@@ -38,6 +38,7 @@ class Broker:
     While the broker is down, its background work (markers, timeouts, rebalances) pauses, and stored records are kept.
     ``refusals`` counts the requests that failed because it was down, ``timeouts`` the transactions that it aborted
     after their timeout. ``damaged`` maps a partition to the first and last offset of a range with a wrong checksum.
+    ``leaderless`` are the partitions without a leader: Kafka leaves their markers out, and ``left_out`` counts these.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Broker:
         self._created: dict[str, int] = {}
         self.up = True
         self.damaged: dict[TP, tuple[int, int]] = {}
+        self.leaderless: set[TP] = set()
+        self.left_out = 0
         self.refusals = 0
         self.timeouts = 0
         self.group = Group(self, session_timeout_s)
@@ -173,7 +176,7 @@ class Broker:
         producer = self._current(transactional_id, epoch)
         assert producer.open is None, "a producer has one transaction at a time"
         assert not producer.ending, "a transaction cannot begin while another is being ended"
-        producer.open = txn = Txn(epoch)
+        producer.open = txn = Txn(transactional_id, epoch)
 
         def too_long() -> None:
             if producer.open is txn:
@@ -192,6 +195,11 @@ class Broker:
         if tp not in txn.tps:
             txn.tps.append(tp)
         return self.logs[tp].append(records, self.clock.now_ms(), txn)
+
+    def add_partitions(self, transactional_id: str, txn: Txn, tps: Sequence[TP]) -> None:
+        """Let the transaction end in these logs, too."""
+        self._holds(transactional_id, txn)
+        txn.tps += [tp for tp in tps if tp not in txn.tps]
 
     def add_offsets(self, transactional_id: str, txn: Txn, offsets: Mapping[TP, int], note: str = "") -> None:
         """Add offsets of the group, committed with the transaction. The group's generation is not checked."""
@@ -230,7 +238,10 @@ class Broker:
 
         def next_marker() -> None:
             if waiting:
-                if (log := self.logs.get(waiting.pop())) is not None:
+                tp = waiting.pop()
+                if tp in self.leaderless:
+                    self.left_out += 1
+                elif (log := self.logs.get(tp)) is not None:
                     log.mark(txn, committed, self.clock.now_ms())
                     self._arrived()
                 self.later(self.rng.choice((0.0, self.rng.random() * MARKER_DELAY_S)), next_marker)

@@ -28,6 +28,7 @@ class Record(NamedTuple):
 class Txn:
     """A transaction: the logs that it has written to, and the group offsets that it commits, with their metadata."""
 
+    producer: str
     epoch: int
     tps: list[TP] = field(default_factory=list)
     offsets: dict[TP, int] = field(default_factory=dict)
@@ -63,10 +64,14 @@ class Log:
         return self.end - 1
 
     def mark(self, txn: Txn, committed: bool, now_ms: int) -> None:
-        """End a transaction in this log: its marker takes an offset, and its records are committed or aborted."""
-        self._open.pop(txn, None)
-        if not committed:
-            self._aborted.add(txn)
+        """End a transaction in this log: its marker takes an offset, and its records are committed or aborted.
+
+        So are those of earlier transactions of its producer whose marker was left out.
+        """
+        for one in [txn, *(one for one in self._open if one.producer == txn.producer)]:
+            self._open.pop(one, None)
+            if not committed:
+                self._aborted.add(one)
         self._add(None, now_ms, txn)
 
     def _add(self, record: Record | None, now_ms: int, txn: Txn | None) -> None:

@@ -75,6 +75,10 @@ class MemoryCluster:
         self._must_exist(tps)
         return await self._link.call("ends", lambda: {tp: self._logs[tp].last_stable for tp in tps})
 
+    async def high_watermarks(self, tps: Sequence[TP]) -> dict[TP, int]:
+        self._must_exist(tps)
+        return await self._link.call("watermarks", lambda: {tp: self._logs[tp].end for tp in tps})
+
     async def committed(self, tps: Sequence[TP]) -> dict[TP, CommittedOffset]:
         group = self._link.broker.group
 

@@ -1,7 +1,7 @@
 """The transactional writer of `streams.kafka.api`, on a broker in memory."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from crash.log import Record, Txn
 from crash.memory_link import Link
@@ -33,6 +33,16 @@ class MemoryWriter:
         await link.call("commit.end", lambda: broker.commit(self._id, txn))
         self._epoch = epoch
         return sent
+
+    async def commit_again(self, tps: Sequence[TP]) -> None:
+        epoch, self._epoch = self._epoch, None
+        assert epoch is not None, "commit on a writer that was not started, is committing, or has failed"
+        broker, link = self._link.broker, self._link
+        await self._until_ended()
+        txn = await link.call("again.begin", lambda: broker.begin(self._id, epoch))
+        await link.call("again.add", lambda: broker.add_partitions(self._id, txn, tps))
+        await link.call("again.end", lambda: broker.commit(self._id, txn))
+        self._epoch = epoch
 
     async def stop(self) -> None:
         self._epoch = None

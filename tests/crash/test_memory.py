@@ -319,7 +319,7 @@ def test_tombstones_stay_long_enough_to_be_read_and_are_then_removed() -> None:
 
 
 def test_what_is_undecided_is_not_compacted_and_what_is_aborted_goes() -> None:
-    log, gone, kept = Log(), Txn(0), Txn(1)
+    log, gone, kept = Log(), Txn("gone", 0), Txn("kept", 1)
     log.append([Record(b"k", b"before")], 1)
     log.append([Record(b"k", b"aborted")], 2, gone)
     log.append([Record(b"k", b"undecided")], 3, kept)

@@ -26,6 +26,8 @@ POINTS = (
     "starts!",
     "ends?",
     "ends!",
+    "watermarks?",
+    "watermarks!",
     "poll?",
     "poll!",
     "join?",

@@ -21,10 +21,14 @@ T = TypeVar("T")
 
 
 class MetadataQueries:
-    """Metadata queries; bound to the event loop of the first query."""
+    """Metadata queries; bound to the event loop of the first query.
 
-    def __init__(self, clients: Clients) -> None:
+    ``committed``: whether the ends of partitions are those of committed records.
+    """
+
+    def __init__(self, clients: Clients, committed: bool = True) -> None:
         self._clients = clients
+        self._committed = committed
         self._lock = asyncio.Lock()
         self._connected: tuple[AIOKafkaConsumer, AIOKafkaAdminClient] | None = None
         self._counts: dict[str, int] = {}
@@ -90,7 +94,7 @@ class MetadataQueries:
         async with self._lock:
             if self._connected is None:
                 made: Any = (
-                    self._clients.asker(request_timeout_ms=REQUEST_MS),
+                    self._clients.asker(committed=self._committed, request_timeout_ms=REQUEST_MS),
                     AIOKafkaAdminClient(**self._clients.common(), request_timeout_ms=REQUEST_MS),
                 )
                 try:

@@ -1,12 +1,14 @@
 """A transactional producer: writes all records of a transaction or none, and is fenced by a newer one."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from streams.kafka.aiokafka_private import add_to_transaction
 from streams.kafka.api import TP, TransientError
 from streams.kafka.clients import Clients, close
 from streams.kafka.errors import translate_error
@@ -53,22 +55,31 @@ class KafkaWriter:
             raise await self._clients.explain_error(error, f"starting writer {self._id}") from None
 
     async def commit(self, records: Outputs, offsets: Mapping[TP, int], note: str = "") -> int:
+        async with self._transaction() as producer:
+            last = await self._send(producer, records) if records else -1
+            if offsets:
+                committed = {TopicPartition(*tp): OffsetAndMetadata(offset, note) for tp, offset in offsets.items()}
+                await producer.send_offsets_to_transaction(committed, self._clients.group)
+        return last
+
+    async def commit_again(self, tps: Sequence[TP]) -> None:
+        async with self._transaction() as producer:
+            add_to_transaction(producer, [TopicPartition(*tp) for tp in tps])
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AIOKafkaProducer]:
+        """A transaction of what is done meanwhile. Raises Fenced, TransientError and PermanentError."""
         if self._producer is None:
             raise RuntimeError("a writer commits once it is started")
-        producer = self._producer
         within_s = _COMMIT_S if self._transaction_s is None else self._transaction_s * _COMMIT_PART
         try:
             async with asyncio.timeout(within_s):
-                await producer.begin_transaction()
-                last = await self._send(producer, records) if records else -1
-                if offsets:
-                    committed = {TopicPartition(*tp): OffsetAndMetadata(offset, note) for tp, offset in offsets.items()}
-                    await producer.send_offsets_to_transaction(committed, self._clients.group)
-                await producer.commit_transaction()
+                await self._producer.begin_transaction()
+                yield self._producer
+                await self._producer.commit_transaction()
         # After a failure in the background, aiokafka's own assertions fail.
         except (KafkaError, IllegalOperation, AssertionError, OSError, TimeoutError) as error:
             raise translate_error(error, f"writing as {self._id}") from None
-        return last
 
     async def stop(self) -> None:
         if self._producer is not None:

@@ -16,6 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher, subscription_state
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
+from aiokafka.producer.sender import Sender
+from aiokafka.producer.transaction_manager import TransactionManager
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
@@ -42,6 +44,9 @@ RELIED_ON: dict[str, tuple[Callable[..., object], str]] = {
     "the wait for metadata": (AIOKafkaClient._maybe_wait_metadata, "38d642bf4365"),
     "what a batch that is sent asks of its builder": (MessageBatch, "36a7b1dac89d"),
     "how a batch is sent": (MessageAccumulator._pop_batch, "6dc3d1b62145"),
+    "partitions of a transaction": (TransactionManager.maybe_add_partition_to_txn, "db7059aa8846"),
+    "the order of a transaction's requests": (Sender._maybe_do_transactional_request, "84a1736c0bd8"),
+    "the end of a transaction without records": (Sender._do_txn_commit, "a474e71ab00f"),
     "the protocol of a connection": (aiokafka_private.FramesProtocol.__bases__[0], "0f94e2d60152"),
     "a connection, whose reading task is replaced": (conn.AIOKafkaConnection, "ac26ab36fe7c"),
     "requests of an admin client": (AIOKafkaAdminClient._send_request, "651fab1488ec"),
