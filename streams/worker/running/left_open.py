@@ -57,10 +57,9 @@ async def end_left_open(cluster: Cluster, names: TopicNames, number: int, writer
     await writer.commit_again(list(found))
     still = await _still_open(cluster, found, _MARKERS_S)
     state = TP(names.output("state"), number)
-    if still.get(state) == found.get(state, -1):
-        raise TransientError(
-            f"a transaction of another program is open in {state.topic}-{number} at offset {found[state]}"
-        )
+    if state in still:
+        at = f"{state.topic}-{number} at offset {still[state]}"
+        raise TransientError(f"a transaction of another program is open in {at}")
 
 
 async def _still_open(cluster: Cluster, found: dict[TP, int], within_s: float) -> dict[TP, int]:
