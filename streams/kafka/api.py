@@ -305,9 +305,9 @@ class Writer(Protocol):
         ...
 
     async def commit_again(self, tps: Sequence[TP]) -> None:
-        """Commit what earlier transactions of this id have left open in these partitions (at least one).
+        """Commit again what transactions of this id have left open in these partitions (at least one).
 
-        A transaction without records: its markers end them. Raises as `commit`.
+        It writes no record: the markers of a new transaction end the others. Raises as `commit`.
         """
         ...
 
@@ -375,8 +375,8 @@ class Cluster(Protocol):
         """The position of a `read_committed` reader of each partition that has read all it can see.
 
         It may lag right after a commit: the transaction's marker is written once the commit is acknowledged. When a
-        writer has started, the transactions of earlier writers of its id lie before these ends, except those that Kafka
-        has left open (`streams.worker.left_open`). Raises TransientError and PermanentError.
+        writer has started, the transactions of earlier writers of its id lie before these ends, except what Kafka has
+        left open (`streams.worker.running.left_open`). Raises TransientError and PermanentError.
         """
         ...
 

@@ -15,7 +15,6 @@ from streams.topics.moved_marker import MARK, MovedMarker, marker_of
 from streams.topics.owners_topic import newest_owner_bans
 from streams.topics.state_topic import part_of
 from streams.worker.recovery import RecoveryRefused, open_partition
-from streams.worker.running.left_open import end_left_open
 from streams.worker.running.transaction import MOST_AT_ONCE
 
 MOST_UNREAD = 500_000
@@ -62,7 +61,6 @@ class RescaleSide:
         writer = cluster.writer(f"{self.application_id}-{number}")
         try:
             await writer.start()
-            await end_left_open(cluster, self.names, number, writer)
             yield writer
         finally:
             await writer.stop()

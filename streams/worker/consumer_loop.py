@@ -48,9 +48,9 @@ class ConsumerLoop:
         self._joined = False
         self._clocks = IdleClocks(context, self.owners, self._assigned, self._consumer.undecided)
         self._topics = TopicGuard(context, self.owners, self._assigned)
-        self._left_open = LeftOpen(context, self._running, self._open_again)
+        self._left_open = LeftOpen(context, self._running)
         self._delivery = InputDelivery(context, agents, self.owners, self._assigned, self._consumer)
-        self._bans = OwnerBanFeed(context, lambda: _running(self.owners[number] for number in sorted(self._assigned)))
+        self._bans = OwnerBanFeed(context, lambda: [*self._running().values()])
         self._away = False
         self._shared_out = False  # partitions were assigned since the last revocation
         self._turned_s: float | None = None
@@ -65,17 +65,22 @@ class ConsumerLoop:
             await self._consumer.stop()
 
     async def _work(self) -> None:
-        looking = asyncio.create_task(self._look_on(), name="look")
+        looks = [
+            asyncio.create_task(self._look_on(), name="look"),
+            asyncio.create_task(self._left_open.run(), name="left open"),
+        ]
         try:
             while not self._stopping.is_set():
                 self._turned_s = asyncio.get_running_loop().time()
-                if looking.done():
-                    looking.result()
+                for looking in looks:
+                    if looking.done():
+                        looking.result()
                 self._bans.start_due()
                 await self._round()
         finally:
-            looking.cancel()
-            await asyncio.wait([looking])
+            for looking in looks:
+                looking.cancel()
+            await asyncio.wait(looks)
             await self._clocks.stop()
             await self._bans.stop()
             self._stopping.set()  # for any reason the loop ended: open no more partitions
@@ -180,13 +185,10 @@ class ConsumerLoop:
         self._assigned.difference_update(numbers)
         await asyncio.gather(*(self.owners[number].give_up() for number in numbers))
 
-    def _running(self) -> list[int]:
-        """The numbers of the assigned partitions that run."""
-        return [number for number in sorted(self._assigned) if self.owners[number].phase is OwnedPhase.RUNNING]
-
-    def _open_again(self, number: int) -> None:
-        self.owners[number].forget()
-        self.owners[number].begin()
+    def _running(self) -> dict[int, RunningPartition]:
+        """The assigned partitions that run now."""
+        owned = ((number, self.owners[number]) for number in sorted(self._assigned))
+        return {n: one.running for n, one in owned if one.phase is OwnedPhase.RUNNING and one.running is not None}
 
     # Reading and deciding ---------------------------------------------------------------------------------------
 
@@ -233,7 +235,6 @@ class ConsumerLoop:
             try:
                 if await self._topics.check(self._consumer.assignment()):
                     await self._clocks.check()
-                    await self._left_open.check()
                 else:
                     self._clocks.blind()
             except TransientError as error:
@@ -249,11 +250,6 @@ class ConsumerLoop:
         for number in set(self.owners) - self._assigned:
             if now_ms - self._parked_ms.get(number, now_ms) > _PARKED_MS:
                 del self.owners[number]
-
-
-def _running(owners: Iterable[PartitionOwner]) -> list[RunningPartition]:
-    """The partitions that these owners run now."""
-    return [one.running for one in owners if one.phase is OwnedPhase.RUNNING and one.running is not None]
 
 
 def _why_not_running(owner: PartitionOwner) -> str:

@@ -26,7 +26,6 @@ from streams.runtime.retry import Backoff
 from streams.wording.worker_wording import worker_text
 from streams.worker.context import OwnedPhase, WorkerContext
 from streams.worker.recovery import RecoveryRefused, delete_left, has_grown, open_partition
-from streams.worker.running.left_open import end_left_open
 from streams.worker.running.owned_partition import OwnedPartition
 from streams.worker.running.running_partition import Due, RunningPartition
 
@@ -149,7 +148,6 @@ class PartitionOwner(OwnedPartition):
             await self._writer.stop()
         self._writer = context.cluster.writer(f"{context.application_id}-{self.number}")
         await self._writer.start()
-        await end_left_open(context.cluster, context.names, self.number, self._writer)
         running = self.running
         if running is None or await has_grown(context.cluster, context.names, self.number, running.state_end):
             running = None  # or two would be in memory

@@ -84,13 +84,7 @@ BROKEN: dict[str, list[Change]] = {
         Change(InputDelivery, "_begin", "or not owner.listens(tp)", "or not owner.listens(tp) or not len(fetched)")
     ],
     "2: the state is read before the former owner is fenced": [
-        Change(
-            PartitionOwner,
-            "_open_once",
-            "await self._writer.start()\n"
-            "    await end_left_open(context.cluster, context.names, self.number, self._writer)\n    running",
-            "running",
-        ),
+        Change(PartitionOwner, "_open_once", "await self._writer.start()\n    running", "running"),
         Change(
             PartitionOwner, "_open_once", "    self.input.start", "    await self._writer.start()\n    self.input.start"
         ),

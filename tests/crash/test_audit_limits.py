@@ -17,7 +17,7 @@ from streams.topics.partition_state import PartitionState
 
 
 def test_topics_that_no_longer_reach_back_are_reported_and_an_export_helps(tmp_path: Path) -> None:
-    world, file = day_of(5), tmp_path / "state.zst"
+    world, file = day_of(4), tmp_path / "state.zst"
 
     async def go() -> None:
         worker = world.add_worker()

@@ -143,7 +143,6 @@ def test_with_more_partitions_of_an_input_the_others_continue_and_a_move_carries
         await asyncio.sleep(10)
         for topic in [*new.inputs, *map(new.output, OUTPUTS)]:
             world.broker.create(topic, 3)
-        world.broker.create(new.owners.topic, 1)
         lines: list[str] = []
         await move(operator_of(world), side(NAMES, 2, "callwarden"), side(new, 3, "moved"), lines.append)
         assert lines[-1].startswith("carried over: 3 records of partitions 2 and above")

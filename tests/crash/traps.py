@@ -26,8 +26,6 @@ POINTS = (
     "starts!",
     "ends?",
     "ends!",
-    "watermarks?",
-    "watermarks!",
     "poll?",
     "poll!",
     "join?",

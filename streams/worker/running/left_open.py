@@ -1,4 +1,4 @@
-"""Transactions that Kafka has committed and left open in a worker's topics, and how they are ended.
+"""Transactions that Kafka has committed and left open in the topics of partitions that run, and how they are ended.
 
 If a partition has no leader when a transaction is committed, Kafka acknowledges the commit and leaves the marker out
 (`TransactionMarkerChannelManager`: "likely deleted already and hence can be skipped"). This happens when all brokers
@@ -6,31 +6,36 @@ with the partition stand still for longer than their sessions. Then nobody can r
 others write after it, until the same producer ends another transaction there: in `enforcement` at its next decision,
 perhaps days later. `kafka-transactions abort` would lose what was committed.
 
-A writer that has just started has no transaction under way. What is open in its partitions then was left open, and a
-transaction without records ends it. Partitions that run are checked often: if a worker dies in its next transaction,
-Kafka aborts what both have written, and `callwarden audit` names what is missing.
+A transaction without records ends it. All earlier commits of a partition that runs were acknowledged, so between its
+transactions nothing of its own may be open. What other programs have open is not changed.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
 
 import structlog
 
-from streams.kafka.api import TP, Cluster, PermanentError, TransientError, Writer
+from streams.kafka.api import TP, Cluster, PermanentError, TransientError
 from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.worker.context import WorkerContext
 
 log = structlog.get_logger("callwarden")
 
-_OTHERS_S: Final = 1.0  # a transaction of another program, as of the ingest service, is over by then
-_MARKERS_S: Final = 5.0  # a marker is written within this time after the commit is acknowledged
 _EVERY_S: Final = 5.0
-_LONGEST_S: Final = 10.0  # a transaction is over by then; to open a partition again that is only slow does no harm
+_FIRST_S: Final = 10.0  # what is open for longer is ended; after each try the next one waits twice as long
+
+
+class Ender(Protocol):
+    """A partition that runs: `streams.worker.running.running_partition.RunningPartition`."""
+
+    def end_left_open(self, tps: Sequence[TP]) -> None:
+        """Commit again, in the next transaction, what is open in these of its topics."""
+        ...
 
 
 def outputs_of(names: TopicNames, number: int) -> list[TP]:
-    """The topic partitions that the transactions of partition ``number`` write to, but for the topic of owners."""
+    """The topic partitions that the transactions of partition ``number`` alone write to."""
     return [TP(names.output(name), number) for name in OUTPUTS if name != "control"]
 
 
@@ -44,66 +49,39 @@ async def open_at(cluster: Cluster, tps: Sequence[TP]) -> dict[TP, int]:
     return {tp: ends[tp] for tp in tps if ends[tp] < written[tp]}
 
 
-async def end_left_open(cluster: Cluster, names: TopicNames, number: int, writer: Writer) -> None:
-    """End the transactions of a ``writer``, which must have been started, that are open in the partition's topics.
-
-    Raises Fenced, PermanentError, and TransientError, also if the state cannot be read to its end.
-    """
-    found = await _still_open(cluster, await open_at(cluster, [*outputs_of(names, number), names.owners]), _OTHERS_S)
-    if not found:
-        return
-    topics = sorted(tp.topic for tp in found)
-    log.warning("transactions were left open; they are committed again", partition=number, topics=topics)
-    await writer.commit_again(list(found))
-    still = await _still_open(cluster, found, _MARKERS_S)
-    state = TP(names.output("state"), number)
-    if state in still:
-        at = f"{state.topic}-{number} at offset {still[state]}"
-        raise TransientError(f"a transaction of another program is open in {at}")
-
-
-async def _still_open(cluster: Cluster, found: dict[TP, int], within_s: float) -> dict[TP, int]:
-    """Those of ``found`` that are still open at the same offset after that time; returns as soon as there is none."""
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + within_s
-    while found and loop.time() < until_s:
-        await asyncio.sleep(0.1)
-        now = await open_at(cluster, list(found))
-        found = {tp: at for tp, at in found.items() if now.get(tp) == at}
-    return found
-
-
 class LeftOpen:
-    """Has a partition opened again if a transaction was left open in its topics, which ends it.
+    """Looks for transactions that stay open in the topics of the partitions ``running``, by number, which end them."""
 
-    ``running`` gives the numbers of the partitions that run, ``open_again`` opens one.
-    """
+    def __init__(self, context: WorkerContext, running: Callable[[], Mapping[int, Ender]]) -> None:
+        self._context, self._running = context, running
+        self._tries: dict[tuple[TP, int], tuple[float, float]] = {}  # when the next one is due, and how long it waited
+        self._fault = ""
 
-    def __init__(
-        self, context: WorkerContext, running: Callable[[], Sequence[int]], open_again: Callable[[int], None]
-    ) -> None:
-        self._context, self._running, self._open_again = context, running, open_again
-        self._since_s: dict[tuple[TP, int], float] = {}
-        self._ended: set[tuple[TP, int]] = set()  # once is enough: what is still open is of another program
-        self._next_s = 0.0
+    async def run(self) -> None:
+        """Look at the topics until cancelled. A failed look stops nothing: the next one finds the same."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            tps = [tp for number in self._running() for tp in outputs_of(self._context.names, number)]
+            try:
+                found = await open_at(self._context.cluster, tps)
+            except (TransientError, PermanentError) as error:
+                if not self._fault:
+                    log.warning("topics cannot be searched for transactions that were left open", why=str(error))
+                self._fault = str(error)
+            else:
+                self._fault = ""
+                self.end(found, asyncio.get_running_loop().time())
 
-    async def check(self) -> None:
-        """Look at the topics if it is time. Raises TransientError."""
-        now_s, names = asyncio.get_running_loop().time(), self._context.names
-        running = self._running()
-        if now_s < self._next_s or not running:
-            return
-        self._next_s = now_s + _EVERY_S
-        tps = [tp for number in running for tp in outputs_of(names, number)]
-        try:
-            found = await open_at(self._context.cluster, [*tps, names.owners])
-        except PermanentError:  # a topic was deleted, which the check of the topics reports
-            return
-        self._since_s = {one: self._since_s.get(one, now_s) for one in found.items()}
-        self._ended &= self._since_s.keys()
-        late = {one for one, since_s in self._since_s.items() if now_s - since_s > _LONGEST_S} - self._ended
-        self._ended |= late
-        numbers = {number for tp, _ in late for number in (running if tp == names.owners else [tp.partition])}
-        for number in sorted(numbers.intersection(self._running())):
-            log.warning("a transaction was left open; its partition is opened again", partition=number)
-            self._open_again(number)
+    def end(self, found: Mapping[TP, int], now_s: float) -> None:
+        """Have what has been ``found`` open for long ended."""
+        self._tries = {one: self._tries.get(one, (now_s + _FIRST_S, _FIRST_S)) for one in found.items()}
+        for number, partition in self._running().items():
+            due = [one for one, (at_s, _) in self._tries.items() if one[0].partition == number and at_s <= now_s]
+            if due:
+                tps = [tp for tp, _ in due]
+                topics = [tp.topic for tp in tps]
+                log.warning("transactions stay open; what was committed is ended", partition=number, topics=topics)
+                partition.end_left_open(tps)
+            for one in due:
+                waits_s = 2 * self._tries[one][1]
+                self._tries[one] = now_s + waits_s, waits_s

@@ -12,7 +12,7 @@ from monitor.core.threshold_distance import DistanceOptions, ThresholdDistances,
 from monitor.partition.record_batch import RecordBatch
 from monitor.partition.task import StreamTask
 from schemas.owners import OwnerBan
-from streams.kafka.api import FetchedBatch, Writer
+from streams.kafka.api import TP, FetchedBatch, Writer
 from streams.topics.control_topic import (
     AcceptCommand,
     Command,
@@ -76,6 +76,7 @@ class RunningPartition:
         self._undecided_rows = 0  # fed since the last transaction
         self._deciding = False  # a transaction is under way
         self._unfinished = False  # the last transaction decided only a part of what was due
+        self._left_open: Sequence[TP] = ()
         for offset, command in opened.commands:
             self._command(offset, command, opened.accepted)
         self.task.control = opened.control_end
@@ -149,6 +150,8 @@ class RunningPartition:
     def due(self) -> Due | None:
         """What to do next, or None. An early evaluation that does not take long is done here."""
         now, task = asyncio.get_running_loop().time(), self.task
+        if self._left_open:
+            return Due.COMMIT
         if self._may_look():
             if early_work(task) > _LARGE:
                 self._fed = False
@@ -201,11 +204,20 @@ class RunningPartition:
         more = bool(await self._beside(self._context.turns.of_thread(), StreamTask.early))
         self._looked(self._turn_s, more)
 
+    def end_left_open(self, tps: Sequence[TP]) -> None:
+        """Commit again, in the next transaction, what is open in these of its topics."""
+        self._left_open = tps
+
     async def transact(self, writer: Writer, hand_over: bool = False) -> bool:
-        """Run a transaction (`streams.worker.running.transaction`); False if it was discarded before its turn.
+        """Run a transaction (`streams.worker.running.transaction`); False if it was discarded before its turn, or if
+        the transaction only ended others.
 
         Raises Fenced, TransientError, PermanentError, and any error of deciding. The memory is then to be discarded.
         """
+        if self._left_open and not hand_over:
+            tps, self._left_open = self._left_open, ()
+            await writer.commit_again(tps)
+            return False
         self._deciding, self._decided_s, self._undecided_rows = True, asyncio.get_running_loop().time(), 0
         try:
             work = transaction_work(self.task, MOST_AT_ONCE) + (handover_work(self.task) if hand_over else 0)
