@@ -6,7 +6,7 @@ from typing import Any
 
 from streams.kafka.api import TP
 from streams.kafka.topic_names import OUTPUTS, TopicNames
-from streams.worker.running.left_open import LeftOpen, outputs_of
+from streams.worker.running.left_open import LeftOpen, open_at, outputs_of
 
 NAMES = TopicNames("in.", "out.")
 ENFORCEMENT, STATE = TP("out.enforcement", 3), TP("out.state", 3)
@@ -58,6 +58,20 @@ def test_a_partition_is_asked_once_it_runs() -> None:
     running[3] = mine
     left.end({ENFORCEMENT: 17}, 25)
     assert mine.ended == [[ENFORCEMENT]]
+
+
+async def test_what_is_committed_during_a_look_is_not_taken_for_open() -> None:
+    class Growing:
+        end = 0
+
+        async def high_watermarks(self, tps: Sequence[TP]) -> dict[TP, int]:
+            self.end += 2
+            return dict.fromkeys(tps, self.end)
+
+        ends = high_watermarks
+
+    cluster: Any = Growing()
+    assert await open_at(cluster, [STATE]) == {}
 
 
 def test_the_topics_are_all_that_a_partition_alone_writes() -> None:
