@@ -76,10 +76,18 @@ def decided_over_http(
 def post(port: int, records: list[dict[str, object]]) -> dict[str, Any]:
     body, headers = json.dumps(records).encode(), {"Content-Type": "application/json"}
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/records", body, headers)
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-        found: dict[str, Any] = json.loads(answer.read())
-    assert found["accepted"] == len(records)
-    return found
+    until_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
+                found: dict[str, Any] = json.loads(answer.read())
+        except urllib.error.URLError as error:  # the ingest service starts beside the worker
+            if not isinstance(error.reason, ConnectionRefusedError) or time.monotonic() > until_s:
+                raise
+            time.sleep(0.2)
+        else:
+            assert found["accepted"] == len(records)
+            return found
 
 
 def get(port: int, path: str, accept: str = "*/*") -> bytes:

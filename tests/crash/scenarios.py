@@ -127,12 +127,15 @@ def lose_state(world: World) -> None:
     command(world, type="accept", what="lost_state", offset=offset, reason="a test")
 
 
-def play(world: World, what: Callable[[], Coroutine[Any, Any, None]], *, as_often: bool = False) -> list[Any]:
+def play(
+    world: World, what: Callable[[], Coroutine[Any, Any, None]], *, as_often: bool = False, left_open_s: float = HOUR
+) -> list[Any]:
     """Play the scenario; return what the workers logged.
 
     In most of an hour nothing arrives, and polls without records would be most of what it costs. So a worker that has
     nothing to do polls every other second, and looks for bans of owners every five; on a faster day it polls twice a
-    second. With ``as_often`` it does so as often as a worker does.
+    second. With ``as_often`` it does so as often as a worker does. It looks for transactions that were left open every
+    ``left_open_s``.
     """
     structlog.reset_defaults()
     slow = not as_often and world.speed == 1.0
@@ -141,6 +144,7 @@ def play(world: World, what: Callable[[], Coroutine[Any, Any, None]], *, as_ofte
         capture_logs() as logs,
         patch("streams.worker.consumer_loop._POLL_S", poll_s),
         patch("streams.worker.running.owner_ban_feed._EVERY_S", bans_s),
+        patch("streams.worker.running.left_open._EVERY_S", left_open_s),
     ):
         try:
             run(world.loop, what())

@@ -48,7 +48,7 @@ def test_a_worker_that_runs_ends_it_within_seconds(state: bool) -> None:
         assert len(judge.ids(world.broker, 0)) > 1
         assert not wrong(world)
 
-    logs = play(world, go)
+    logs = play(world, go, left_open_s=5.0)
     assert sum("stay open" in line["event"] for line in logs) == 1
     assert not any("state is read again" in line["event"] for line in logs)
 
@@ -79,7 +79,7 @@ def test_a_partition_that_is_asked_at_any_time_goes_on_and_is_handed_over() -> N
         assert len(judge.ids(world.broker, 0)) > 2
         assert not wrong(world)
 
-    play(world, go)
+    play(world, go, left_open_s=5.0)
     assert {"commit.begin?", "commit.end!", "again.end?"} <= set(asked)
 
 
@@ -99,7 +99,7 @@ def test_what_another_program_has_open_is_left_to_it() -> None:
         await asyncio.sleep(1)
         assert len(broker.logs[ENFORCEMENT].committed(0)) > 1
 
-    logs = play(world, go)
+    logs = play(world, go, left_open_s=5.0)
     assert 3 < sum("stay open" in line["event"] for line in logs) < 10, "ever more rarely"
 
 
@@ -122,5 +122,5 @@ def test_a_worker_goes_on_if_the_topics_cannot_be_searched(monkeypatch: pytest.M
         assert len(judge.ids(world.broker, 0)) > 1
         assert not wrong(world)
 
-    logs = play(world, go)
+    logs = play(world, go, left_open_s=5.0)
     assert sum("cannot be searched" in line["event"] for line in logs) == 1, "it is said once"
