@@ -4,6 +4,7 @@ The head is written in the same transaction as the decisions: up to its time eve
 the topic. So workers may run during an audit.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,10 +32,11 @@ from streams.kafka.topic_names import TopicNames
 from streams.ops.topic_replay import replay_logs
 from streams.topics import clock_topic
 from streams.topics.partition_state import PartitionState
-from streams.topics.state_topic import part_of
+from streams.topics.state_topic import MARKERS_S, part_of
 from streams.topics.stored_head import StoredHead
 
 TOPICS = ("enforcement", "shadow")
+_REST_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class PartitionAudit:
         # In this order: what is in the outputs now was decided by this state or an earlier one.
         before = await cluster.ends([*self._outputs.values(), self._clock])
         self._judged = judged = _judged(await part_of(cluster, self._setup.names, self._number))
+        evidence, measured = TP(*self._evidence.place), TP(*self._measures.place)
+        written = await cluster.high_watermarks([*self._outputs.values(), evidence, measured])
         starts = await cluster.starts([*self._inputs, self._clock, *self._outputs.values()])
         ends = await cluster.ends([*self._inputs, self._clock])
         self._recorded_end = ends[self._clock]
@@ -116,8 +120,7 @@ class PartitionAudit:
         begun = any(offset < before[self._clock] for recorded in entries.values() for offset, _ in recorded)
         must, may = await self._judge(partition, ends, found["enforcement"], begun)
         result.notes += self._signatures.notes()
-        evidence = TP(*self._evidence.place)
-        after = await cluster.ends([*self._outputs.values()])
+        after = await _ends_from(cluster, written)
         for name, tp in self._outputs.items():
             found[name] += await records_between(cluster, tp, before[tp], after[tp])
             result.compared[name] = self._compared(name, must[name], may[name], found[name], before[tp], starts[tp])
@@ -125,7 +128,7 @@ class PartitionAudit:
         records = await every_record(cluster, evidence)
         result.compared["evidence"] = self._evidence.compare(*every, records)
         result.notes += self._evidence.notes()
-        measures = await every_record(cluster, TP(*self._measures.place))
+        measures = await every_record(cluster, measured)
         result.compared["measures"] = self._measures.compare(measures, result.from_ms or 0, self._bound_ms)
         result.notes += self._measures.notes()
         return result
@@ -319,6 +322,16 @@ class PartitionAudit:
         async for offset, source, entry in clock_topic.journal_entries(self._setup.cluster, self._clock, start, end):
             entries.setdefault(source, []).append((offset, entry))
         return entries
+
+
+async def _ends_from(cluster: Cluster, written: Mapping[TP, int]) -> dict[TP, int]:
+    """The ends of these logs once what was ``written`` is committed, if it is: markers are written one by one."""
+    for _ in range(round(MARKERS_S / _REST_S)):
+        ends = await cluster.ends(list(written))
+        if all(ends[tp] >= offset for tp, offset in written.items()):
+            break
+        await asyncio.sleep(_REST_S)
+    return ends
 
 
 def _judged(part: PartitionState) -> StoredHead | None:

@@ -13,9 +13,8 @@ from streams.topics.stored_head import StoredHead
 class PartitionState:
     """The entries of one partition's state, and the ends of the output logs at that time.
 
-    ``ends`` has, by bare name, the ends before and after the state was read: records before the first were decided by
-    this state or an earlier one, records after the second by a later one. They differ only if workers were so busy
-    that no moment without a transaction was found.
+    ``ends`` has, by bare name, two offsets: records before the first were decided by this state or an earlier one,
+    records from the second on by a later one. They differ if a transaction was under way.
     """
 
     number: int

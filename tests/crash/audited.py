@@ -5,12 +5,11 @@ import json
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 from crash.broker import Broker
 from crash.log import Log, Record
 from crash.memory import MemoryCluster
-from crash.scenarios import DAY_S, HOUR, day_of, operator_of, steady_link
+from crash.scenarios import DAY_S, day_of, operator_of, steady_link
 from crash.traffic import NAMES, SCENARIOS
 from crash.virtual import VirtualClock, VirtualLoop, run
 from crash.world import World
@@ -26,10 +25,8 @@ MEASURES = NAMES.output("measures")
 
 
 def play(world: World, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Play the scenario, without looks for transactions that were left open."""
     try:
-        with patch("streams.worker.running.left_open._EVERY_S", HOUR):
-            run(world.loop, what())
+        run(world.loop, what())
     finally:
         world.close()
 
