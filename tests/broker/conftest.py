@@ -26,8 +26,8 @@ TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
 
 @pytest.fixture(scope="module", autouse=True)
 def time_to_stop() -> Iterator[None]:
-    """A process that is told to stop cuts its work off after this time, and its exit status says so. On a busy machine
-    the default is short.
+    """A process that is told to stop ends by force after this time, with exit status 1. On a busy machine the default
+    is short.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CALLWARDEN_STOP_WITHIN", "5m")

@@ -19,7 +19,7 @@ STATE, ENFORCEMENT = (TP(NAMES.output(name), NUMBER) for name in ("state", "enfo
 
 
 async def commit_without_a_marker(address: str, transactional_id: str, tp: TP) -> None:
-    """Commit a record in the state and one in ``tp``, of which the coordinator does not know."""
+    """Commit a record in the state, and one in ``tp``, which is not added to the transaction."""
     async with AIOKafkaProducer(bootstrap_servers=address, transactional_id=transactional_id) as producer:
         transactions = producer._txn_manager
         add = transactions.maybe_add_partition_to_txn
@@ -32,7 +32,7 @@ async def commit_without_a_marker(address: str, transactional_id: str, tp: TP) -
 
 
 async def test_a_decision_that_nobody_can_read_is_read_once_it_is_committed_again(jars: Path, tmp_path: Path) -> None:
-    # Or else the broker refuses records of a partition that the coordinator does not know of.
+    # By default the broker rejects records of a partition that was not added to the transaction.
     with DevKafka(tmp_path, jars, properties={"transaction.partition.verification.enable": "false"}) as node:
         tps = outputs_of(NAMES, NUMBER)
         await create_topics(node.address, [tp.topic for tp in tps])
@@ -48,6 +48,6 @@ async def test_a_decision_that_nobody_can_read_is_read_once_it_is_committed_agai
             assert await open_at(cluster, tps) == {}
             found = [batch async for batch in cluster.read(ENFORCEMENT, 0, 2)]
             assert values(found) == [b"a decision"]
-            # The writer goes on.
+            # The writer can still commit.
             await writer.commit([OutputRecord(ENFORCEMENT.topic, NUMBER, None, b"the next")], {})
             await end_reaches(cluster, ENFORCEMENT, 4)

@@ -83,6 +83,35 @@ def test_a_partition_that_is_asked_at_any_time_goes_on_and_is_handed_over() -> N
     assert {"commit.begin?", "commit.end!", "again.end?"} <= set(asked)
 
 
+def test_nothing_is_ended_before_the_first_own_transaction() -> None:
+    """It may be what a former owner has aborted."""
+    world = world_of(grace_ms=0)
+    passing, ended = world.passing, list[float]()
+
+    def noted(process: Process, point: str) -> None:
+        passing(process, point)
+        if point == "again.begin?":
+            ended.append(world.loop.time())
+
+    world.passing = noted  # type: ignore[method-assign]
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 2 * MINUTE)
+        assert worker.consumer_loop is not None
+        running = worker.consumer_loop.owners[0].running
+        assert running is not None
+        running.end_left_open([ENFORCEMENT])
+        await asyncio.sleep(30)
+        assert (ended, world.broker.logs[STATE].end) == ([], 0)
+        an_hour_of_calls(world)
+        await until(world, NOON + 15 * MINUTE)
+        assert len(ended) == 1
+        assert world.broker.logs[STATE].end > 0
+
+    play(world, go)
+
+
 def test_what_another_program_has_open_is_left_to_it() -> None:
     world = world_of(grace_ms=0)
     an_hour_of_calls(world)
@@ -123,4 +152,4 @@ def test_a_worker_goes_on_if_the_topics_cannot_be_searched(monkeypatch: pytest.M
         assert not wrong(world)
 
     logs = play(world, go, left_open_s=5.0)
-    assert sum("cannot be searched" in line["event"] for line in logs) == 1, "it is said once"
+    assert sum("cannot be searched" in line["event"] for line in logs) == 1, "it is logged once"

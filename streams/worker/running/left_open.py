@@ -6,32 +6,26 @@ with the partition stand still for longer than their sessions. Then nobody can r
 others write after it, until the same producer ends another transaction there: in `enforcement` at its next decision,
 perhaps days later. `kafka-transactions abort` would lose what was committed.
 
-A transaction without records ends it. All earlier commits of a partition that runs were acknowledged, so between its
-transactions nothing of its own may be open. What other programs have open is not changed.
+A transaction without records ends it. All commits of a partition since it was opened were acknowledged, so between its
+transactions nothing of its own may be open. What other programs have open is not changed. What a former owner has left
+open is committed with the first transaction in the same topic, whether it was aborted or not: Kafka cannot tell either.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from streams.kafka.api import TP, Cluster, PermanentError, TransientError
 from streams.kafka.topic_names import OUTPUTS, TopicNames
 from streams.worker.context import WorkerContext
+from streams.worker.running.running_partition import RunningPartition
 
 log = structlog.get_logger("callwarden")
 
 _EVERY_S: Final = 5.0
 _FIRST_S: Final = 10.0  # what is open for longer is ended; after each try the next one waits twice as long
-
-
-class Ender(Protocol):
-    """A partition that runs: `streams.worker.running.running_partition.RunningPartition`."""
-
-    def end_left_open(self, tps: Sequence[TP]) -> None:
-        """Commit again, in the next transaction, what is open in these of its topics."""
-        ...
 
 
 def outputs_of(names: TopicNames, number: int) -> list[TP]:
@@ -52,7 +46,7 @@ async def open_at(cluster: Cluster, tps: Sequence[TP]) -> dict[TP, int]:
 class LeftOpen:
     """Looks for transactions that stay open in the topics of the partitions ``running``, by number, which end them."""
 
-    def __init__(self, context: WorkerContext, running: Callable[[], Mapping[int, Ender]]) -> None:
+    def __init__(self, context: WorkerContext, running: Callable[[], Mapping[int, RunningPartition]]) -> None:
         self._context, self._running = context, running
         self._tries: dict[tuple[TP, int], tuple[float, float]] = {}  # when the next one is due, and how long it waited
         self._fault = ""

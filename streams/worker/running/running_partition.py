@@ -77,6 +77,7 @@ class RunningPartition:
         self._deciding = False  # a transaction is under way
         self._unfinished = False  # the last transaction decided only a part of what was due
         self._left_open: Sequence[TP] = ()
+        self._committed = False  # a transaction of its own, since it was opened
         for offset, command in opened.commands:
             self._command(offset, command, opened.accepted)
         self.task.control = opened.control_end
@@ -150,7 +151,7 @@ class RunningPartition:
     def due(self) -> Due | None:
         """What to do next, or None. An early evaluation that does not take long is done here."""
         now, task = asyncio.get_running_loop().time(), self.task
-        if self._left_open:
+        if self._ends_left_open:
             return Due.COMMIT
         if self._may_look():
             if early_work(task) > _LARGE:
@@ -205,8 +206,15 @@ class RunningPartition:
         self._looked(self._turn_s, more)
 
     def end_left_open(self, tps: Sequence[TP]) -> None:
-        """Commit again, in the next transaction, what is open in these of its topics."""
+        """Commit again what is open in these of its topics, at once or after its first own transaction.
+
+        Until then it may be what a former owner has aborted.
+        """
         self._left_open = tps
+
+    @property
+    def _ends_left_open(self) -> bool:
+        return bool(self._left_open) and self._committed
 
     async def transact(self, writer: Writer, hand_over: bool = False) -> bool:
         """Run a transaction (`streams.worker.running.transaction`); False if it was discarded before its turn, or if
@@ -214,7 +222,7 @@ class RunningPartition:
 
         Raises Fenced, TransientError, PermanentError, and any error of deciding. The memory is then to be discarded.
         """
-        if self._left_open and not hand_over:
+        if self._ends_left_open and not hand_over:
             tps, self._left_open = self._left_open, ()
             await writer.commit_again(tps)
             return False
@@ -250,6 +258,7 @@ class RunningPartition:
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         self.state_end = await commit(transaction, writer)
+        self._committed = True
         took_s, number = loop.time() - began_s, self.task.place.number
         self._context.telemetry.committed(number, transaction.counts, transaction.watermark_ms, took_s)
 

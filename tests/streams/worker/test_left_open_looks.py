@@ -22,7 +22,7 @@ class Partition:
         self.ended.append([*tps])
 
 
-def looks(running: dict[int, Partition]) -> LeftOpen:
+def looks(running: dict[int, Any]) -> LeftOpen:
     context: Any = SimpleNamespace(names=NAMES, cluster=None)
     return LeftOpen(context, lambda: running)
 
