@@ -12,7 +12,7 @@ OUTPUTS = ("enforcement", "shadow", "clock")
 """The logs whose ends are stored with a state."""
 
 MARKERS_S: Final = 1.0
-"""The markers of a transaction are written within this time after it is committed."""
+"""Longer than a broker takes to write the markers of a transaction that was committed: some milliseconds, if idle."""
 
 _ROUNDS: Final = 200
 _REST_S: Final = 0.05

@@ -15,8 +15,8 @@ from monitor.core.windows.pane import Pane, merge, to_panes
 _TOGETHER = 4_096  # calls that are concatenated and compacted together
 _MOST_ROWS = 32_768  # calls of a pane to sum up at once: fewer cost more time per call, more cost more memory
 _MANY_ROWS = _MOST_ROWS // 2  # an early evaluation sums up as many, because it may run in a thread
-# New calls kept for early evaluation. Above the first, or above the second and the number of open calls, starting over
-# from all open panes is cheaper. With a backlog, panes close before anybody evaluates them early.
+# New calls kept for early evaluation. Above the first, starting over from all open panes is cheaper. Above the second,
+# no more are kept than are open: with a backlog, panes close before an early evaluation, and calls take memory.
 _MOST_NEW_CALLS, _FEW_NEW_CALLS = 200_000, 20_000
 
 
