@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from monitor.core.escalation_distance import EscalationDistances, measure_escalations, merge_escalations
 from monitor.core.measures.measure_columns import FAR_OVER
-from monitor.core.rules.conditions import Floats, Rows, values
+from monitor.core.rules.conditions import UPWARDS, Floats, Rows, values
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.rules.wilson import wilson_bound
 from monitor.core.shard import Shard
@@ -201,7 +201,7 @@ class _Reading:
 
 def _way(op: str, value: Floats, limit: float) -> Floats:
     """The share of each value for one condition, 0 for NaN."""
-    upwards = op in ("above", "at_least")
+    upwards = op in UPWARDS
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = value / limit if upwards else limit / value
     # 0 / 0: the value is at its limit, which meets `at_least` and `at_most`.

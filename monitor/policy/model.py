@@ -74,6 +74,11 @@ class Rule:
         """The metrics that it uses: its own and those of its ``also`` conditions."""
         return [self.metric, *(condition.metric for condition in self.also)]
 
+    @property
+    def conditions(self) -> list[Condition]:
+        """What a breach has to meet: its own condition and the ``also`` conditions."""
+        return [Condition(self.metric, self.direction, self.threshold), *self.also]
+
 
 @dataclass(frozen=True, slots=True)
 class Variants:

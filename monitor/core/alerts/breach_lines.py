@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.calls.fields import BIT, SUMS
+from monitor.core.rules.conditions import UPWARDS
 from monitor.core.rules.wilson import quantile
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, UNFINISHED, Name, count_of
 from monitor.core.windows.distinct.early_distinct_counts import most_step
 from monitor.policy.metrics import DISTINCT_COUNTS, METRICS, KeySet
-from monitor.policy.model import Rule
+from monitor.policy.model import Condition, Rule
 
 ONE: Final = 0
 """The index of a term that is always 1."""
@@ -23,7 +24,6 @@ NEVER: Final = 1e15
 """The calls that a rule needs which no number of calls makes a tenant break."""
 ROUNDING: Final = 1e-9
 """More than the rounding of a ratio: a line may hold where a condition does not, not the reverse."""
-_UPWARDS = ("above", "at_least")
 
 
 class Evaluation(NamedTuple):
@@ -80,7 +80,9 @@ class SureBound(NamedTuple):
 
 
 class BreachLines:
-    """What the lines compare, by index: the term `ONE`, sums by column, distinct counts, and counts of complaints."""
+    """What the lines compare, by index: the term `ONE`, distinct counts, counts of complaints, and ``sums``: what is in
+    one column of the table, which are sums of calls, and calls that speak against a condition on a median.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[int, int] = {}
@@ -90,26 +92,24 @@ class BreachLines:
     def of(self, one: Evaluation) -> Iterator[Line]:
         """The conditions of a rule at an end."""
         rule = one.rule
-        asked = [(rule.metric, rule.direction, rule.threshold, rule.min_denominator)]
-        for name, op, limit, least in [*asked, *((c.metric, c.op, c.value, 1) for c in rule.also)]:
+        for place, condition in enumerate(rule.conditions):
+            name, op, limit = condition.metric, condition.op, condition.value
             metric = METRICS[name]
             if metric.denominator is not None:
                 counted = metric.denominator in DISTINCT_COUNTS
+                least = 1 if place else rule.min_denominator
                 yield self._count(self._term(one, metric.denominator), 1, "at_least", least, counted)
             if metric.family == "talk":
-                if op in _UPWARDS:
-                    # More than half of the calls last at least the median, so the mean is more than half of it.
-                    talk = self._term(one, "talk_ms")
-                    yield self._ratio(talk, self._term(one, "answered"), op, limit / 2 * metric.scale, False)
+                yield from self._median(one, condition)
                 continue
-            if name == "callee_over_limit" and op in _UPWARDS:
+            if name == "callee_over_limit" and op in UPWARDS:
                 keys = floor(min(_strict(op, limit), HUGE)) + 1
                 attempts = self._term(one, "attempts")
                 yield self._count(attempts, 1, "at_least", keys * (rule.params.callee_limit + 1))
                 if keys > 0 and one.early_window.distinct["callees"].keeps(PEAK):
                     peak = self._term(one, "callee_peak")
                     yield self._count(peak, 1, "above", rule.params.callee_limit, True)
-            elif metric.family == "distinct" and metric.denominator is None and op in _UPWARDS:
+            elif metric.family == "distinct" and metric.denominator is None and op in UPWARDS:
                 # There are never more keys than attempts.
                 yield self._count(self._term(one, "attempts"), 1, op, limit)
             numerator = self._term(one, metric.numerator, metric.family)
@@ -119,7 +119,7 @@ class BreachLines:
                 yield self._count(numerator, step, op, limit, distinct)
                 continue
             denominator = self._term(one, metric.denominator, divisor=metric.denominator in DISTINCT_COUNTS)
-            if op in _UPWARDS:
+            if op in UPWARDS:
                 # A call counts in the numerator of a share only if it does in the denominator.
                 linked = metric.unit == "ratio" and metric.denominator not in DISTINCT_COUNTS and step == 1
                 yield self._ratio(numerator, denominator, op, limit * metric.scale, linked, step, distinct)
@@ -127,10 +127,20 @@ class BreachLines:
                 step, distinct = self._step(metric.denominator, "", rule), metric.denominator in DISTINCT_COUNTS
                 yield self._share_below(numerator, denominator, op, limit * metric.scale, step, distinct)
 
+    def _median(self, one: Evaluation, condition: Condition) -> Iterator[Line]:
+        """A condition on a median talk time."""
+        answered = self._term(one, "answered")
+        if condition.op in UPWARDS:
+            # More than half of the calls last at least the median, so the mean is more than half of it.
+            limit = condition.value / 2 * METRICS[condition.metric].scale
+            yield self._ratio(self._term(one, "talk_ms"), answered, condition.op, limit, False)
+        against = self._column(one.early_window.median_limits.column(condition))
+        yield self._share_below(against, answered, "at_most", 0.5, 1.0, False)
+
     def _count(self, term: int, step: float, op: str, limit: float, distinct: bool = False) -> Line:
         """A condition on a count."""
         limit = _strict(op, limit)
-        if op in _UPWARDS:
+        if op in UPWARDS:
             return Line(ONE, limit, term, 1.0, step, step if distinct else 0.0, False)
         return Line(term, 1.0, ONE, limit, 0.0, 0.0, False)
 
@@ -168,18 +178,26 @@ class BreachLines:
     def _term(self, one: Evaluation, name: str, family: str = "", divisor: bool = False) -> int:
         """The index of a numerator or denominator."""
         window = one.early_window
-        count = 1 + len(self.sums) + len(self.distinct) + len(self.complaints)
         if family == "complaints":
-            return self.complaints.setdefault((window, name), count)
+            return self.complaints.setdefault((window, name), self._next)
         sums = window.running_sums
         if name not in DISTINCT_COUNTS:
-            return self.sums.setdefault(sums.column(window.layout.field(name, one.rule.params)), count)
+            return self._column(sums.column(window.layout.field(name, one.rule.params)))
         keys, counted = count_of(name, one.rule.params)
         distinct = window.distinct[keys]
         unfinished = distinct.column(UNFINISHED if counted == IN_BLOCKS else counted)
         attempts = sums.column(BIT["attempts"])
         key = DistinctTerm(keys, counted, distinct.column(counted), distinct.first, attempts, unfinished, divisor)
-        return self.distinct.setdefault(key, count)
+        return self.distinct.setdefault(key, self._next)
+
+    def _column(self, column: int) -> int:
+        """The index of a column of the table."""
+        return self.sums.setdefault(column, self._next)
+
+    @property
+    def _next(self) -> int:
+        """The index of the next term."""
+        return 1 + len(self.sums) + len(self.distinct) + len(self.complaints)
 
     def bound_of(self, one: Evaluation) -> SureBound:
         """The bound of a rule with a confidence."""

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.alerts.early_firing import calls_to_recover
+from monitor.core.alerts.median_limits import MedianLimits
 from monitor.core.alerts.recent_calls import RecentCalls
 from monitor.core.calls.fields import BIT
-from monitor.core.rules.conditions import OPS, Floats, Rows, View, values
+from monitor.core.rules.conditions import OPS, UPWARDS, Floats, Rows, View, values
 from monitor.core.talk.early_medians import EarlyMedians
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.tenants.complaints import ComplaintForecast
@@ -76,13 +77,15 @@ class EarlyWindow(WindowView):
             kept = self.running_sums.field(_ATTEMPTS, tenants).copy()
             left = window.running_sums.field(_ATTEMPTS, tenants) - kept
             for keys, distinct in window.distinct.items():
-                came = self._came(keys, window, opened, recent)
-                self.distinct[keys] = EarlyDistinctCounts(keys, distinct, uses, self.start_ms, came, table, first)
+                keys_came = self._came(keys, window, opened, recent)
+                self.distinct[keys] = EarlyDistinctCounts(keys, distinct, uses, self.start_ms, keys_came, table, first)
                 self.distinct[keys].begin(kept, left)
                 first += EarlyDistinctCounts.width(distinct)
+        self.median_limits = MedianLimits(window.median_conditions, table, first)
         self.talk = None
         if window.talk is not None:
-            self.talk = EarlyMedians(window.talk, self.start_ms, self._talk_came(window, opened, recent), tenants)
+            came = self._talk_came(window, opened, recent)
+            self.talk = EarlyMedians(window.talk, self.start_ms, came, self.median_limits.edges, tenants)
         for piece in (*self._waiting(window), *opened.between(self.start_ms, self.end_ms)):
             self.running_sums.add(piece.tenant, piece.sums)
         for early_counts in self.distinct.values():
@@ -93,7 +96,7 @@ class EarlyWindow(WindowView):
     def width(window: SlidingWindow) -> int:
         """The number of columns of an early window of that length."""
         counts = sum(map(EarlyDistinctCounts.width, window.distinct.values()))
-        return len(window.running_sums.fields) + counts
+        return len(window.running_sums.fields) + counts + len(window.median_conditions)
 
     def _waiting(self, window: SlidingWindow) -> Iterator[Pane]:
         """Closed panes that wait to enter ``window``."""
@@ -152,12 +155,10 @@ class EarlyWindow(WindowView):
 
     def candidates(self, rule: Rule, who: Rows, tenants: int) -> Rows:
         """Which of these tenants may be in breach, by the bounds on their distinct counts."""
-        conditions = [(condition.metric, condition.op, condition.value) for condition in rule.also]
-        conditions.append((rule.metric, rule.direction, rule.threshold))
-        for name, op, limit in conditions:
-            if METRICS[name].family == "distinct" and len(who):
-                lowest, highest = self._between(name, rule, who, tenants)
-                who = who[OPS[op](highest if op in ("above", "at_least") else lowest, limit)]
+        for condition in rule.conditions:
+            if METRICS[condition.metric].family == "distinct" and len(who):
+                lowest, highest = self._between(condition.metric, rule, who, tenants)
+                who = who[OPS[condition.op](highest if condition.op in UPWARDS else lowest, condition.value)]
         return who
 
     def narrow(self, asked: Sequence[tuple[Rule, Rows]], tenants: int) -> list[Rows]:
@@ -188,7 +189,9 @@ class EarlyWindow(WindowView):
             self._count_keys(keys, some, tenants)
         if self.talk is not None and talk:
             who = np.unique(np.concatenate(talk))
-            self.talk.count(who, self.running_sums.field(_ANSWERED, tenants)[who])
+            answered = self.running_sums.field(_ANSWERED, tenants)
+            who, below = self.talk.count(who, answered[who])
+            self.median_limits.counted(who, answered[who], below)
 
     def _count_keys(self, keys: KeySet, some: Sequence[Rows], tenants: int) -> None:
         """Count the keys of a set of all these tenants."""

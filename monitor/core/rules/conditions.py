@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isnan, nan
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ OPS: dict[str, Callable[[Floats, float], NDArray[np.bool_]]] = {
     "at_least": lambda value, limit: value >= limit,
     "at_most": lambda value, limit: value <= limit,
 }
+UPWARDS: Final = ("above", "at_least")
+"""The operators that hold for large values."""
 
 
 @dataclass(frozen=True, slots=True)

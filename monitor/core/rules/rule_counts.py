@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.core.calls.fields import BIT
-from monitor.core.rules.conditions import Floats, Rows
+from monitor.core.rules.conditions import UPWARDS, Floats, Rows
 from monitor.core.rules.native_pairs import CountBlocks
 from monitor.core.rules.rule_state import RuleState
 from monitor.core.windows.window import Counts, SlidingWindow
@@ -19,7 +19,6 @@ from monitor.policy.model import Rule
 ONE = 0
 """The index of a count that is always 1."""
 
-_UPWARDS = ("above", "at_least")
 _NEVER_ABOVE_ATTEMPTS = {"caller_peak", "callee_peak", "callers"}  # not even where they are estimated
 
 
@@ -164,7 +163,7 @@ class RuleCounts:
         return self.width - count
 
     def _condition(self, place: int, name: str, op: str, limit: float) -> CountedCondition:
-        metric, sign = METRICS[name], 1.0 if op in _UPWARDS else -1.0
+        metric, sign = METRICS[name], 1.0 if op in UPWARDS else -1.0
         numerator = self._index(place, name, metric.numerator, metric.family in ("talk", "complaints"), False)
         denominator = ONE
         if metric.denominator is not None:

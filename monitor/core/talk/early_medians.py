@@ -12,9 +12,9 @@ from monitor.core.talk.talk_counts import TalkCounts
 class EarlyMedians:
     """The medians for a window that begins at ``start_ms`` and ends after the closed panes.
 
-    ``opened`` returns the counts of the calls that are not in ``running`` yet, of tenants in ascending order. A rule
-    ``below`` a median has no bound that would spare a tenant its recount at each evaluation, so a recount depends on
-    that tenant's counts alone: at most 624 per pane. Memory: 16 bytes per tenant.
+    ``opened`` returns the counts of the calls that are not in ``running`` yet, of tenants in ascending order. A recount
+    depends on the counts of that tenant alone: at most 624 per pane. ``edges`` are numbers of buckets: `count` tells
+    how many calls are in the buckets below each. Memory: 16 bytes per tenant.
     """
 
     def __init__(
@@ -22,26 +22,30 @@ class EarlyMedians:
         running: RunningMedians,
         start_ms: int,
         opened: Callable[[NDArray[np.intp]], TalkCounts],
+        edges: NDArray[np.intp],
         tenants: int,
     ) -> None:
         self._running = running
         self._start_ms = start_ms
         self._opened = opened
+        self._edges = edges
         self._median_ms = np.zeros(tenants, np.int64)
         self._answered = np.zeros(tenants, np.int64)  # the answered calls at the last count
 
-    def count(self, who: NDArray[np.intp], answered: NDArray[np.int64]) -> None:
+    def count(self, who: NDArray[np.intp], answered: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Compute the medians of these tenants, ascending, unless they are up to date.
 
         ``answered`` are all their answered calls ``[k]``. Calls only ever come to a future window, so the same number
-        means the same calls.
+        means the same calls. Returns the tenants whose medians were not up to date, ``[n]``, and how many of their
+        calls are in the buckets below each edge, ``[n, edge]``.
         """
         stale = self._answered[who] != answered
         who, answered = who[stale], answered[stale]
         if not len(who):
-            return
-        self._median_ms[who] = self._running.medians_ahead(who, self._opened(who), self._start_ms)
+            return who, np.empty((0, len(self._edges)), np.int64)
+        self._median_ms[who], below = self._running.medians_ahead(who, self._opened(who), self._start_ms, self._edges)
         self._answered[who] = answered
+        return who, below
 
     def reach(self, tenants: int) -> None:
         """Grow to at least ``tenants`` tenants."""

@@ -78,8 +78,13 @@ class RunningMedians:
         self._stale[stale] = False
         return self._median_ms[:tenants]
 
-    def medians_ahead(self, who: NDArray[np.intp], came: TalkCounts, before_ms: int) -> NDArray[np.int64]:
-        """The medians of these ascending tenants ``[k]`` once ``came`` enters and panes before ``before_ms`` leave."""
+    def medians_ahead(
+        self, who: NDArray[np.intp], came: TalkCounts, before_ms: int, edges: NDArray[np.intp]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The medians of these ascending tenants ``[k]`` once ``came`` enters and panes before ``before_ms`` leave.
+
+        Also how many of their calls are then in the buckets below each edge, ``[k, edge]``.
+        """
         self._reach(int(who[-1]) + 1)
         left = []
         for start_ms, counts in self._inside:
@@ -87,19 +92,20 @@ class RunningMedians:
                 break
             left.append(counts.of_tenants(who).negated())
         change = TalkCounts.joined([came, *left]).distinct()
-        medians = np.empty(len(who), np.int64)
+        medians, below = np.empty(len(who), np.int64), np.empty((len(who), len(edges)), np.int64)
         for start in range(0, len(who), _AT_ONCE):
             some = who[start : start + _AT_ONCE]
             rows = self._counts[self._block[some]]
             first, after = change.tenant.searchsorted(np.array([some[0], some[-1] + 1], np.int32))
-            here = change.select(slice(first, after))
-            octave, row = np.divmod(here.bucket, np.uint16(PER_OCTAVE))
-            rows[some.searchsorted(here.tenant), octave, row] += here.count
+            changed = change.select(slice(first, after))
+            octave, row = np.divmod(changed.bucket, np.uint16(PER_OCTAVE))
+            rows[some.searchsorted(changed.tenant), octave, row] += changed.count
             octave_of, before, rank = _octave_of_median(rows.sum(axis=2))
-            medians[start : start + _AT_ONCE] = _median_ms(
-                octave_of, rows[np.arange(len(some)), octave_of], rank - before
-            )
-        return medians
+            here = slice(start, start + _AT_ONCE)
+            medians[here] = _median_ms(octave_of, rows[np.arange(len(some)), octave_of], rank - before)
+            for place, edge in enumerate(edges.tolist()):
+                below[here, place] = rows.reshape(len(some), -1)[:, :edge].sum(axis=1)
+        return medians, below
 
     def _add(self, block: NDArray[np.int32], bucket: NDArray[np.uint16], count: NDArray[np.signedinteger]) -> None:
         # The pairs are distinct, but several are in a block.

@@ -88,7 +88,7 @@ class SlidingWindow(WindowView):
     """The state of one window length, for rules that use it.
 
     ``counting_complaints``: whether other rules of this length count complaints. Early evaluation goes as far ahead for
-    all rules of a length.
+    all rules of a length. ``median_conditions`` are the conditions of the rules on medians, each once.
     """
 
     running_sums: RunningSums
@@ -124,8 +124,10 @@ class SlidingWindow(WindowView):
         self.distinct = {keys: kind(window_ms, names) for keys, names in self.counts.items()}
         if self.distinct:
             fields.add(BIT["attempts"])  # an upper bound for the number of keys
+        of_medians = (one for rule in rules for one in rule.conditions if METRICS[one.metric].family == "talk")
+        self.median_conditions = [*dict.fromkeys(of_medians)]
         self.talk = None
-        if any(metric.family == "talk" for metric, _ in asked):
+        if self.median_conditions:
             self.talk = RunningMedians(window_ms)
             fields.add(layout.field("talk_ms", rules[0].params))  # an upper bound for the median (`BreachBounds`)
         self.running_sums = RunningSums(window_ms, sorted(fields))

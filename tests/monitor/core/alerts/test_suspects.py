@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from helpers.shard_samples import MINUTE, T0, cdr, policy_of
 from helpers.thorough import thorough
 from monitor.core.alerts.early_window import _FEWEST_FIRST
 from monitor.core.alerts.suspects import Suspects
+from monitor.core.talk.running_medians import RunningMedians
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
 from monitor.partition.record_batch import RecordBatch
@@ -36,6 +38,8 @@ def test_alerts_of_random_policies_are_those_of_full_evaluations(seed: int) -> N
 
 
 DIFFERENT = [{"metric": "distinct_callee_ratio", "above": 0.3}]
+MEDIAN = {"metric": "median_talk_s", "min_denominator": 10, "window": "1h"}
+BRIEF = [{"metric": "median_talk_s", "at_most": 30.0}]
 HOVERING = (
     rule("ratio", above=0.5, min_denominator=10, window="1h", step="5m"),
     rule("sure", above=0.3, min_denominator=10, confidence=0.95, window="1h", step="5m"),
@@ -47,6 +51,9 @@ HOVERING = (
     rule("few", metric="distinct_callee_ratio", window="1h", step="15m", min_denominator=10, below=0.5),
     rule("callers", metric="callers", above=6, window="1h", step="15m"),
     rule("pool", metric="calls_per_caller", window="1h", step="15m", min_denominator=3, below=6, also=DIFFERENT),
+    rule("short", **MEDIAN, step="5m", below=10),
+    rule("long", **MEDIAN, step="15m", above=50),
+    rule("brief", above=0.3, min_denominator=10, window="1h", step="15m", also=BRIEF),
 )
 
 
@@ -137,6 +144,61 @@ def test_a_tenant_far_from_each_threshold_of_blocks_is_rarely_compared_or_counte
         task.early()
     assert len(counted) < (30 if overridden else 12)
     assert overridden or len(compared) < 40
+
+
+def task_of_medians(limit: Mapping[str, float]) -> StreamTask:
+    ruled = rule("median", **MEDIAN, step="1h")
+    return StreamTask(
+        policy_of(rules=[{k: value for k, value in ruled.items() if k != "above"} | {**limit}]), sources=1
+    )
+
+
+def call_of(number: int, talk_ms: int) -> RecordBatch:
+    at_ms = T0 + number + 100_000 - talk_ms
+    times = {"start_ms": at_ms, "answer_ms": at_ms, "end_ms": at_ms + talk_ms}
+    line = codec.encode(cdr(call_id=f"{number}", outcome="answered", **times))
+    return RecordBatch(number, number + 1, np.array([number]), np.array([2**41]), [line])
+
+
+@pytest.mark.parametrize(
+    ("limit", "before_ms", "after_ms", "needed"),
+    [({"below": 10}, 10_240, 10_239, 30), ({"above": 50}, 51_199, 51_200, 31)],
+    ids=["below", "above"],
+)
+def test_a_median_alerts_at_the_first_call_after_which_it_may(
+    limit: Mapping[str, float], before_ms: int, after_ms: int, needed: int
+) -> None:
+    """The talk times are at the edge of a bucket: one is in the last that meets the threshold, or the first.
+
+    The fortieth call leads to a count. Other ends need forty more before they are compared.
+    """
+    task = task_of_medians({**limit, "min_denominator": 40})
+    for number in range(30):
+        task.feed(0, call_of(number, before_ms))
+    task.early()
+    for number in range(30, 30 + needed):
+        assert not task.take().output.alerts, number
+        task.feed(0, call_of(number, after_ms))
+        task.early()
+    assert [alert.state for alert in task.take().output.alerts] == ["firing"]
+
+
+@pytest.mark.parametrize(("limit", "usual_s", "rest_s"), [({"below": 10}, 60, 1), ({"above": 50}, 1, 100)])
+def test_the_medians_of_a_tenant_far_from_each_threshold_of_medians_are_rarely_counted(
+    limit: Mapping[str, float], usual_s: int, rest_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten calls, seven speak against the threshold: it takes four more for each ten before it may be crossed."""
+    counted: list[int] = []
+    ahead = RunningMedians.medians_ahead
+    monkeypatch.setattr(
+        RunningMedians, "medians_ahead", lambda self, who, *args: counted.extend(who) or ahead(self, who, *args)
+    )
+    task = task_of_medians(limit)
+    for number in range(400):
+        task.feed(0, call_of(number, 1_000 * (usual_s if number * 3 % 10 < 7 else rest_s)))
+        task.early()
+    assert 0 < len(counted) < 20
+    assert not task.take().output.alerts
 
 
 def test_each_set_of_keys_has_its_place_in_the_order_of_counting() -> None:

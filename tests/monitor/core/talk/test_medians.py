@@ -19,6 +19,7 @@ from oracle.measures import median_talk_ms
 LONGEST_MS = 4_102_444_799_999 - 631_152_000_000
 TENANTS = 12
 EDGES = [0, 1, 15, 16, 31, 32, 33, 63, 64, 65, LONGEST_MS, *(2**k + by for k in range(6, 42) for by in (-1, 0, 1))]
+EDGE_BUCKETS = [0, 17, 200, BUCKETS]
 _TALKS = st.one_of(st.sampled_from(EDGES), st.integers(0, 100_000), st.integers(0, LONGEST_MS))
 PaneCalls = dict[int, list[int]]  # tenant: talk times
 
@@ -41,6 +42,12 @@ def medians_of(inside: list[PaneCalls]) -> list[int]:
         for tenant, some in pane.items():
             talks[tenant] += some
     return [median_talk_ms(talks[tenant]) for tenant in range(TENANTS)]
+
+
+def below_edges(inside: list[PaneCalls], tenant: int) -> list[int]:
+    talks = [talk for pane in inside for talk in pane.get(tenant, ())]
+    buckets = buckets_of(np.array(talks, np.int64)).tolist() if talks else []
+    return [sum(bucket < edge for bucket in buckets) for edge in EDGE_BUCKETS]
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
@@ -82,7 +89,7 @@ def test_early_medians_are_those_of_the_calls_to_come(
     def came(who: NDArray[np.intp]) -> TalkCounts:
         return TalkCounts.joined([counts_of(piece).of_tenants(who) for piece in pieces])
 
-    early = EarlyMedians(running, T0 + gone * MINUTE, came, 0)
+    early = EarlyMedians(running, T0 + gone * MINUTE, came, np.array(EDGE_BUCKETS), 0)
     early.reach(TENANTS)
     who = np.array(sorted(asked))
     with patch("monitor.core.talk.running_medians._AT_ONCE", 2):
@@ -90,8 +97,10 @@ def test_early_medians_are_those_of_the_calls_to_come(
             pieces.append(piece)
             inside = closed[gone:] + pieces
             answered = np.array([sum(len(pane.get(tenant, ())) for pane in inside) for tenant in who.tolist()])
-            early.count(who, answered)
+            counted, below = early.count(who, answered)
             expected = medians_of(inside)
+            assert below.tolist() == [below_edges(inside, tenant) for tenant in counted.tolist()]
+            assert asked & piece.keys() <= {*counted.tolist()}
             assert early.medians(TENANTS)[who].tolist() == [expected[tenant] for tenant in who.tolist()]
     assert running.medians(TENANTS).tolist() == before.tolist()
 
