@@ -37,8 +37,7 @@ def _escalation_name(escalation: Escalation) -> Bilingual:
 
 def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
     """What the rule detects and its consequence, one sentence each."""
-    conditions = [_condition(rule.metric, rule.direction, rule.threshold, rule.params)]
-    conditions += [_condition(c.metric, c.op, c.value, rule.params) for c in rule.also]
+    conditions = [_condition(one.metric, one.op, one.value, rule.params) for one in rule.conditions]
     zh = f"任意 {_duration_zh(rule.window_ms)}内（每 {_duration_zh(rule.step_ms)}判定一次），"
     zh += "，且".join(c.zh for c in conditions)
     en = f"in any {format_duration(rule.window_ms)} (judged every {format_duration(rule.step_ms)}): "

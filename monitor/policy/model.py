@@ -76,7 +76,7 @@ class Rule:
 
     @property
     def conditions(self) -> list[Condition]:
-        """What a breach has to meet: its own condition and the ``also`` conditions."""
+        """Its own condition and the ``also`` conditions: a breach meets all of them."""
         return [Condition(self.metric, self.direction, self.threshold), *self.also]
 
 

@@ -154,8 +154,7 @@ def preflight_of(outcome: Outcome, policy: Policy, counting: "FieldUseCounter") 
 
 
 def _needs(rule: Rule, on: Collection[str] = _RESTS_ON) -> list[str]:
-    metrics = (rule.metric, *(condition.metric for condition in rule.also))
-    return list(dict.fromkeys(_RESTS_ON[metric] for metric in metrics if metric in _RESTS_ON and metric in on))
+    return list(dict.fromkeys(_RESTS_ON[metric] for metric in rule.metrics if metric in _RESTS_ON and metric in on))
 
 
 class FieldUseCounter:

@@ -26,9 +26,7 @@ TOOLS = Path(__file__).parents[2] / ".tools" / "kafka"
 
 @pytest.fixture(scope="module", autouse=True)
 def time_to_stop() -> Iterator[None]:
-    """A process that is told to stop ends by force after this time, with exit status 1. On a busy machine the default
-    is short.
-    """
+    """Give a process more time to stop than the default, after which it exits with status 1: the machine is busy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CALLWARDEN_STOP_WITHIN", "5m")
         yield

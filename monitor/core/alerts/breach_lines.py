@@ -81,7 +81,7 @@ class SureBound(NamedTuple):
 
 class BreachLines:
     """What the lines compare, by index: the term `ONE`, distinct counts, counts of complaints, and ``sums``: what is in
-    one column of the table, which are sums of calls, and calls that speak against a condition on a median.
+    one column of the table, which are sums of calls, and the calls that do not meet a condition on a median.
     """
 
     def __init__(self) -> None:
@@ -134,8 +134,8 @@ class BreachLines:
             # More than half of the calls last at least the median, so the mean is more than half of it.
             limit = condition.value / 2 * METRICS[condition.metric].scale
             yield self._ratio(self._term(one, "talk_ms"), answered, condition.op, limit, False)
-        against = self._column(one.early_window.median_limits.column(condition))
-        yield self._share_below(against, answered, "at_most", 0.5, 1.0, False)
+        failing = self._column(one.early_window.median_limits.column(condition))
+        yield self._share_below(failing, answered, "at_most", 0.5, 1.0, False)
 
     def _count(self, term: int, step: float, op: str, limit: float, distinct: bool = False) -> Line:
         """A condition on a count."""

@@ -1,8 +1,7 @@
 """Median limits: conditions on medians at a future end, and a bound that spares tenants a recount.
 
-Calls only ever come to a future window. So those that are at least as long as a condition ``below`` allows never become
-fewer, and while they are more than half of all answered calls, the median does not meet that condition. In the same
-way, short calls speak against a condition ``above``.
+A median does not meet a condition while more than half of the talk times do not meet it. Calls only ever come to a
+future window, so the number of calls that do not meet it never falls, and its last count is a lower bound.
 """
 
 from collections.abc import Sequence
@@ -21,10 +20,10 @@ _LOWEST_S: Final = lowest_ms(np.arange(BUCKETS)) / METRICS["median_talk_s"].scal
 
 
 class MedianLimits:
-    """The answered calls of each tenant that spoke against a condition when they were counted last, 0 before.
+    """The answered calls of each tenant whose talk time does not meet a condition: the last count, 0 before the first.
 
-    The condition at ``place`` in ``limits`` has the column ``first + place`` in ``table``. Its edge divides the buckets
-    of talk times: those below are the ones that it holds for, or those that it does not hold for.
+    The condition at ``place`` in ``limits`` has the column ``first + place`` in ``table``. Its edge in ``edges`` is the
+    number of buckets with shorter talk times than the others: either these meet the condition, or the others.
     """
 
     def __init__(self, limits: Sequence[Condition], table: TenantColumns, first: int) -> None:
@@ -34,18 +33,18 @@ class MedianLimits:
         self.edges = np.array([_edge(limit) for limit in limits], np.intp)
 
     def column(self, limit: Condition) -> int:
-        """The column of the calls against a condition."""
+        """The column of the calls that do not meet a condition."""
         return self._columns[limit]
 
     def counted(self, who: NDArray[np.intp], answered: NDArray[np.int64], below: NDArray[np.int64]) -> None:
         """Take a count of these tenants: their answered calls ``[k]``, and of these the ones below each edge
         ``[k, edge]``.
         """
-        against = np.where(self._upwards, below, answered[:, None] - below)
-        self._table.values[who[:, None], list(self._columns.values())] = against
+        failing = np.where(self._upwards, below, answered[:, None] - below)
+        self._table.values[who[:, None], list(self._columns.values())] = failing
 
 
 def _edge(limit: Condition) -> int:
-    """The number of buckets that lie below the others: medians are in the order of their buckets."""
-    holds = OPS[limit.op](_LOWEST_S, limit.value)
-    return int(np.count_nonzero(~holds if limit.op in UPWARDS else holds))
+    """The number of buckets that meet a condition ``below`` or ``at_most``, or that do not meet one of the others."""
+    meets = OPS[limit.op](_LOWEST_S, limit.value)
+    return int(np.count_nonzero(~meets if limit.op in UPWARDS else meets))

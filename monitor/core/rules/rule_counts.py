@@ -94,8 +94,10 @@ class RuleCounts:
             present = self._place() if counted else ONE
             self._of_window[window] = WindowCounts(window, slice(first, last), present, mine, of)
         rules = [rule_state.rule for rule_state in rule_states]
-        asked = [[(r.metric, r.direction, r.threshold), *((c.metric, c.op, c.value) for c in r.also)] for r in rules]
-        self.conditions = [[self._condition(place, *one) for one in some] for place, some in enumerate(asked)]
+        self.conditions = [
+            [self._condition(place, one.metric, one.op, one.value) for one in rule.conditions]
+            for place, rule in enumerate(rules)
+        ]
         self.present = [self._of_window[rule_state.window].present for rule_state in rule_states]
 
     def bound(self, place: int) -> int:

@@ -187,7 +187,7 @@ def test_a_median_alerts_at_the_first_call_after_which_it_may(
 def test_the_medians_of_a_tenant_far_from_each_threshold_of_medians_are_rarely_counted(
     limit: Mapping[str, float], usual_s: int, rest_s: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of ten calls, seven speak against the threshold: it takes four more for each ten before it may be crossed."""
+    """Seven of ten calls are not beyond the threshold: it takes four more for each ten before the median may be."""
     counted: list[int] = []
     ahead = RunningMedians.medians_ahead
     monkeypatch.setattr(
@@ -197,7 +197,7 @@ def test_the_medians_of_a_tenant_far_from_each_threshold_of_medians_are_rarely_c
     for number in range(400):
         task.feed(0, call_of(number, 1_000 * (usual_s if number * 3 % 10 < 7 else rest_s)))
         task.early()
-    assert 0 < len(counted) < 20
+    assert 0 < len(counted) < 14
     assert not task.take().output.alerts
 
 
