@@ -11,7 +11,6 @@
 #include <stdlib.h>
 
 #define SMALLEST_BITS 8
-#define AHEAD 8 /* keys that are fetched into the cache before their turn */
 
 /* ---- The keys that come and leave, each once ------------------------------------------------------------------- */
 
@@ -227,11 +226,6 @@ static int pairs_step(const HashTable *table, const Keys *keys, uint64_t key, in
     if (moved) has_previous = moved > 0;
     int has_next = next && number_step(next) ? 0 : is_present(table, key + 1);
     return (step > 0 ? has_previous : -had_previous) + step * has_next;
-}
-
-static inline void fetch(const HashTable *table, uint64_t key)
-{
-    FETCH(slot_at(table, home_slot(table, key)));
 }
 
 /* Looks up the attempts of each key. */

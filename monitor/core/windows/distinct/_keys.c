@@ -11,30 +11,35 @@
 
 /* ---- The table of keys --------------------------------------------------------------------------------------- */
 
+/* The slot of each key into `at`; if it is absent, the complement of the free one where it would be. Returns how many are. */
 static Py_ssize_t find_all(const HashTable *table, const uint64_t *key, Py_ssize_t rows, int64_t *at)
 {
     Py_ssize_t missing = 0;
     for (Py_ssize_t row = 0; row < rows; row++) {
+        if (row + AHEAD < rows) fetch(table, key[row + AHEAD]);
         uint64_t slot = slot_of(table, key[row]);
         int absent = is_free(table, slot);
-        at[row] = absent ? -1 : (int64_t)slot;
+        at[row] = absent ? ~(int64_t)slot : (int64_t)slot;
         missing += absent;
     }
     return missing;
 }
 
+/* Gives slots to the keys that `find_all` has not found. They are distinct. */
 static void claim_missing(const HashTable *table, const uint64_t *key, const int32_t *tenant, const uint8_t *numeric,
                           Py_ssize_t rows, int64_t *at)
 {
     for (Py_ssize_t row = 0; row < rows; row++) {
+        if (row + AHEAD < rows && at[row + AHEAD] < 0) FETCH(slot_at(table, (uint64_t)~at[row + AHEAD]));
         if (at[row] >= 0) continue;
-        uint64_t slot = slot_of(table, key[row]);
+        uint64_t slot = (uint64_t)~at[row];
+        while (!is_free(table, slot)) slot = (slot + 1) & table->last; /* taken by a key before it */
         *slot_at(table, slot) = (Slot){key[row], 0, numeric[row] ? tenant[row] : ~tenant[row]};
         at[row] = (int64_t)slot;
     }
 }
 
-/* find(slots, words, key, at): the slot of each key, or -1, into `at`. */
+/* find(slots, words, key, at): the slot of each key, or a negative number, into `at`. */
 static PyObject *find(PyObject *module, PyObject *args)
 {
     Py_buffer of[4] = {{0}};
@@ -114,6 +119,10 @@ static void change_counts(const HashTable *table, const Keys *keys, const int32_
         keys->after[row] = (int32_t)((uint32_t)keys->before[row] + (uint32_t)keys->change[row]);
     }
     for (Py_ssize_t row = 0; row < keys->rows; row++) {
+        if (sequences && row + AHEAD < keys->rows) {
+            fetch(table, keys->key[row + AHEAD] - 1);
+            fetch(table, keys->key[row + AHEAD] + 1);
+        }
         int64_t *own = counts + keys->tenant[row];
         int number = number_step(keys, row);
         own[DISTINCT * tenants] += step_of(keys->before[row], keys->after[row], 0);

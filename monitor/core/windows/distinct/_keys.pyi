@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 INTERFACE: int
 
 def find(slots: NDArray[Any], words: NDArray[Any], key: NDArray[Any], at: NDArray[Any], /) -> None:
-    """Write the slot of each key, -1 if it has none, to ``at``."""
+    """Write the slot of each key, a negative number if it has none, to ``at``."""
 
 def claim(
     slots: NDArray[Any],

@@ -24,6 +24,13 @@ static inline Slot *slot_at(const HashTable *table, uint64_t at)
     return (Slot *)table->slots + at;
 }
 
+#define AHEAD 16 /* keys whose slots are fetched into the cache before their turn: a table is larger than the cache */
+
+static inline void fetch(const HashTable *table, uint64_t key)
+{
+    FETCH(slot_at(table, home_slot(table, key)));
+}
+
 /* The slot of a key, or the free one where it would be. At least one slot is free: the caller keeps a quarter of them so. */
 static inline uint64_t slot_of(const HashTable *table, uint64_t key)
 {

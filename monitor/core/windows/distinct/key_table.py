@@ -86,7 +86,7 @@ class KeyTable:
         return KeyCounts(self._key[at], _owner(whose), self.count[at], whose >= 0)
 
     def _find(self, keys: U64) -> NDArray[np.intp]:
-        """The slot of each key, or -1 if absent."""
+        """The slot of each key, or a negative number if absent."""
         return native_keys.find(self.native, keys) if native_keys.enabled else self._table.probe(keys)[0]
 
 

@@ -40,7 +40,7 @@ def built() -> bool:
 
 
 def find(table: NativeTable, keys: U64) -> Slots:
-    """The slot of each key, or -1 if absent."""
+    """The slot of each key, or a negative number if absent."""
     at = np.empty(len(keys), np.int64)
     _keys.find(*table, keys, at)
     return at
