@@ -953,37 +953,14 @@ static PyObject *first_difference(PyObject *module, PyObject *args)
     return result;
 }
 
-static PyObject *line_ends(PyObject *module, PyObject *args)
-{
-    Py_buffer block, ends;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "y*w*", &block, &ends)) return NULL;
-    if (!items_of(&ends, 8)) {
-        PyBuffer_Release(&block);
-        PyBuffer_Release(&ends);
-        return NULL;
-    }
-    const uint8_t *first = block.buf, *end = first + block.len, *p = first;
-    Py_ssize_t most = ends.len / 8, count = 0;
-    while (count < most && p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-        int64_t at = p - first;
-        memcpy((char *)ends.buf + 8 * count++, &at, 8);
-        p++;
-    }
-    PyBuffer_Release(&block);
-    PyBuffer_Release(&ends);
-    return PyLong_FromSsize_t(count);
-}
-
 static PyMethodDef METHODS[] = {
     {"make_plan", make_plan, METH_VARARGS, NULL},
     {"parse_calls", parse_calls, METH_VARARGS, NULL},
     {"first_difference", first_difference, METH_VARARGS, NULL},
-    {"line_ends", line_ends, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL}};
 
 /* Raised with every change of what Python passes or gets, in form or meaning: an extension of other sources is not used. */
-#define INTERFACE 1
+#define INTERFACE 2
 
 static int filled(PyObject *module)
 {

@@ -52,6 +52,3 @@ def first_difference(
     /,
 ) -> int:
     """The first place at which one of these ``rows`` differs from its name in ``names``; their number if none does."""
-
-def line_ends(block: Buffer, ends: NDArray[Any], /) -> int:
-    """Write the positions of the line feeds of a block to ``ends``, as far as there is room. Returns their number."""

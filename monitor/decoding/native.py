@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.byte_rows import ByteRows, RowBlock
+from monitor.byte_rows import ByteRows
 from monitor.core.calls.columns import OUTCOME_WORDS, Calls, set_hours, unknown_places
 from monitor.core.calls.fields import BIT, CALLEE_HANGUP_MS, LONG_CALL_MS, FieldLayout
 from monitor.core.calls.keys import modulus_of
@@ -22,7 +22,7 @@ from schemas.inputs import Cdr
 if TYPE_CHECKING:
     from monitor.decoding import _calls
 else:
-    _calls = load("monitor.decoding._calls", interface=1)
+    _calls = load("monitor.decoding._calls", interface=2)
 
 COLUMNS: Final = (
     "counts",
@@ -248,12 +248,3 @@ def rows_equal(rows: ByteRows, chosen: NDArray[np.intp], names: NameBlock, numbe
 def _block_of(lines: Sequence[bytes]) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
     size = np.fromiter(map(len, lines), np.int64, len(lines))
     return b"".join(lines), size.cumsum() - size, size
-
-
-def lines_of(block: bytes) -> ByteRows:
-    """The lines of a block without their line feeds. What follows the last line feed is a line, too, even if empty."""
-    ends = np.empty(block.count(b"\n") + 1, np.int64)
-    _calls.line_ends(block, ends)
-    ends[-1] = len(block)
-    start = np.concatenate([np.zeros(1, np.int64), ends[:-1] + 1])
-    return ByteRows([RowBlock(block, start, ends - start)])

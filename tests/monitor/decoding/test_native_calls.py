@@ -9,6 +9,7 @@ import pytest
 from native_lines import DECODERS, FULL, LINE, rows_in_blocks, some_lines
 
 from monitor.decoding import native
+from monitor.decoding.lines import split_lines
 
 pytestmark = pytest.mark.skipif(
     not native.built(), reason="the extension is not built: no C compiler (`.ci/run` requires it)"
@@ -66,8 +67,6 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         parse(parser._plan, LINE, zero, size, 0, 0, (np.zeros(8, np.int64)[::2], *calls.columns[1:]))
     with pytest.raises(ValueError, match="contiguous"):
         parse(parser._plan, LINE, np.zeros(2, np.int64)[::-1], size.repeat(2), 0, 0, calls.columns)
-    with pytest.raises(ValueError, match="fit"):
-        native._calls.line_ends(b"", np.zeros(1, np.int32))
     full = native.NativeCalls(2, len(LINE), True, True)  # room for the ids and names of one line, not of three
     with pytest.raises(ValueError, match="no room"):
         parse(parser._plan, LINE, np.zeros(3, np.int64), np.repeat(size, 3), 0, 0, full.columns)
@@ -92,4 +91,4 @@ def test_keys_are_compared_with_the_names_of_tenants() -> None:
 
 def test_lines_are_split_as_python_does() -> None:
     for block in (b"", b"\n", b"a", b"a\n", b"\na\n\nb", b"a\nb\r\n\n"):
-        assert list(native.lines_of(block)) == block.split(b"\n")
+        assert list(split_lines(block)) == block.split(b"\n")
