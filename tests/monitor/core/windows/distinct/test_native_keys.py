@@ -111,7 +111,7 @@ def test_no_key_gets_a_slot_if_they_are_more_than_there_is_room_for() -> None:
     keys = key_counts([(1, 0, True), (2, 0, True)])
     _, new = native_keys.claim(table.native, keys, 1)
     assert new == 2
-    assert native_keys.find(table.native, keys.key).tolist() == [-1, -1]
+    assert (native_keys.find(table.native, keys.key) < 0).all()
 
 
 def arguments() -> dict[str, Any]:
