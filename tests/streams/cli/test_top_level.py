@@ -1,6 +1,7 @@
 """The options of `callwarden` itself: its version, completion, and the groups of its help."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -92,3 +93,17 @@ def test_completion_is_installed_for_the_shell(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", script], env={"HOME": str(tmp_path)}, capture_output=True, text=True)
     assert (done.returncode, "bash completion installed" in done.stdout) == (0, True), done.stderr
     assert "_CALLWARDEN_COMPLETE" in (tmp_path / ".bash_completions" / "callwarden.sh").read_text("utf-8")
+
+
+@pytest.mark.skipif(os.cpu_count() == 1 or not Path("/proc/self/task").is_dir(), reason="needs Linux and two cores")
+def test_a_command_has_no_threads_of_numpy(tmp_path: Path) -> None:
+    (tmp_path / "calls.jsonl").touch()
+    program = (
+        "import atexit, os; atexit.register(lambda: print(*os.listdir('/proc/self/task')));"
+        "from streams.cli.__main__ import main; main()"
+    )
+    words = ["replay", "-q", str(tmp_path / "calls.jsonl"), "--out", str(tmp_path / "out")]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", program, *words], env=environment, capture_output=True, text=True)
+    threads = done.stdout.splitlines()[-1].split()
+    assert (done.returncode, len(threads)) == (0, 1)
