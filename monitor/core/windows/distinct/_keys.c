@@ -25,15 +25,14 @@ static Py_ssize_t find_all(const HashTable *table, const uint64_t *key, Py_ssize
     return missing;
 }
 
-/* Gives slots to the keys that `find_all` has not found. They are distinct. */
+/* Gives slots to the keys that `find_all` has not found. */
 static void claim_missing(const HashTable *table, const uint64_t *key, const int32_t *tenant, const uint8_t *numeric,
                           Py_ssize_t rows, int64_t *at)
 {
     for (Py_ssize_t row = 0; row < rows; row++) {
         if (row + AHEAD < rows && at[row + AHEAD] < 0) FETCH(slot_at(table, (uint64_t)~at[row + AHEAD]));
         if (at[row] >= 0) continue;
-        uint64_t slot = (uint64_t)~at[row];
-        while (!is_free(table, slot)) slot = (slot + 1) & table->last; /* taken by a key before it */
+        uint64_t slot = slot_from(table, (uint64_t)~at[row], key[row]); /* a key before it may have taken that one */
         *slot_at(table, slot) = (Slot){key[row], 0, numeric[row] ? tenant[row] : ~tenant[row]};
         at[row] = (int64_t)slot;
     }
@@ -239,4 +238,4 @@ static PyMethodDef METHODS[] = {{"find", find, METH_VARARGS, NULL}, {"distinct",
                                 {"change", change, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 
-EXTENSION(_keys, METHODS, 2)
+EXTENSION(_keys, METHODS, 3)

@@ -31,16 +31,21 @@ static inline void fetch(const HashTable *table, uint64_t key)
     FETCH(slot_at(table, home_slot(table, key)));
 }
 
-/* The slot of a key, or the free one where it would be. At least one slot is free: the caller keeps a quarter of them so. */
-static inline uint64_t slot_of(const HashTable *table, uint64_t key)
+/* The slot of a key from `at` on, or the free one where it would be. At least one slot is free: the caller keeps a quarter
+ * of them so. */
+static inline uint64_t slot_from(const HashTable *table, uint64_t at, uint64_t key)
 {
-    uint64_t at = home_slot(table, key);
     for (uint64_t visited = 0; visited <= table->last; visited++) {
         const Slot *slot = slot_at(table, at);
         if (slot->whose == FREE_SLOT || slot->key == key) break;
         at = (at + 1) & table->last;
     }
     return at;
+}
+
+static inline uint64_t slot_of(const HashTable *table, uint64_t key)
+{
+    return slot_from(table, home_slot(table, key), key);
 }
 
 static inline int is_free(const HashTable *table, uint64_t at)

@@ -12,7 +12,7 @@ from monitor.extensions import WANTED, load
 if TYPE_CHECKING:
     from monitor.core.windows.distinct import _keys
 else:
-    _keys = load("monitor.core.windows.distinct._keys", interface=2)
+    _keys = load("monitor.core.windows.distinct._keys", interface=3)
 
 enabled: bool = _keys is not None and WANTED
 """Whether the extension is used; tests switch it."""
