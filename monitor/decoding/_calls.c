@@ -8,6 +8,7 @@
  * Nothing is allocated for a line. All output goes to buffers of the caller, whose sizes are checked before the first
  * row; lengths are those of the buffers, never read from the input. The GIL is released while rows are parsed.
  */
+#include "../core/calls/mix.h"
 #include "../extension.h"
 #include <string.h>
 
@@ -461,19 +462,10 @@ static int parse(Parser *s, Call *call)
 /* ---- Keys: monitor.core.calls.keys -------------------------------------------------------------------------- */
 
 #define A UINT64_C(0x9E3779B97F4A7C15)
-#define B UINT64_C(0xBF58476D1CE4E5B9)
-#define C UINT64_C(0x94D049BB133111EB)
 #define BLOCK_SALT UINT64_C(0xA0761D6478BD642F)
 #define CONSENT_SALT UINT64_C(0x8EBC6AF09C88C6E3)
 #define ALONE 127
 #define MOST_DIGITS 19
-
-static inline uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * B;
-    x = (x ^ x >> 27) * C;
-    return x ^ x >> 31;
-}
 
 static inline uint64_t text_key(Text text, uint64_t salt)
 {
