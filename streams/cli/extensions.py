@@ -6,7 +6,7 @@ from monitor.core.calls import native_ids, native_newest, native_strings
 from monitor.core.measures import native_measures
 from monitor.core.rules import native_pairs
 from monitor.core.windows import native_sums
-from monitor.core.windows.distinct import native_ahead, native_keys, native_uses
+from monitor.core.windows.distinct import native_ahead, native_keys, native_running, native_uses
 from monitor.decoding import native as decoding
 from streams.kafka.fetch import native as fetching
 from streams.kafka.produce import native_batches
@@ -26,6 +26,7 @@ def in_use() -> dict[str, bool]:
         "monitor.core.windows._sums": native_sums.enabled,
         "monitor.core.windows.distinct._ahead": native_ahead.enabled,
         "monitor.core.windows.distinct._keys": native_keys.enabled,
+        "monitor.core.windows.distinct._running": native_running.enabled,
         "monitor.core.windows.distinct._uses": native_uses.enabled,
         "monitor.decoding._calls": decoding.enabled,
         "streams.kafka.fetch._records": fetching.enabled,

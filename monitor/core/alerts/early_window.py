@@ -11,6 +11,7 @@ from monitor.core.alerts.early_firing import calls_to_recover
 from monitor.core.alerts.median_limits import MedianLimits
 from monitor.core.alerts.recent_calls import RecentCalls
 from monitor.core.calls.fields import BIT
+from monitor.core.calls.new_calls import NewCalls
 from monitor.core.rules.conditions import OPS, UPWARDS, Floats, Rows, View, values
 from monitor.core.talk.early_medians import EarlyMedians
 from monitor.core.talk.talk_counts import TalkCounts
@@ -133,6 +134,11 @@ class EarlyWindow(WindowView):
     def _panes(self, opened: OpenPanes) -> range:
         """The numbers of the panes in this window."""
         return range(self.start_ms // opened.pane_ms, self.end_ms // opened.pane_ms)
+
+    def take(self, calls: NewCalls) -> None:
+        """Take new open calls: the distinct counts of some tenants change with each of them."""
+        for distinct in self.distinct.values():
+            distinct.take(calls, self.end_ms, self.window.entered_ms)
 
     def reach(self, tenants: int) -> None:
         """Grow to ``tenants`` tenants. The table grows by itself."""

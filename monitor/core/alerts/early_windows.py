@@ -109,6 +109,8 @@ class EarlyWindows:
         """Take new open calls of known tenants."""
         for some in calls:
             self.uses.add(some)
+            for early_window in self:
+                early_window.take(some)
         for _ in self._recent.add(calls):
             self.enter_all()
             self._open_panes.sum_up()  # what is not summed up is among the recent calls

@@ -112,6 +112,7 @@ class SlidingWindow(WindowView):
         self.step_ms = gcd(*self.steps) if self.fine else HOUR_MS
         self.coming: Sequence[Pane] = ()  # closed panes that will enter together (`monitor.core.windows.pane_merger`)
         self.left_ms = 0  # everything before this has left
+        self.entered_ms = 0  # everything before this has entered
         self.layout = layout
         asked = [(METRICS[name], rule.params) for rule in rules for name in rule.metrics]
         fields = set()
@@ -142,6 +143,7 @@ class SlidingWindow(WindowView):
         ``tenants`` is the number of tenants in the shard. After a restart the pane may already have left; then it is
         ignored.
         """
+        self.entered_ms = pane.start_ms + self.step_ms
         if pane.start_ms < self.left_ms:
             return
         before_ms = pane.start_ms + self.step_ms - self.window_ms

@@ -1,6 +1,7 @@
 """Derived counts: what follows from the count of each key of a window, while keys enter and leave."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,15 @@ from monitor.core.calls.key_placement import Placement
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, TOP, UNFINISHED, WIDEST, Name
 from monitor.core.windows.distinct.count_ranks import CountRanks
 from monitor.core.windows.distinct.key_counts import KeyCounts
-from monitor.core.windows.distinct.key_groups import KeyGroups, Steps, at_least, in_blocks, moves, unfinished
+from monitor.core.windows.distinct.key_groups import (
+    KeyGroups,
+    Steps,
+    at_least,
+    groups_of,
+    in_blocks,
+    moves,
+    unfinished,
+)
 from monitor.core.windows.distinct.pane_distinct_counts import scale
 
 Counts = NDArray[np.int64]
@@ -77,20 +86,18 @@ class DerivedCounts:
         return None if self._groups is None else self._groups.table.native
 
     def ahead(
-        self,
-        who: NDArray[np.intp],
-        keys: KeyCounts,
-        before: NDArray[np.int32],
-        after: NDArray[np.int32],
-        levels: dict[int, int],
-    ) -> dict[Name, Counts]:
-        """The counts of the tenants ``who`` ``[k]`` after a change, which is not made.
+        self, who: NDArray[np.intp], keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]
+    ) -> tuple[dict[Name, Counts], KeyCounts]:
+        """The counts of the tenants ``who`` ``[k]``, not scaled, after a change of these keys, which is not made.
 
-        ``levels`` are by place in ``who``.
+        Also the groups of these keys, with the keys that each then has; none if keys are not counted by group.
         """
         steps: Steps = keys.tenant, before, after
+        groups = KeyCounts.empty()
         if self._groups is not None:
-            steps = self._groups.ahead(moves(keys, _crossed(before, after)))
+            groups = groups_of(keys, _crossed(before, after))
+            steps = self._groups.ahead(groups)
+            groups = replace(groups, count=steps[2])
         if self._ranks is None:
             then, most = np.zeros((2, len(who)), np.int64)
             known = who < len(self._in_blocks)
@@ -98,9 +105,9 @@ class DerivedCounts:
             row = np.searchsorted(who, steps[0])
             np.add.at(then, row, in_blocks(steps[2]) - in_blocks(steps[1]))
             np.maximum.at(most, row, unfinished(steps[2]))
-            return {IN_BLOCKS: scale(then, levels), UNFINISHED: most}
+            return {IN_BLOCKS: then, UNFINISHED: most}, groups
         peak, top = self._ranks.ahead(who, *steps, with_top=TOP in self.names)
-        return {PEAK: peak, TOP: top, WIDEST: at_least(peak.copy(), levels)}
+        return {PEAK: peak, TOP: top, WIDEST: peak}, groups
 
     def _grow(self, tenants: int) -> None:
         have = len(self._in_blocks)

@@ -18,6 +18,7 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls.hash_table import NativeTable
 from monitor.core.calls.key_placement import Placement
 from monitor.core.calls.keys import U64
 from monitor.core.tenants.dirty import DirtyTenants
@@ -42,7 +43,7 @@ from monitor.core.windows.distinct.key_counts import (
 )
 from monitor.core.windows.distinct.key_table import KeyTable
 from monitor.core.windows.distinct.native_ahead import CountsOfKeys
-from monitor.core.windows.distinct.pane_distinct_counts import make_up, scale
+from monitor.core.windows.distinct.pane_distinct_counts import EMPTY, KeysAhead, estimates, make_up, scale
 
 _ONE = np.uint64(1)
 _DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; one row per limit follows
@@ -70,9 +71,8 @@ class DistinctCounts:
         self._over = {limit: row for row, limit in enumerate(limits, _SEQUENTIAL + 1)}
         self._counts = np.zeros((_SEQUENTIAL + 1 + len(limits), 0), np.int64)  # [what, tenant]
         self.levels: dict[int, int] = {}  # tenant: sampling level, if above 0
-        self.watched: list[
-            DirtyTenants
-        ] = []  # notified of tenants that are recounted, even if none of their calls enter or leave
+        # Notified of tenants that are recounted, even if none of their calls enter or leave.
+        self.watched: list[DirtyTenants] = []
 
     def enter(self, start_ms: int, keys: KeyCounts, tenants: int, before_ms: int = 0) -> None:
         """Add the keys of a closed pane, and remove the panes that begin before ``before_ms``, the window start.
@@ -145,26 +145,46 @@ class DistinctCounts:
         Keys of other tenants may be among them. The panes that begin before ``before_ms`` leave. Nothing is changed.
         The cost depends on the keys that enter and leave.
         """
-        leaving = [keys for _, keys in takewhile(lambda pane: pane[0] < before_ms, self._inside)]
+        leaving = self._leaving_until(before_ms)
         sampled = self.levels.keys() | levels_of((*coming, *leaving)).keys()
         if native_ahead.enabled and TOP not in self.names and sampled.isdisjoint(who.tolist()):
             natively = self._ahead_natively(who, coming, leaving)
             if natively is not None:
                 return natively
-        change, levels = self._change_of(who, coming, leaving)
+        found = self.keys_ahead(who, coming, before_ms)
+        return estimates(found.counts, found.levels)
+
+    def keys_ahead(self, who: NDArray[np.intp], coming: Sequence[KeyCounts], before_ms: int) -> KeysAhead:
+        """The keys of these tenants that enter or leave until then, as in `ahead`."""
+        change, levels = self._change_of(who, coming, self._leaving_until(before_ms))
         before = self._table.counts_of(change.key)
         after = before + change.count
         then = np.zeros((len(self._counts), len(who)), np.int64)
         known = who < self._counts.shape[1]
         then[:, known] = self._counts[:, who[known]]
-        _add(then, np.searchsorted(who, change.tenant), self._steps(change, before, after))
-        scale(then.T, levels)
-        found: dict[Name, NDArray[np.int64]] = {DISTINCT: then[_DISTINCT], NUMBERS: then[_NUMBERS]}
-        found[SEQUENTIAL] = make_up(then[_SEQUENTIAL], then[_NUMBERS], levels)
-        found |= {limit: then[row] for limit, row in self._over.items()}
+        steps = _steps(self._table, change, (before, after), self._limits, self._sequences)
+        _add(then, np.searchsorted(who, change.tenant), steps)
+        counts: dict[Name, NDArray[np.int64]] = dict(zip((DISTINCT, NUMBERS, SEQUENTIAL), then, strict=False))
+        counts |= {limit: then[row] for limit, row in self._over.items()}
+        groups = KeyCounts.empty()
         if self._derived is not None:
-            found |= self._derived.ahead(who, change, before, after, levels)
-        return found
+            derived, groups = self._derived.ahead(who, change, before, after)
+            counts |= derived
+        return KeysAhead(replace(change, count=after), groups, counts, levels)
+
+    def _leaving_until(self, before_ms: int) -> list[KeyCounts]:
+        return [keys for _, keys in takewhile(lambda pane: pane[0] < before_ms, self._inside)]
+
+    @property
+    def by_group(self) -> bool:
+        """Whether keys are counted by group."""
+        return self._derived is not None and self._derived.by_group
+
+    @property
+    def tables(self) -> tuple[NativeTable, NativeTable]:
+        """The attempts of each key now, and the keys of each group, if keys are counted by group."""
+        groups = None if self._derived is None else self._derived.native_groups
+        return self._table.native, groups or EMPTY.native
 
     def _ahead_natively(
         self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]
@@ -179,16 +199,6 @@ class DistinctCounts:
             now, who, (coming, leaving), self._table.native, groups, self._limits[1:], self._sequences
         )
         return None if then is None else then.by_name(self._over)
-
-    def _steps(self, keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]) -> NDArray[np.int64]:
-        """The change to each count of the tenant by each of these keys, ascending: ``[what, key]``.
-
-        ``before`` and ``after`` are the attempts of each key before and after the change.
-        """
-        crossed = (after > self._limits).astype(np.int64) - (before > self._limits)
-        numbers = crossed[0] * keys.numeric
-        pairs = _pairs(self._table, keys.key, numbers if self._sequences else np.zeros_like(numbers))
-        return np.concatenate([crossed[:1], [numbers, pairs], crossed[1:]])
 
     def _change_of(
         self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]
@@ -280,10 +290,28 @@ class DistinctCounts:
         else:
             before = table.count[at]
             after = before + keys.count
-            _add(self._counts, keys.tenant, self._steps(keys, before, after))
+            _add(self._counts, keys.tenant, _steps(table, keys, (before, after), self._limits, self._sequences))
             table.count[at] = after
         if self._derived is not None:
             self._derived.change(keys, before, after)
+
+
+def _steps(
+    table: KeyTable,
+    keys: KeyCounts,
+    attempts: tuple[NDArray[np.int32], NDArray[np.int32]],
+    limits: NDArray[np.int32],
+    sequences: bool,
+) -> NDArray[np.int64]:
+    """The change to each count of the tenant by each of these keys, ascending: ``[what, key]``.
+
+    ``attempts`` are those of each key before and after the change.
+    """
+    before, after = attempts
+    crossed = (after > limits).astype(np.int64) - (before > limits)
+    numbers = crossed[0] * keys.numeric
+    pairs = _pairs(table, keys.key, numbers if sequences else np.zeros_like(numbers))
+    return np.concatenate([crossed[:1], [numbers, pairs], crossed[1:]])
 
 
 def _add(counts: NDArray[np.int64], tenant: NDArray[np.integer], steps: NDArray[np.int64]) -> None:

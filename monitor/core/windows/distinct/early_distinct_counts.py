@@ -3,7 +3,7 @@
 An attempt that enters or leaves changes a count by at most one; that of sequential callees by at most two, and that of
 numbers in blocks by at most ten. Most attempts make no block: it takes as many more as the largest group lacks that is
 none yet. So an earlier count and the attempts that entered and left since then give bounds, and few tenants need a
-recount.
+recount. Those that often need one get running counts, which each of their calls changes.
 
 A sample is counted like all keys, and the count is multiplied by 2^level, so an attempt changes it by as much more. If
 the level of a tenant changes, nothing is known of its count before a recount.
@@ -15,12 +15,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, SEQUENTIAL, UNFINISHED, WIDEST, Name
+from monitor.core.calls.new_calls import NewCalls
+from monitor.core.windows.distinct import native_running
+from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, SEQUENTIAL, TOP, UNFINISHED, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts, levels_of
 from monitor.core.windows.distinct.key_groups import BLOCK_LEAST, SURE_FROM
 from monitor.core.windows.distinct.key_uses import SETS, KeyUses
-from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
+from monitor.core.windows.distinct.native_running import Span
+from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts, estimates
+from monitor.core.windows.distinct.running_counts import RunningCounts
 from monitor.core.windows.tenant_columns import TenantColumns
 from monitor.policy.metrics import KeySet
 
@@ -35,6 +39,7 @@ _FIRST_NAME = 4
 _NOT_KNOWN = -(1 << 40)  # the uses before the first count: calls came before
 CHANGED: Final = 0
 """What `spread` is for a tenant whose sampling changed since the last count."""
+_OFTEN: Final = 40  # early evaluations, 10 s: tenants that are counted again before that get running counts
 _MOST_ESTIMATE = 2  # times all attempts: no estimate from thousands of keys is as large
 
 
@@ -115,6 +120,10 @@ class EarlyDistinctCounts:
         self._table = table
         self.first = first
         self._columns = {name: first + _FIRST_NAME + place for place, name in enumerate(distinct.names)}
+        self._running: RunningCounts | None = None  # none before a tenant is counted again
+        self._entered_ms = 0  # calls before it were in the window at the last `take`
+        self._taken = 0  # how often calls were taken
+        self._counted_at: dict[int, int] = {}  # tenant: ``_taken`` at its last count
         # The sampling levels of tenants in the window and in what came since, if there are any.
         self._sampled: dict[int, tuple[int, int]] = {}
 
@@ -196,12 +205,20 @@ class EarlyDistinctCounts:
         who, attempts = who[stale], attempts[stale]
         if not len(who):
             return
+        if self._running is not None:
+            self._running.drop(who[self._running.of(who)])  # their sampling has changed
         mine = np.zeros(len(values), np.bool_)
         mine[who] = True
         coming = self._opened(mine)
-        counted = self._distinct.ahead(who, coming, self._start_ms)
-        for name, column in self._columns.items():
-            values[who, column] = counted[name]
+        again = self._counted_again(who)
+        if again.any():
+            ahead = self._distinct.keys_ahead(who[again], coming, self._start_ms)
+            self._set(who[again], estimates(ahead.counts, ahead.levels))
+            if self._running is None:
+                self._running = RunningCounts(self._which, self._distinct.names, self._distinct.by_group)
+            self._running.keep(who[again], ahead, attempts[again], len(values))
+        if not again.all():
+            self._set(who[~again], self._distinct.ahead(who[~again], coming, self._start_ms))
         values[who, first + ATTEMPTS], values[who, first + LEFT] = attempts, 0
         values[who, first + EXTRA] = 0
         if any(map(is_largest, self._columns)):
@@ -210,6 +227,38 @@ class EarlyDistinctCounts:
         for tenant in sampled.keys() & set(who.tolist()) if sampled else ():
             values[tenant, first + EXTRA] = spread(max(sampled[tenant])) - 1
             self._sampled[tenant] = sampled[tenant]
+
+    def _counted_again(self, who: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Which of these tenants are counted again, so that they get running counts."""
+        again = np.zeros(len(who), np.bool_)
+        # Else panes before the start may still enter, and leave again until the end: their keys would be missed.
+        everything_entered = self._entered_ms >= self._start_ms or isinstance(self._distinct, PaneDistinctCounts)
+        if native_running.enabled and everything_entered and TOP not in self._columns:
+            last = (self._taken - self._counted_at.get(tenant, -_OFTEN) for tenant in who.tolist())
+            again[:] = [taken < _OFTEN for taken in last]
+            if self._running is not None and self._running.large:
+                again &= ~np.isin(who, list(self._running.large))
+        self._counted_at |= dict.fromkeys(who.tolist(), self._taken)
+        return again
+
+    def _set(self, who: NDArray[np.intp], counts: Mapping[Name, Counts]) -> None:
+        for name, column in self._columns.items():
+            self._table.values[who, column] = counts[name]
+
+    def take(self, calls: NewCalls, end_ms: int, entered_ms: int) -> None:
+        """Count new calls of the tenants with running counts.
+
+        The window ends at ``end_ms``; calls before ``entered_ms`` are in ``distinct`` already.
+        """
+        self._entered_ms = entered_ms
+        self._taken += 1
+        if self._running is not None:
+            who = self._running.add(calls, Span(self._start_ms, end_ms, entered_ms), self._distinct.tables)
+            if len(who):
+                attempts, counts = self._running.read(who)
+                values, first = self._table.values, self.first + _FIRST_NAME
+                values[who, self.first + ATTEMPTS] = attempts
+                values[who, first : first + len(self._columns)] = counts
 
     def read(self, name: Name, tenants: int) -> Counts:
         """As `DistinctCounts.read`. It is exact only for the tenants counted last."""

@@ -35,10 +35,16 @@ class KeyGroups:
         self.table.count[at] = after
         return moved.tenant, before, after
 
-    def ahead(self, moved: KeyCounts) -> Steps:
-        """The steps of these `moves`, which are not made."""
-        before = self.table.counts_of(moved.key)
-        return moved.tenant, before, before + moved.count
+    def ahead(self, groups: KeyCounts) -> Steps:
+        """The steps of these groups by changes of their keys, which are not made."""
+        before = self.table.counts_of(groups.key)
+        return groups.tenant, before, before + groups.count
+
+
+def groups_of(keys: KeyCounts, step: NDArray[np.integer]) -> KeyCounts:
+    """The distinct groups of these keys, ascending, each with the sum of the steps of its keys."""
+    group = keys.group if len(keys.group) else keys.key >> BLOCK_BITS
+    return KeyCounts(group, keys.tenant, step.astype(np.int32), keys.numeric).distinct()
 
 
 def moves(keys: KeyCounts, step: NDArray[np.integer]) -> KeyCounts:
@@ -47,8 +53,7 @@ def moves(keys: KeyCounts, step: NDArray[np.integer]) -> KeyCounts:
     ``step`` is 1 for a key that enters, -1 for one that leaves, and 0 for any other.
     """
     moved = np.flatnonzero(step)
-    group = keys.group[moved] if len(keys.group) else keys.key[moved] >> BLOCK_BITS
-    found = KeyCounts(group, keys.tenant[moved], step[moved].astype(np.int32), keys.numeric[moved]).distinct()
+    found = groups_of(keys.select(moved), step[moved])
     return found.select(found.count != 0)
 
 

@@ -90,6 +90,47 @@ class KeyTable:
         return native_keys.find(self.native, keys) if native_keys.enabled else self._table.probe(keys)[0]
 
 
+class KeysAtEnd(KeyTable):
+    """The keys of some tenants with the attempts that each has at a future end, which may be none."""
+
+    @property
+    def used(self) -> int:
+        """The number of keys."""
+        return self._table.used
+
+    @property
+    def room(self) -> int:
+        """How many more keys have room."""
+        return self._table.room
+
+    def keys(self) -> KeyCounts:
+        """All keys, also those without attempts: in the window they may have some that leave."""
+        return self._held(np.flatnonzero(self._whose != _FREE))
+
+    def put(self, keys: KeyCounts) -> None:
+        """Set the attempts of these distinct keys."""
+        at = self.claim(keys)  # which may replace the columns
+        self.count[at] = keys.count
+
+    def retain(self, row: NDArray[np.int32]) -> None:
+        """Remove the keys of the tenants whose ``row`` is negative."""
+        held = self.keys()
+        held = held.select(row[held.tenant] >= 0)
+        self._table.clear(len(held))
+        self._refer()
+        self.put(held)
+
+    def with_room(self, keys: int) -> NativeTable:
+        """The table with room for that many more. Call `added` once the extension has added some."""
+        if keys > self.room:
+            self._rehash(keys)
+        return self.native
+
+    def added(self, keys: int) -> None:
+        """Count keys that the extension has added."""
+        self._table.used += keys
+
+
 def _owner(whose: NDArray[np.int32]) -> NDArray[np.int32]:
     """The owners of used slots."""
     return whose ^ (whose >> 31)

@@ -3,10 +3,13 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.core.calls.hash_table import NativeTable
 from monitor.core.calls.key_placement import Placement
 from monitor.core.windows.distinct import native_ahead
 from monitor.core.windows.distinct.count_names import (
@@ -22,12 +25,42 @@ from monitor.core.windows.distinct.count_names import (
 )
 from monitor.core.windows.distinct.count_ranks import count_pairs, ranked
 from monitor.core.windows.distinct.key_counts import KeyCounts, keys_of, levels_of
-from monitor.core.windows.distinct.key_groups import at_least, in_blocks, moves, unfinished
+from monitor.core.windows.distinct.key_groups import at_least, groups_of, in_blocks, unfinished
 from monitor.core.windows.distinct.key_table import KeyTable
 from monitor.core.windows.distinct.native_ahead import CountsOfKeys
 
 _ONE = np.uint64(1)
-_EMPTY = KeyTable(Placement())
+EMPTY = KeyTable(Placement())
+"""The keys in a window of one pane that ends later: its pane is still open."""
+
+
+class KeysAhead(NamedTuple):
+    """The keys of ``k`` tenants that enter or leave until a window ends, with the attempts that each has then.
+
+    ``groups`` are the groups of these keys, with the keys that each has then; empty if keys are not counted by group.
+    ``counts`` ``[k]`` are those of the sample, by name; ``levels`` the sampling level of a tenant by its place, if
+    above 0.
+    """
+
+    keys: KeyCounts
+    groups: KeyCounts
+    counts: dict[Name, NDArray[np.int64]]
+    levels: dict[int, int]
+
+
+def estimates(counts: dict[Name, NDArray[np.int64]], levels: dict[int, int]) -> dict[Name, NDArray[np.int64]]:
+    """Counts of samples, by name, as counts of all keys. ``levels`` is the level of each place, if above 0."""
+    if not levels:
+        return counts
+    found = dict(counts)
+    for name in counts:
+        if name == WIDEST:
+            found[name] = at_least(counts[name].copy(), levels)
+        elif name not in (PEAK, TOP, UNFINISHED):
+            found[name] = scale(counts[name].copy(), levels)
+    if SEQUENTIAL in found:
+        make_up(found[SEQUENTIAL], found[NUMBERS], levels)
+    return found
 
 
 class PaneDistinctCounts:
@@ -67,21 +100,40 @@ class PaneDistinctCounts:
         sampled = levels_of(coming).keys()
         if native_ahead.enabled and TOP not in self.names and sampled.isdisjoint(who.tolist()):
             return self._ahead_natively(who, coming)
+        found = self.keys_ahead(who, coming, before_ms)
+        return estimates(found.counts, found.levels)
+
+    def keys_ahead(self, who: NDArray[np.intp], coming: Sequence[KeyCounts], before_ms: int) -> KeysAhead:
+        """As `DistinctCounts.keys_ahead`."""
         tenants = int(who[-1]) + 1
         mine = np.zeros(tenants, np.bool_)
         mine[who] = True
+        keys = keys_of(coming, mine)
+        levels = {place: keys.levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in keys.levels}
+        keys = replace(keys, levels={})
         then = PaneDistinctCounts(self.window_ms)
-        then.enter(before_ms, keys_of(coming, mine), 0)
-        return {name: then.read(name, tenants)[who] for name in self.names}
+        then.enter(before_ms, keys, 0)
+        groups = then._groups() if self.by_group else KeyCounts.empty()
+        return KeysAhead(keys, groups, {name: then.read(name, tenants)[who] for name in self.names}, levels)
+
+    @property
+    def by_group(self) -> bool:
+        """Whether keys are counted by group."""
+        return not {IN_BLOCKS, WIDEST}.isdisjoint(self.names)
+
+    @property
+    def tables(self) -> tuple[NativeTable, NativeTable]:
+        """As `DistinctCounts.tables`, of a window that ends later."""
+        return EMPTY.native, EMPTY.native
 
     def _ahead_natively(self, who: NDArray[np.intp], coming: Sequence[KeyCounts]) -> dict[Name, NDArray[np.int64]]:
         limits = [name for name in self.names if isinstance(name, int)]
         largest, in_blocks = ({PEAK, WIDEST} & {*self.names}, {IN_BLOCKS} & {*self.names})
         none = np.zeros((3 + len(limits), len(who)), np.int64)
         now = CountsOfKeys(none, none[0] if largest else None, none[:2] if in_blocks else None)
-        groups = _EMPTY.native if {IN_BLOCKS, WIDEST} & {*self.names} else None
+        groups = EMPTY.native if self.by_group else None
         then = native_ahead.change(
-            now, who, (coming, ()), _EMPTY.native, groups, np.array(limits, np.int32), SEQUENTIAL in self.names
+            now, who, (coming, ()), EMPTY.native, groups, np.array(limits, np.int32), SEQUENTIAL in self.names
         )
         assert then is not None, "nothing becomes less"
         return then.by_name({limit: row for row, limit in enumerate(limits, 3)})
@@ -145,7 +197,7 @@ class PaneDistinctCounts:
         return at_least(most, self._keys.levels)
 
     def _groups(self) -> KeyCounts:
-        return moves(self._keys, np.ones(len(self._keys), np.int32))
+        return groups_of(self._keys, np.ones(len(self._keys), np.int32))
 
     def _count(self, which: NDArray[np.bool_], tenants: int) -> NDArray[np.int64]:
         return scale(np.bincount(self._keys.tenant[which], minlength=tenants), self._keys.levels)

@@ -1,0 +1,151 @@
+"""Running counts: the distinct counts of few tenants at a future end, changed by each of their calls.
+
+To count the keys of a tenant costs as much as it has keys that enter or leave until that end. A tenant that stays near
+a threshold would be counted at each early evaluation. So at the second time its counts are kept, with the attempts that
+each of these keys has at the end: a call then costs the same however many there are.
+
+The attempts of a key at the end do not change when panes enter or leave the window. A key that is not kept neither
+entered nor left when the tenant was counted: it has as many as in the window, without the calls since then.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.core.calls.hash_table import NativeTable
+from monitor.core.calls.key_placement import Placement
+from monitor.core.calls.new_calls import NewCalls
+from monitor.core.windows.distinct import native_running
+from monitor.core.windows.distinct.count_names import (
+    DISTINCT,
+    IN_BLOCKS,
+    NUMBERS,
+    PEAK,
+    SEQUENTIAL,
+    UNFINISHED,
+    WIDEST,
+    Name,
+)
+from monitor.core.windows.distinct.key_table import KeysAtEnd
+from monitor.core.windows.distinct.native_running import CountedKeys, KeyTables, RunningRows, Span
+from monitor.core.windows.distinct.pane_distinct_counts import KeysAhead, estimates
+from monitor.policy.metrics import KeySet
+
+Counts = NDArray[np.int64]
+
+_MOST_KEYS: Final = 1 << 17
+_COLUMNS: Final[dict[Name, int]] = {
+    PEAK: native_running.LARGEST,
+    WIDEST: native_running.LARGEST,
+    IN_BLOCKS: native_running.IN_BLOCKS,
+    UNFINISHED: native_running.UNFINISHED,
+    DISTINCT: native_running.DISTINCT,
+    NUMBERS: native_running.NUMBERS,
+    SEQUENTIAL: native_running.SEQUENTIAL,
+}
+
+
+class RunningCounts:
+    """The counts ``names`` of the keys of one set. `TOP` is not among them.
+
+    ``large`` are tenants that had too many keys: they get none any more.
+
+    Memory: 16 bytes per slot of its tables, so at most 4 MB for each; and 4 bytes per tenant once it has counts.
+    """
+
+    def __init__(self, which: KeySet, names: Sequence[Name], by_group: bool) -> None:
+        limits = sorted(name for name in names if isinstance(name, int))
+        narrow = np.minimum(np.array(limits, np.int64), np.iinfo(np.int32).max).astype(np.int32)
+        self._counted = CountedKeys(which, narrow, SEQUENTIAL in names, by_group)
+        columns = _COLUMNS | {limit: native_running.FIRST_LIMIT + place for place, limit in enumerate(limits)}
+        self._names = tuple(names)
+        self._columns = np.array([columns[name] for name in names])
+        self._keys, self._groups = KeysAtEnd(Placement()), KeysAtEnd(Placement())
+        self._row = np.full(1, -1, np.int32)  # its last stands for all tenants beyond
+        self._who = np.empty(0, np.intp)
+        self._level = np.empty(0, np.uint8)
+        self._counts = np.empty((0, native_running.FIRST_LIMIT + len(limits)), np.int64)
+        self.large: set[int] = set()
+
+    def of(self, who: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which of these tenants have counts."""
+        has_counts: NDArray[np.bool_] = self._row.take(who, mode="clip") >= 0
+        return has_counts
+
+    def keep(self, who: NDArray[np.intp], ahead: KeysAhead, attempts: Counts, tenants: int) -> None:
+        """Keep the counts of these tenants ``[k]``, who have none, given all their attempts, of ``tenants`` tenants.
+
+        Does nothing if they have too many keys.
+        """
+        if self._keys.used + len(ahead.keys) > _MOST_KEYS:
+            self.large.update(who.tolist())
+            return
+        counts = np.zeros((len(who), self._counts.shape[1]), np.int64)
+        counts[:, native_running.ATTEMPTS] = attempts
+        counts[:, self._columns] = np.array([ahead.counts[name] for name in self._names]).T
+        level = np.zeros(len(who), np.uint8)
+        level[list(ahead.levels)] = list(ahead.levels.values())
+        if len(self._row) <= tenants:
+            self._row = np.append(self._row, np.full(tenants + 1 - len(self._row), -1, np.int32))
+        self._row[who] = np.arange(len(self._who), len(self._who) + len(who))
+        self._who, self._level = np.append(self._who, who), np.append(self._level, level)
+        self._counts = np.concatenate([self._counts, counts])
+        self._keys.put(ahead.keys)
+        self._groups.put(ahead.groups)
+
+    def drop(self, who: NDArray[np.intp]) -> None:
+        """Remove the counts of these tenants, all of whom have some."""
+        if not len(who):
+            return
+        self._row[who] = -1
+        left = np.flatnonzero(self._row[self._who] >= 0)
+        self._who, self._level, self._counts = self._who[left], self._level[left], self._counts[left]
+        self._row[self._who] = np.arange(len(left))
+        self._keys.retain(self._row)
+        self._groups.retain(self._row)
+
+    def add(self, calls: NewCalls, span: Span, now: tuple[NativeTable, NativeTable]) -> NDArray[np.intp]:
+        """Change the counts by new calls, all since the last time. Returns the tenants whose counts changed.
+
+        ``now`` are the attempts of each key and the keys of each group in the window (`DistinctCounts.tables`).
+        """
+        many = int(np.count_nonzero(self.of(calls.tenant)))
+        if many and self._keys.used + many > _MOST_KEYS:
+            self._drop_largest(_MOST_KEYS // 2 - many)
+            many = int(np.count_nonzero(self.of(calls.tenant)))
+        if not many:
+            return np.empty(0, np.intp)
+        changed = np.zeros(len(self._who), np.bool_)
+        rows = RunningRows(self._row, self._level, self._counts, changed)
+        keys, groups = (
+            KeyTables(table.with_room(many), in_window, table.room)
+            for table, in_window in zip((self._keys, self._groups), now, strict=True)
+        )
+        new_keys, new_groups = native_running.add(self._counted, calls, rows, span, keys, groups)
+        self._keys.added(new_keys)
+        self._groups.added(new_groups)
+        return self._who[changed]
+
+    def read(self, who: NDArray[np.intp]) -> tuple[Counts, Counts]:
+        """The attempts of these tenants, who have counts, ``[k]``, and their counts ``[k, name]``."""
+        rows = self._row[who]
+        counts, level = self._counts[rows], self._level[rows]
+        found = counts[:, self._columns]
+        if level.any():
+            levels = {place: int(level[place]) for place in np.flatnonzero(level).tolist()}
+            scaled = estimates(dict(zip(self._names, found.T, strict=True)), levels)
+            found = np.array([scaled[name] for name in self._names]).T
+        return counts[:, native_running.ATTEMPTS], found
+
+    def _drop_largest(self, most: int) -> None:
+        """Remove the counts of the tenants with the most keys, until there are at most so many. They get none again.
+
+        To drop many at once costs as much as to drop one.
+        """
+        keys = np.bincount(self._keys.keys().tenant, minlength=len(self._row))[self._who]
+        order = np.argsort(keys, kind="stable")
+        dropped = self._who[order[np.searchsorted(np.cumsum(keys[order]), max(most, 0), "right") :]]
+        self.large.update(dropped.tolist())
+        self.drop(dropped)

@@ -1,0 +1,99 @@
+"""After each early evaluation, the distinct counts that calls have changed are those of all keys."""
+
+import random
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from helpers.early_runs import EarlyRun, hovering_calls, pieces
+from helpers.shard_harness import rule
+from helpers.shard_samples import T0, cdr, policy_of
+from helpers.thorough import thorough
+from monitor.core.alerts.early_alerts import EarlyAlerts
+from monitor.core.windows.distinct import native_running
+from monitor.core.windows.distinct.count_names import UNFINISHED
+from monitor.core.windows.distinct.early_distinct_counts import CHANGED, EXTRA, EarlyDistinctCounts
+from monitor.core.windows.distinct.key_counts import levels_of
+from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
+from monitor.policy.model import Policy
+from schemas import codec
+
+pytestmark = pytest.mark.skipif(
+    not native_running.built(), reason="the extension is not built: no C compiler (`.ci/run` requires it)"
+)
+
+RULES: tuple[dict[str, Any], ...] = (
+    rule("again", metric="callee_over_limit", above=1, window="5m", step="5m", **{"with": {"callee_limit": 3}}),
+    rule("sequence", metric="sequential_ratio", above=0.4, min_denominator=5, window="15m", step="5m"),
+    rule("blocks", metric="block_ratio", above=0.4, min_denominator=5, window="15m", step="5m"),
+    rule("consent", metric="consent_peak", above=4, window="1h", step="15m"),
+    rule("callers", metric="callers", above=6, window="10m", step="5m"),
+    rule("peak", metric="callee_peak", above=5, window="1h", step="15m"),
+)
+
+
+def compare(counts: EarlyDistinctCounts) -> int:
+    """Compare the running counts with those of all keys. Returns of how many tenants there are some."""
+    running, values = counts._running, counts._table.values
+    if running is None:
+        return 0
+    every = np.arange(len(values))
+    who = every[running.of(every) & (values[:, counts.first + EXTRA] + 1 != CHANGED)]
+    if not len(who):
+        return 0
+    coming = counts._opened(np.isin(every, who))
+    inside = {} if isinstance(counts._distinct, PaneDistinctCounts) else counts._distinct.levels
+    levels = inside | {tenant: max(level, inside.get(tenant, 0)) for tenant, level in levels_of(coming).items()}
+    # Another level, because calls were summed up after the evaluation, is found by the next one.
+    who = np.array([one for one in who.tolist() if levels.get(one, 0) == running._level[running._row[one]]], np.intp)
+    if len(who):
+        expected = counts._distinct.ahead(who, coming, counts._start_ms)
+        for name in counts._columns:
+            if name != UNFINISHED:  # an upper bound, which is not always the same
+                assert values[who, counts.column(name)].tolist() == expected[name].tolist(), name
+    return len(who)
+
+
+@pytest.mark.parametrize("seed", thorough(range(24), 4))
+def test_counts_that_calls_change_are_those_of_all_keys(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    print(f"seed {seed}")
+    rng, compared = random.Random(seed), 0
+    for module in ("distinct_counts", "key_counts"):
+        exact_keys = rng.choice((12, 12, 32_768))
+        monkeypatch.setattr(f"monitor.core.windows.distinct.{module}.EXACT_KEYS", exact_keys)
+    evaluate = EarlyAlerts.evaluate
+
+    def evaluate_and_compare(alerts: EarlyAlerts, closed_ms: int) -> None:
+        nonlocal compared
+        evaluate(alerts, closed_ms)
+        for early_window in alerts._windows:
+            compared += sum(map(compare, early_window.distinct.values()))
+
+    monkeypatch.setattr(EarlyAlerts, "evaluate", evaluate_and_compare)
+    run = EarlyRun(policy(rng), list(pieces([hovering_calls(rng, 600)], rng)), seed)
+    run.alerts_of_everyone(afresh=False)
+    assert compared > 300
+
+
+def policy(rng: random.Random) -> Policy:
+    """The rules, with calls that may come late by a minute or more."""
+    return policy_of(rules=list(RULES), defaults={"lateness": f"{rng.choice((1, 5, 20))}m"})
+
+
+def test_the_keys_of_a_tenant_are_counted_twice_however_often_it_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = []
+    count = EarlyDistinctCounts._set
+
+    def set_and_note(counts: EarlyDistinctCounts, who: Any, found: Any) -> None:
+        counted.append(counts._start_ms)
+        count(counts, who, found)
+
+    monkeypatch.setattr(EarlyDistinctCounts, "_set", set_and_note)
+    one = cdr(answer_ms=T0, outcome="answered")
+    lines = [codec.encode(replace(one, call_id=f"{at}", end_ms=at)) for at in range(T0 + 1_000, T0 + 41_000, 1_000)]
+    run = EarlyRun(policy_of(rules=[RULES[0]]), [(0, [line]) for line in lines], seed=1)
+    run.alerts_of_everyone(afresh=False)
+    assert set(Counter(counted).values()) == {2}
