@@ -123,7 +123,7 @@ class EarlyDistinctCounts:
         self._running: RunningCounts | None = None  # none before a tenant is counted again
         self._entered_ms = 0  # calls before it were in the window at the last `take`
         self._taken = 0  # how often calls were taken
-        self._counted_at: dict[int, int] = {}  # tenant: ``_taken`` at its last count
+        self._counted_at: dict[int, int] = {}  # tenant: ``_taken`` at its last count, if that is not long ago
         # The sampling levels of tenants in the window and in what came since, if there are any.
         self._sampled: dict[int, tuple[int, int]] = {}
 
@@ -252,6 +252,9 @@ class EarlyDistinctCounts:
         """
         self._entered_ms = entered_ms
         self._taken += 1
+        if self._taken % _OFTEN == 0:
+            since = self._taken - _OFTEN
+            self._counted_at = {tenant: taken for tenant, taken in self._counted_at.items() if taken > since}
         if self._running is not None:
             who = self._running.add(calls, Span(self._start_ms, end_ms, entered_ms), self._distinct.tables)
             if len(who):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from helpers.early_evaluations import compare_everyone
 from helpers.early_runs import EarlyRun, hovering_calls, pieces
-from helpers.shard_harness import rule
+from helpers.shard_harness import ShardHarness, rule
 from helpers.shard_samples import T0, cdr, policy_of
 from helpers.thorough import thorough
 from monitor.core.alerts.early_alerts import EarlyAlerts
@@ -97,3 +98,29 @@ def test_the_keys_of_a_tenant_are_counted_twice_however_often_it_calls(monkeypat
     run = EarlyRun(policy_of(rules=[RULES[0]]), [(0, [line]) for line in lines], seed=1)
     run.alerts_of_everyone(afresh=False)
     assert set(Counter(counted).values()) == {2}
+
+
+def test_tenants_that_are_seldom_counted_get_no_running_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant is counted twice, with as many evaluations in between as are often enough, or one fewer."""
+    monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts._OFTEN", 4)
+    for between, kept in ((2, True), (3, False), (9, False)):
+        harness = ShardHarness(rules=[RULES[0]])
+        with pytest.MonkeyPatch.context() as patch:
+            compare_everyone(patch)
+            for tenant in ("acme", *["other"] * between, "acme"):
+                harness.short_calls(1, tenant=tenant)
+                harness.shard.early()
+        (early_window,) = (one for one in harness.shard.early_alerts._windows if one.distinct["callees"]._counted_at)
+        counts = early_window.distinct["callees"]
+        assert (counts._running is not None and bool(counts._running.of(np.array([0]))[0])) is kept
+
+
+def test_it_is_not_remembered_for_long_when_tenants_were_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts._OFTEN", 4)
+    compare_everyone(monkeypatch)
+    harness = ShardHarness(rules=[RULES[0]])
+    for number in range(40):
+        harness.short_calls(1, tenant=f"t{number}")
+        harness.shard.early()
+    remembered = [len(one.distinct["callees"]._counted_at) for one in harness.shard.early_alerts._windows]
+    assert 0 < max(remembered) <= 8
