@@ -210,7 +210,7 @@ class EarlyDistinctCounts:
         mine = np.zeros(len(values), np.bool_)
         mine[who] = True
         coming = self._opened(mine)
-        again = self._counted_again(who)
+        again = self._counted_again(who, levels_of(coming))
         if again.any():
             ahead = self._distinct.keys_ahead(who[again], coming, self._start_ms)
             self._set(who[again], estimates(ahead.counts, ahead.levels))
@@ -228,8 +228,8 @@ class EarlyDistinctCounts:
             values[tenant, first + EXTRA] = spread(max(sampled[tenant])) - 1
             self._sampled[tenant] = sampled[tenant]
 
-    def _counted_again(self, who: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Which of these tenants are counted again, so that they get running counts."""
+    def _counted_again(self, who: NDArray[np.intp], coming: Mapping[int, int]) -> NDArray[np.bool_]:
+        """Which of these tenants are counted again, so that they get running counts. ``coming``: the levels to come."""
         again = np.zeros(len(who), np.bool_)
         # Else panes before the start may still enter, and leave again until the end: their keys would be missed.
         everything_entered = self._entered_ms >= self._start_ms or isinstance(self._distinct, PaneDistinctCounts)
@@ -238,6 +238,10 @@ class EarlyDistinctCounts:
             again[:] = [taken < _OFTEN for taken in last]
             if self._running is not None and self._running.large:
                 again &= ~np.isin(who, list(self._running.large))
+            if coming and not isinstance(self._distinct, PaneDistinctCounts):
+                # Keys that the sample leaves out may still enter such a window, and be counted in its groups.
+                inside = self._distinct.levels
+                again &= ~np.isin(who, [tenant for tenant, level in coming.items() if level > inside.get(tenant, 0)])
         self._counted_at |= dict.fromkeys(who.tolist(), self._taken)
         return again
 
