@@ -77,11 +77,14 @@ class RunningCounts:
     def keep(self, who: NDArray[np.intp], ahead: KeysAhead, attempts: Counts, tenants: int) -> None:
         """Keep the counts of these tenants ``[k]``, who have none, given all their attempts, of ``tenants`` tenants.
 
-        Does nothing if they have too many keys.
+        Those with the most keys give way if there are too many. Does nothing if these tenants have too many themselves.
         """
-        if self._keys.used + len(ahead.keys) > _MOST_KEYS:
-            self.large.update(who.tolist())
+        if len(ahead.keys) > _MOST_KEYS // 2:
+            keys = np.bincount(ahead.keys.tenant, minlength=int(who[-1]) + 1)[who]
+            self.large.update(who[keys >= keys.max()].tolist())
             return
+        if self._keys.used + len(ahead.keys) > _MOST_KEYS:
+            self._drop_largest(_MOST_KEYS // 2)
         counts = np.zeros((len(who), self._counts.shape[1]), np.int64)
         counts[:, native_running.ATTEMPTS] = attempts
         counts[:, self._columns] = np.array([ahead.counts[name] for name in self._names]).T

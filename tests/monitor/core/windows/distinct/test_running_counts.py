@@ -255,3 +255,29 @@ def test_tenants_with_too_many_keys_get_no_counts() -> None:
         running.keep(np.array([0]), window.keys_ahead(np.array([0]), coming, T0), np.array([1]), TENANTS)
     assert not running.of(np.arange(TENANTS)).any()
     assert running.large == {0}
+
+
+def test_tenants_with_many_keys_give_way_to_others() -> None:
+    calls = some_calls(random.Random(7), 3_000, T0, T0 + MINUTE, 4_000)
+    coming = keys_of_panes(calls, 1, np.zeros(3_000, np.intp), {"callees"})["callees"]
+    window = PaneDistinctCounts(MINUTE)
+    running = RunningCounts("callees", window.names, by_group=False)
+    most = 2 * int(np.count_nonzero(coming[0].tenant == 0))
+    with patch("monitor.core.windows.distinct.running_counts._MOST_KEYS", most):
+        for tenant in (1, 2, 3, 4, 0):
+            who = np.array([tenant])
+            running.keep(who, window.keys_ahead(who, coming, T0), np.array([1]), TENANTS)
+    assert running.of(np.arange(TENANTS)).tolist() == [True, False, True, True, True]
+    assert running.large == {1}
+
+
+def test_a_tenant_with_too_many_keys_keeps_no_other_from_getting_counts() -> None:
+    calls = some_calls(random.Random(7), 3_000, T0, T0 + MINUTE, 4_000)
+    coming = keys_of_panes(calls, 1, np.zeros(3_000, np.intp), {"callees"})["callees"]
+    window, every = PaneDistinctCounts(MINUTE), np.arange(TENANTS)
+    running = RunningCounts("callees", window.names, by_group=False)
+    with patch("monitor.core.windows.distinct.running_counts._MOST_KEYS", 3_000):
+        for who in (every, every[1:]):
+            running.keep(who, window.keys_ahead(who, coming, T0), np.ones(len(who), np.int64), TENANTS)
+    assert running.of(every).tolist() == [False, True, True, True, True]
+    assert running.large == {0}
