@@ -13,9 +13,12 @@ from monitor.core.alerts.native_recent import PaneTargets, Target
 from monitor.core.alerts.recent_calls import RecentCalls
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.windows.distinct.key_uses import KeyUses
+from monitor.core.windows.distinct.running_counts import MOST_KEYS
 from monitor.core.windows.open_panes import OpenPanes
 from monitor.core.windows.tenant_columns import TenantColumns
 from monitor.core.windows.window import SlidingWindow
+
+_MOST_RUNNING_KEYS = 2 * MOST_KEYS  # of all running counts
 
 
 class EarlyWindows:
@@ -111,9 +114,16 @@ class EarlyWindows:
             self.uses.add(some)
             for early_window in self:
                 early_window.take(some)
+            self._bound_running_counts()
         for _ in self._recent.add(calls):
             self.enter_all()
             self._open_panes.sum_up()  # what is not summed up is among the recent calls
+
+    def _bound_running_counts(self) -> None:
+        """Remove some if they have too many keys: there may be many ends, of many windows."""
+        every = [distinct for early_window in self for distinct in early_window.distinct.values()]
+        while sum(distinct.running_keys for distinct in every) > _MOST_RUNNING_KEYS:
+            max(every, key=lambda distinct: distinct.running_keys).halve_running()
 
     def sample(self) -> set[int]:
         """Record which tenants have sampled keys. Returns the tenants that changed since the last time."""

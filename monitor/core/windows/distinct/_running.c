@@ -64,10 +64,10 @@ typedef struct {
     int sequences, by_group, unit_bits, block_least;
 } Running;
 
-/* The attempts of each key at the end, or the keys of each group, and those in the window now, for keys that are new. */
+/* The attempts of each key at the end, or the keys of each group (`then`), and those in the window now, for keys that are new. */
 typedef struct {
     HashTable then, now;
-    Py_ssize_t used;
+    Py_ssize_t added;
 } Table;
 
 static inline int is_sampled(const Running *running, uint64_t key, int level)
@@ -75,49 +75,49 @@ static inline int is_sampled(const Running *running, uint64_t key, int level)
     return level == 0 || mix((key >> running->unit_bits) ^ SAMPLE_SALT) >> (64 - level) == 0;
 }
 
-/* Gives the key a slot if it has none: with the attempts in the window now, less those that entered it with these calls.
- * Until `settle` they are the complement: calls that follow have entered, too. */
-static void take_entered(Table *table, uint64_t key, int32_t whose)
+/* The slot of the key; one that is new has the attempts in the window now, and then `is_new` is set. */
+static inline Slot *claimed(Table *table, uint64_t key, int32_t whose, int *is_new)
 {
     uint64_t at = slot_of(&table->then, key);
     Slot *slot = slot_at(&table->then, at);
-    if (is_free(&table->then, at)) {
-        uint64_t in_window = slot_of(&table->now, key);
-        *slot = (Slot){key, ~(is_free(&table->now, in_window) ? 0 : slot_at(&table->now, in_window)->count), whose};
-        table->used++;
+    *is_new = is_free(&table->then, at);
+    if (*is_new) {
+        uint64_t now = slot_of(&table->now, key);
+        *slot = (Slot){key, is_free(&table->now, now) ? 0 : slot_at(&table->now, now)->count, whose};
+        table->added++;
     }
-    if (slot->count < -1) slot->count++;
+    return slot;
 }
 
-/* Returns whether the count of the key was a complement. */
-static inline int settle(Table *table, uint64_t key, int32_t *count)
+/* Takes a call back that has entered the window, if its key is new: the window has counted it already. The count of such a key
+ * is stored as its complement, which is negative, until `settle`: so the next calls with that key are taken back, too. */
+static void take_back(Table *table, uint64_t key, int32_t whose)
+{
+    int is_new;
+    Slot *slot = claimed(table, key, whose, &is_new);
+    if (is_new) slot->count = ~slot->count;
+    if (slot->count < ~0) slot->count++; /* the complement of one attempt less */
+}
+
+/* Stores the count of a key as it is, and returns it; -1 if it was stored so. */
+static inline int32_t settle(Table *table, uint64_t key)
 {
     Slot *slot = slot_at(&table->then, slot_of(&table->then, key));
-    int was_complement = slot->count < 0;
-    if (was_complement) slot->count = ~slot->count;
-    *count = slot->count;
-    return was_complement;
+    if (slot->count >= 0) return -1;
+    return slot->count = ~slot->count;
 }
 
 /* Counts a use of the key; returns how many there are then. */
 static inline int32_t use(Table *table, uint64_t key, int32_t whose)
 {
-    uint64_t at = slot_of(&table->then, key);
-    Slot *slot = slot_at(&table->then, at);
-    if (is_free(&table->then, at)) {
-        uint64_t in_window = slot_of(&table->now, key);
-        *slot = (Slot){key, is_free(&table->now, in_window) ? 0 : slot_at(&table->now, in_window)->count, whose};
-        table->used++;
-    }
-    return ++slot->count;
+    int is_new;
+    return ++claimed(table, key, whose, &is_new)->count;
 }
 
 /* Whether it is a number with attempts at the end. */
-static int is_present_then(const Table *table, const Running *running, uint64_t key, int level)
+static int is_present_then(const Table *table, uint64_t key)
 {
-    uint64_t at = slot_of(&table->then, key);
-    if (!is_free(&table->then, at)) return slot_at(&table->then, at)->whose >= 0 && slot_at(&table->then, at)->count > 0;
-    return is_sampled(running, key, level) && is_present(&table->now, key);
+    return is_free(&table->then, slot_of(&table->then, key)) ? is_present(&table->now, key) : is_present(&table->then, key);
 }
 
 static inline int64_t in_block(const Running *running, int32_t size)
@@ -136,12 +136,11 @@ static void count_group(Table *groups, const Running *running, const Key *one, i
 static void count_key(Table *keys, Table *groups, const Running *running, const Key *one, int32_t tenant, int64_t *own)
 {
     int32_t whose = one->numeric ? tenant : ~tenant, times = use(keys, one->key, whose);
-    int level = running->level[running->row[tenant]];
     if (times == 1) {
         own[FIRST + DISTINCT]++;
         own[FIRST + NUMBERS] += one->numeric;
         if (one->numeric && running->sequences)
-            own[FIRST + SEQUENTIAL] += is_present_then(keys, running, one->key - 1, level) + is_present_then(keys, running, one->key + 1, level);
+            own[FIRST + SEQUENTIAL] += is_present_then(keys, one->key - 1) + is_present_then(keys, one->key + 1);
         if (running->by_group) count_group(groups, running, one, tenant, own);
     }
     for (Py_ssize_t limit = 0; limit < running->limit_count; limit++)
@@ -164,21 +163,20 @@ static inline int counted_key_of(const Calls *calls, const Running *running, Py_
     return key_of(calls, call, one) && is_sampled(running, one->key, running->level[running->row[tenant]]);
 }
 
-/* Gives slots to the keys that are new and have entered the window with these calls, as they were without these calls. */
-static void find_entered(const Calls *calls, const Running *running, Table *keys, Table *groups, int64_t from_ms, int64_t to_ms)
+/* Adds the keys of the calls that have entered the window, as they were without these calls; then the groups of those that
+ * these calls have brought. */
+static void add_entered(const Calls *calls, const Running *running, Table *keys, Table *groups, int64_t from_ms, int64_t to_ms)
 {
     Key one;
-    int32_t times, unused;
     for (Py_ssize_t call = 0; call < calls->count; call++)
         if (counted_key_of(calls, running, call, from_ms, to_ms, &one))
-            take_entered(keys, one.key, one.numeric ? calls->tenant[call] : ~calls->tenant[call]);
+            take_back(keys, one.key, one.numeric ? calls->tenant[call] : ~calls->tenant[call]);
     for (Py_ssize_t call = 0; call < calls->count; call++)
-        if (counted_key_of(calls, running, call, from_ms, to_ms, &one) && settle(keys, one.key, &times) && times == 0
-            && running->by_group)
-            take_entered(groups, one.group, calls->tenant[call]);
+        if (counted_key_of(calls, running, call, from_ms, to_ms, &one) && settle(keys, one.key) == 0 && running->by_group)
+            take_back(groups, one.group, calls->tenant[call]);
     for (Py_ssize_t call = 0; running->by_group && call < calls->count; call++)
         if (counted_key_of(calls, running, call, from_ms, to_ms, &one) && !is_free(&groups->then, slot_of(&groups->then, one.group)))
-            settle(groups, one.group, &unused);
+            settle(groups, one.group);
 }
 
 static void count_calls(const Calls *calls, const Running *running, Table *keys, Table *groups, int64_t from_ms, int64_t to_ms)
@@ -281,10 +279,10 @@ static PyObject *add(PyObject *module, PyObject *args)
     if (calls_of(of, &calls) && running_of(of, &running) && tables_of(of, THEN, room, counted(&calls, &running), &keys)
         && tables_of(of, GROUPS, groups_room, running.by_group ? counted(&calls, &running) : 0, &groups)) {
         PyThreadState *thread = calls.count > MANY_ROWS ? PyEval_SaveThread() : NULL;
-        find_entered(&calls, &running, &keys, &groups, from_ms, entered_ms < to_ms ? entered_ms : to_ms);
+        add_entered(&calls, &running, &keys, &groups, from_ms, entered_ms < to_ms ? entered_ms : to_ms);
         count_calls(&calls, &running, &keys, &groups, from_ms, to_ms);
         if (thread) PyEval_RestoreThread(thread);
-        done = Py_BuildValue("(nn)", keys.used, groups.used);
+        done = Py_BuildValue("(nn)", keys.added, groups.added);
     }
     all_released(of, BUFFERS);
     return done;
@@ -292,4 +290,4 @@ static PyObject *add(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"add", add, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-EXTENSION(_running, METHODS, 1)
+EXTENSION(_running, METHODS, 2)

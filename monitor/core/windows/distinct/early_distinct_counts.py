@@ -9,7 +9,7 @@ A sample is counted like all keys, and the count is multiplied by 2^level, so an
 the level of a tenant changes, nothing is known of its count before a recount.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -39,7 +39,8 @@ _FIRST_NAME = 4
 _NOT_KNOWN = -(1 << 40)  # the uses before the first count: calls came before
 CHANGED: Final = 0
 """What `spread` is for a tenant whose sampling changed since the last count."""
-_OFTEN: Final = 40  # early evaluations, 10 s: tenants that are counted again before that get running counts
+# Tenants that are counted again within so many early evaluations with new calls, 10 s or more, get running counts.
+_OFTEN: Final = 40
 _MOST_ESTIMATE = 2  # times all attempts: no estimate from thousands of keys is as large
 
 
@@ -206,7 +207,7 @@ class EarlyDistinctCounts:
         if not len(who):
             return
         if self._running is not None:
-            self._running.drop(who[self._running.of(who)])  # their sampling has changed
+            self._running.drop(who[self._running.of(who)])  # their sampling has changed, or else they were up to date
         mine = np.zeros(len(values), np.bool_)
         mine[who] = True
         coming = self._opened(mine)
@@ -234,10 +235,11 @@ class EarlyDistinctCounts:
         # Else panes before the start may still enter, and leave again until the end: their keys would be missed.
         everything_entered = self._entered_ms >= self._start_ms or isinstance(self._distinct, PaneDistinctCounts)
         if native_running.enabled and everything_entered and TOP not in self._columns:
-            last = (self._taken - self._counted_at.get(tenant, -_OFTEN) for tenant in who.tolist())
-            again[:] = [taken < _OFTEN for taken in last]
-            if self._running is not None and self._running.large:
-                again &= ~np.isin(who, list(self._running.large))
+            large: Collection[int] = () if self._running is None else self._running.large
+            again[:] = [
+                self._taken - self._counted_at.get(tenant, -_OFTEN) < _OFTEN and tenant not in large
+                for tenant in who.tolist()
+            ]
             if coming and not isinstance(self._distinct, PaneDistinctCounts):
                 # Keys that the sample leaves out may still enter such a window, and be counted in its groups.
                 inside = self._distinct.levels
@@ -252,7 +254,8 @@ class EarlyDistinctCounts:
     def take(self, calls: NewCalls, end_ms: int, entered_ms: int) -> None:
         """Count new calls of the tenants with running counts.
 
-        The window ends at ``end_ms``; calls before ``entered_ms`` are in ``distinct`` already.
+        The window ends at ``end_ms``; calls before ``entered_ms`` are in ``distinct`` already. The column `USES` stays,
+        which is an upper bound: a key of before may have been used since.
         """
         self._entered_ms = entered_ms
         self._taken += 1
@@ -266,6 +269,16 @@ class EarlyDistinctCounts:
                 values, first = self._table.values, self.first + _FIRST_NAME
                 values[who, self.first + ATTEMPTS] = attempts
                 values[who, first : first + len(self._columns)] = counts
+
+    @property
+    def running_keys(self) -> int:
+        """The number of keys that are kept for running counts."""
+        return 0 if self._running is None else self._running.keys
+
+    def halve_running(self) -> None:
+        """Remove the running counts with the most keys, until half of the keys are left."""
+        if self._running is not None:
+            self._running.drop_largest(self._running.keys // 2)
 
     def read(self, name: Name, tenants: int) -> Counts:
         """As `DistinctCounts.read`. It is exact only for the tenants counted last."""

@@ -1,6 +1,6 @@
 """The extension that changes distinct counts at a future end by new calls. Without it, keys are counted again."""
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +17,14 @@ from monitor.policy.metrics import KeySet
 if TYPE_CHECKING:
     from monitor.core.windows.distinct import _running
 else:
-    _running = load("monitor.core.windows.distinct._running", interface=1)
+    _running = load("monitor.core.windows.distinct._running", interface=2)
 
 enabled: bool = _running is not None and WANTED
 """Whether the extension is used; tests switch it."""
 
 ATTEMPTS, LARGEST, IN_BLOCKS, UNFINISHED, DISTINCT, NUMBERS, SEQUENTIAL, FIRST_LIMIT = range(8)
 """The columns of the counts; one per limit follows."""
-_SETS: Final[tuple[KeySet, ...]] = (
-    "callees",
-    "callers",
-    "blocks",
-    "reached",
-    "consents",
-)  # in the order of the extension
+_SETS: Final[tuple[KeySet, ...]] = get_args(KeySet)  # in the order of the extension
 _BITS = 1 << BIT["attempts"], 1 << BIT["answered"]
 
 
@@ -90,7 +84,8 @@ def add(
     """Change the counts of the tenants that have some by their calls in the window.
 
     A key that is not in ``keys.then`` has as many attempts as in ``keys.now``, less those of these calls that are in
-    the window already. The tables must have room for as many keys as there are calls. Returns how many were added.
+    the window already. The tables must have room for a key of each call of these tenants, that of groups only if keys
+    are counted by group. Returns how many keys and groups were added.
     """
     # Keys that no rule counts are zeros of one byte.
     callee, caller, block, consent = (

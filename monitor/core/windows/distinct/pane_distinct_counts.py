@@ -31,7 +31,7 @@ from monitor.core.windows.distinct.native_ahead import CountsOfKeys
 
 _ONE = np.uint64(1)
 EMPTY = KeyTable(Placement())
-"""The keys in a window of one pane that ends later: its pane is still open."""
+"""No keys: what a window of one pane has whose pane is still open. Do not change it."""
 
 
 class KeysAhead(NamedTuple):

@@ -1,11 +1,12 @@
 """Running counts: the distinct counts of few tenants at a future end, changed by each of their calls.
 
-To count the keys of a tenant costs as much as it has keys that enter or leave until that end. A tenant that stays near
-a threshold would be counted at each early evaluation. So at the second time its counts are kept, with the attempts that
-each of these keys has at the end: a call then costs the same however many there are.
+The cost to count a tenant is that of its keys that enter or leave until that end. A tenant that stays near a threshold
+would be counted at each early evaluation. When it is counted again, the attempts that each of these keys has at the end
+are kept; from then on the cost is that of its new calls.
 
-The attempts of a key at the end do not change when panes enter or leave the window. A key that is not kept neither
-entered nor left when the tenant was counted: it has as many as in the window, without the calls since then.
+The attempts of a key at the end change only by new calls, not when panes enter or leave the window. A key that is not
+kept did neither enter nor leave. So before the new calls it has as many attempts as in the window, less those of these
+calls that have entered it already.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ from monitor.policy.metrics import KeySet
 
 Counts = NDArray[np.int64]
 
-_MOST_KEYS: Final = 1 << 17
+MOST_KEYS: Final = 1 << 17
+"""The most keys that are kept for the counts of one set at one end."""
 _COLUMNS: Final[dict[Name, int]] = {
     PEAK: native_running.LARGEST,
     WIDEST: native_running.LARGEST,
@@ -48,11 +50,10 @@ _COLUMNS: Final[dict[Name, int]] = {
 
 
 class RunningCounts:
-    """The counts ``names`` of the keys of one set. `TOP` is not among them.
+    """The counts ``names`` of the keys of one set, without `TOP`.
 
-    ``large`` are tenants that had too many keys: they get none any more.
-
-    Memory: 16 bytes per slot of its tables, so at most 4 MB for each; and 4 bytes per tenant once it has counts.
+    ``large`` are the tenants that had the most keys when there was no room. They get no counts again. Memory: 21 to 64
+    bytes per key and per group, so at most 4 MB for each; and 4 bytes per tenant.
     """
 
     def __init__(self, which: KeySet, names: Sequence[Name], by_group: bool) -> None:
@@ -69,22 +70,28 @@ class RunningCounts:
         self._counts = np.empty((0, native_running.FIRST_LIMIT + len(limits)), np.int64)
         self.large: set[int] = set()
 
+    @property
+    def keys(self) -> int:
+        """The number of keys that are kept."""
+        return self._keys.used
+
     def of(self, who: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which of these tenants have counts."""
         has_counts: NDArray[np.bool_] = self._row.take(who, mode="clip") >= 0
         return has_counts
 
     def keep(self, who: NDArray[np.intp], ahead: KeysAhead, attempts: Counts, tenants: int) -> None:
-        """Keep the counts of these tenants ``[k]``, who have none, given all their attempts, of ``tenants`` tenants.
+        """Keep the counts of these tenants ``[k]``, given all their attempts, of ``tenants`` tenants.
 
-        Those with the most keys give way if there are too many. Does nothing if these tenants have too many themselves.
+        They have none yet, and the window samples their keys at the same levels. If there is no room, tenants with many
+        keys lose their counts. If these tenants have many themselves, none of them gets any now.
         """
-        if len(ahead.keys) > _MOST_KEYS // 2:
+        if len(ahead.keys) > MOST_KEYS // 2:
             keys = np.bincount(ahead.keys.tenant, minlength=int(who[-1]) + 1)[who]
-            self.large.update(who[keys >= keys.max()].tolist())
+            self.large.update(who[keys == keys.max()].tolist())
             return
-        if self._keys.used + len(ahead.keys) > _MOST_KEYS:
-            self._drop_largest(_MOST_KEYS // 2)
+        if self.keys + len(ahead.keys) > MOST_KEYS:
+            self.drop_largest(MOST_KEYS // 2)
         counts = np.zeros((len(who), self._counts.shape[1]), np.int64)
         counts[:, native_running.ATTEMPTS] = attempts
         counts[:, self._columns] = np.array([ahead.counts[name] for name in self._names]).T
@@ -99,7 +106,7 @@ class RunningCounts:
         self._groups.put(ahead.groups)
 
     def drop(self, who: NDArray[np.intp]) -> None:
-        """Remove the counts of these tenants, all of whom have some."""
+        """Remove the counts of these tenants. Each has some."""
         if not len(who):
             return
         self._row[who] = -1
@@ -114,18 +121,18 @@ class RunningCounts:
 
         ``now`` are the attempts of each key and the keys of each group in the window (`DistinctCounts.tables`).
         """
-        many = int(np.count_nonzero(self.of(calls.tenant)))
-        if many and self._keys.used + many > _MOST_KEYS:
-            self._drop_largest(_MOST_KEYS // 2 - many)
-            many = int(np.count_nonzero(self.of(calls.tenant)))
+        many = self._calls_of_tenants(calls)
+        if many > MOST_KEYS // 2:  # as after a stall: to count them again costs less
+            self.drop(self._who)
+        elif self.keys + many > MOST_KEYS:
+            self.drop_largest(MOST_KEYS // 2)
+        many = self._calls_of_tenants(calls)
         if not many:
             return np.empty(0, np.intp)
         changed = np.zeros(len(self._who), np.bool_)
         rows = RunningRows(self._row, self._level, self._counts, changed)
-        keys, groups = (
-            KeyTables(table.with_room(many), in_window, table.room)
-            for table, in_window in zip((self._keys, self._groups), now, strict=True)
-        )
+        keys = KeyTables(self._keys.with_room(many), now[0], self._keys.room)
+        groups = KeyTables(self._groups.with_room(many * self._counted.by_group), now[1], self._groups.room)
         new_keys, new_groups = native_running.add(self._counted, calls, rows, span, keys, groups)
         self._keys.added(new_keys)
         self._groups.added(new_groups)
@@ -142,13 +149,16 @@ class RunningCounts:
             found = np.array([scaled[name] for name in self._names]).T
         return counts[:, native_running.ATTEMPTS], found
 
-    def _drop_largest(self, most: int) -> None:
-        """Remove the counts of the tenants with the most keys, until there are at most so many. They get none again.
+    def drop_largest(self, most: int) -> None:
+        """Remove the counts of the tenants with the most keys, until no more than ``most`` keys are kept.
 
-        To drop many at once costs as much as to drop one.
+        To remove many at once costs as much as to remove one.
         """
         keys = np.bincount(self._keys.keys().tenant, minlength=len(self._row))[self._who]
         order = np.argsort(keys, kind="stable")
-        dropped = self._who[order[np.searchsorted(np.cumsum(keys[order]), max(most, 0), "right") :]]
+        dropped = self._who[order[np.searchsorted(np.cumsum(keys[order]), most, "right") :]]
         self.large.update(dropped.tolist())
         self.drop(dropped)
+
+    def _calls_of_tenants(self, calls: NewCalls) -> int:
+        return int(np.count_nonzero(self.of(calls.tenant)))

@@ -14,6 +14,7 @@ from helpers.shard_harness import ShardHarness, rule
 from helpers.shard_samples import T0, cdr, policy_of
 from helpers.thorough import thorough
 from monitor.core.alerts.early_alerts import EarlyAlerts
+from monitor.core.alerts.recent_calls import _Asked
 from monitor.core.windows.distinct import native_running
 from monitor.core.windows.distinct.count_names import UNFINISHED
 from monitor.core.windows.distinct.early_distinct_counts import CHANGED, EXTRA, EarlyDistinctCounts
@@ -71,6 +72,7 @@ def test_counts_that_calls_change_are_those_of_all_keys(seed: int, monkeypatch: 
     def evaluate_and_compare(alerts: EarlyAlerts, closed_ms: int) -> None:
         nonlocal compared
         evaluate(alerts, closed_ms)
+        alerts._windows._recent._asked = _Asked.nobody()  # calls may have been summed up since they were asked for
         for early_window in alerts._windows:
             compared += sum(map(compare, early_window.distinct.values()))
 
@@ -125,3 +127,24 @@ def test_it_is_not_remembered_for_long_when_tenants_were_counted(monkeypatch: py
         harness.shard.early()
     remembered = [len(one.distinct["callees"]._counted_at) for one in harness.shard.early_alerts._windows]
     assert 0 < max(remembered) <= 8
+
+
+@pytest.mark.parametrize("most", [20, 100])
+def test_all_windows_together_keep_a_bounded_number_of_keys(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant whose counts were removed gets none again: it would have as many keys again at once."""
+    monkeypatch.setattr("monitor.core.alerts.early_windows._MOST_RUNNING_KEYS", most)
+    evaluate, kept = EarlyAlerts.evaluate, []
+
+    def evaluate_and_note(alerts: EarlyAlerts, closed_ms: int) -> None:
+        evaluate(alerts, closed_ms)
+        kept.append([one.running_keys for window in alerts._windows for one in window.distinct.values()])
+
+    monkeypatch.setattr(EarlyAlerts, "evaluate", evaluate_and_note)
+    one = cdr(answer_ms=T0, outcome="answered")
+    lines = [codec.encode(replace(one, call_id=f"{n}", callee=f"+8613800{n:06}", end_ms=T0 + n)) for n in range(60)]
+    run = EarlyRun(policy_of(rules=[RULES[0], RULES[4] | {"window": "5m"}]), [(0, [line]) for line in lines], seed=1)
+    run.alerts_of_everyone(afresh=False)
+    sums = [sum(each) for each in kept]
+    assert max(sums) > 15
+    assert max(sums) <= most
+    assert (sums[-1] > 15) is (most == 100)

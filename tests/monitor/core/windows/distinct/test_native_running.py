@@ -90,3 +90,9 @@ def test_tenants_without_counts_may_have_any_number() -> None:
     given["calls"][0] = np.array([-1, 9, 2**31 - 1], np.int32)
     assert add(given) == (0, 0)
     assert not given["running"][2].any()
+
+
+def test_groups_need_no_room_if_keys_are_not_counted_by_group() -> None:
+    given = arguments()
+    given["kind"][2], given["groups"][2] = False, 0
+    assert add(given) == (3, 0)

@@ -17,7 +17,7 @@ from monitor.core.calls.new_calls import NewCalls
 from monitor.core.windows.distinct import native_running
 from monitor.core.windows.distinct.count_names import DISTINCT, IN_BLOCKS, PEAK, SEQUENTIAL, UNFINISHED, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
-from monitor.core.windows.distinct.key_counts import KeyCounts, levels_of, sampled
+from monitor.core.windows.distinct.key_counts import KeyCounts, levels_of
 from monitor.core.windows.distinct.native_running import Span
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 from monitor.core.windows.distinct.running_counts import RunningCounts
@@ -163,41 +163,6 @@ def test_each_call_changes_the_counts_as_counting_all_keys_again_would(seed: int
     count_on(rng, which, names, exact_keys=rng.choice((40, 40, 32_768)))
 
 
-def calls_to(numbers: Iterable[int], end_ms: int) -> NewCalls:
-    """A call of the first tenant to each of these numbers."""
-    callee = np.array([*numbers], np.uint64)
-    calls = some_calls(random.Random(1), len(callee), end_ms, end_ms + 1)
-    attempt = np.full(len(callee), 1 << BIT["attempts"], np.uint64)
-    zero, number = np.zeros(len(callee), np.int32), np.ones(len(callee), np.bool_)
-    return calls._replace(tenant=zero, word=attempt, callee_key=callee, callee_numeric=number)
-
-
-def test_a_neighbour_that_the_sample_leaves_out_is_not_counted() -> None:
-    """A pane without a sample enters a window that counts a sample at its end, because of a later pane."""
-    with cramped(150):
-        window = Window(random.Random(1), "callees", (SEQUENTIAL,), 9)
-        who, start_ms = np.array([0]), window.entered_ms
-        window.every, window.open = [], [calls_to(range(100_000, 100_400), start_ms + MINUTE)]
-        window.span = range(start_ms - 7 * MINUTE, start_ms + 2 * MINUTE)
-        level = window.sampling()[0][1]
-
-        def kept(number: int) -> bool:
-            return bool(sampled(np.array([number], np.uint64), np.array([level], np.uint64))[0])
-
-        second = next(one for one in range(64, 10_000, 64) if kept(one) and not kept(one - 1))
-        window.open.append(calls_to([second - 1], start_ms))
-        running = RunningCounts("callees", window.counts.names, by_group=False)
-        before = window.sampling()
-        running.keep(who, window.counts.keys_ahead(who, window.coming(), window.span.start), np.zeros(1, np.int64), 1)
-        window.enter_pane()
-        assert window.sampling() == before
-        calls = calls_to([second], start_ms + MINUTE)
-        window.open.append(calls)
-        running.add(calls, Span(window.span.start, window.span.stop, window.entered_ms), window.counts.tables)
-        expected = window.counts.ahead(who, window.coming(), window.span.start)
-        assert running.read(who)[1].T.tolist() == [expected[name].tolist() for name in window.counts.names]
-
-
 def count_on(rng: random.Random, which: KeySet, names: tuple[Name, ...], exact_keys: int) -> None:
     """Compare the counts after each batch of calls, while tenants come and go."""
     with cramped(exact_keys):
@@ -219,7 +184,10 @@ def count_on(rng: random.Random, which: KeySet, names: tuple[Name, ...], exact_k
             )
             kept, sampling = set(np.flatnonzero(running.of(np.arange(TENANTS))).tolist()), now
             assert_counted(running, window, attempts, kept)
-            more = np.array([one for one in range(TENANTS) if one not in kept and rng.random() < 0.4], np.intp)
+            # Tenants whose window samples their keys at another level than it will at its end get no counts.
+            apart = set() if window.one_pane else {one for one, (inside, coming) in now.items() if coming > inside}
+            others = set(range(TENANTS)) - kept - apart
+            more = np.array([one for one in sorted(others) if rng.random() < 0.4], np.intp)
             if len(more):
                 ahead = window.counts.keys_ahead(more, window.coming(), window.span.start)
                 running.keep(more, ahead, attempts[more], TENANTS)
@@ -233,7 +201,7 @@ def test_tenants_with_the_most_keys_lose_their_counts_when_there_are_too_many() 
     running = RunningCounts("callees", window.names, by_group=False)
     every, span = np.arange(TENANTS), Span(T0, T0 + MINUTE, 0)
     running.keep(every, window.keys_ahead(every, [KeyCounts.empty()], T0), np.zeros(TENANTS, np.int64), TENANTS)
-    with patch("monitor.core.windows.distinct.running_counts._MOST_KEYS", 1_500):
+    with patch("monitor.core.windows.distinct.running_counts.MOST_KEYS", 1_500):
         for start in range(0, 1_800, 200):
             changed = running.add(calls.take(slice(start, start + 200)), span, window.tables).tolist()
             assert start > 0 or changed == every.tolist()
@@ -251,7 +219,7 @@ def test_tenants_with_too_many_keys_get_no_counts() -> None:
     coming = keys_of_panes(calls, 1, np.zeros(3_000, np.intp), {"callees"})["callees"]
     window = PaneDistinctCounts(MINUTE)
     running = RunningCounts("callees", window.names, by_group=False)
-    with patch("monitor.core.windows.distinct.running_counts._MOST_KEYS", 100):
+    with patch("monitor.core.windows.distinct.running_counts.MOST_KEYS", 100):
         running.keep(np.array([0]), window.keys_ahead(np.array([0]), coming, T0), np.array([1]), TENANTS)
     assert not running.of(np.arange(TENANTS)).any()
     assert running.large == {0}
@@ -263,7 +231,7 @@ def test_tenants_with_many_keys_give_way_to_others() -> None:
     window = PaneDistinctCounts(MINUTE)
     running = RunningCounts("callees", window.names, by_group=False)
     most = 2 * int(np.count_nonzero(coming[0].tenant == 0))
-    with patch("monitor.core.windows.distinct.running_counts._MOST_KEYS", most):
+    with patch("monitor.core.windows.distinct.running_counts.MOST_KEYS", most):
         for tenant in (1, 2, 3, 4, 0):
             who = np.array([tenant])
             running.keep(who, window.keys_ahead(who, coming, T0), np.array([1]), TENANTS)
@@ -276,8 +244,33 @@ def test_a_tenant_with_too_many_keys_keeps_no_other_from_getting_counts() -> Non
     coming = keys_of_panes(calls, 1, np.zeros(3_000, np.intp), {"callees"})["callees"]
     window, every = PaneDistinctCounts(MINUTE), np.arange(TENANTS)
     running = RunningCounts("callees", window.names, by_group=False)
-    with patch("monitor.core.windows.distinct.running_counts._MOST_KEYS", 3_000):
+    with patch("monitor.core.windows.distinct.running_counts.MOST_KEYS", 3_000):
         for who in (every, every[1:]):
             running.keep(who, window.keys_ahead(who, coming, T0), np.ones(len(who), np.int64), TENANTS)
     assert running.of(every).tolist() == [False, True, True, True, True]
     assert running.large == {0}
+
+
+def test_a_batch_of_very_many_calls_removes_the_counts_which_may_be_kept_again() -> None:
+    calls = some_calls(random.Random(7), 300, T0, T0 + MINUTE, 20)
+    window, every = PaneDistinctCounts(MINUTE), np.arange(TENANTS)
+    running, nobody = RunningCounts("callees", window.names, by_group=False), np.zeros(TENANTS, np.int64)
+    none = window.keys_ahead(every, [KeyCounts.empty()], T0)
+    running.keep(every, none, nobody, TENANTS)
+    with patch("monitor.core.windows.distinct.running_counts.MOST_KEYS", 400):
+        assert not len(running.add(calls, Span(T0, T0 + MINUTE, 0), window.tables))
+    assert not running.of(every).any()
+    assert running.large == set()
+    running.keep(every, none, nobody, TENANTS)
+    assert running.of(every).all()
+
+
+def test_without_groups_their_table_does_not_grow() -> None:
+    calls = some_calls(random.Random(7), 9_000, T0, T0 + MINUTE, 4_000)
+    window, every = PaneDistinctCounts(MINUTE), np.arange(TENANTS)
+    running = RunningCounts("callees", window.names, by_group=False)
+    size = len(running._groups.native.slots)
+    running.keep(every, window.keys_ahead(every, [KeyCounts.empty()], T0), np.zeros(TENANTS, np.int64), TENANTS)
+    assert len(running.add(calls, Span(T0, T0 + MINUTE, 0), window.tables)) == TENANTS
+    assert len(running._keys.native.slots) > size
+    assert len(running._groups.native.slots) == size
