@@ -86,16 +86,22 @@ class DerivedCounts:
         return None if self._groups is None else self._groups.table.native
 
     def ahead(
-        self, who: NDArray[np.intp], keys: KeyCounts, before: NDArray[np.int32], after: NDArray[np.int32]
+        self,
+        who: NDArray[np.intp],
+        keys: KeyCounts,
+        before: NDArray[np.int32],
+        after: NDArray[np.int32],
+        every_group: bool,
     ) -> tuple[dict[Name, Counts], KeyCounts]:
         """The counts of the tenants ``who`` ``[k]``, not scaled, after a change of these keys, which is not made.
 
-        Also the groups of these keys, with the keys that each then has; none if keys are not counted by group.
+        Also the groups of these keys, all or only those that change, with the keys that each then has; none if keys
+        are not counted by group.
         """
         steps: Steps = keys.tenant, before, after
         groups = KeyCounts.empty()
         if self._groups is not None:
-            groups = groups_of(keys, _crossed(before, after))
+            groups = (groups_of if every_group else moves)(keys, _crossed(before, after))
             steps = self._groups.ahead(groups)
             groups = replace(groups, count=steps[2])
         if self._ranks is None:

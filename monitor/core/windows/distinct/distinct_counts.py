@@ -151,11 +151,15 @@ class DistinctCounts:
             natively = self._ahead_natively(who, coming, leaving)
             if natively is not None:
                 return natively
-        found = self.keys_ahead(who, coming, before_ms)
+        found = self.keys_ahead(who, coming, before_ms, every_group=False)
         return estimates(found.counts, found.levels)
 
-    def keys_ahead(self, who: NDArray[np.intp], coming: Sequence[KeyCounts], before_ms: int) -> KeysAhead:
-        """The keys of these tenants that enter or leave until then, as in `ahead`."""
+    def keys_ahead(
+        self, who: NDArray[np.intp], coming: Sequence[KeyCounts], before_ms: int, every_group: bool = True
+    ) -> KeysAhead:
+        """The keys of these tenants that enter or leave until then, as in `ahead`. Their groups are all, or only those
+        that change.
+        """
         change, levels = self._change_of(who, coming, self._leaving_until(before_ms))
         before = self._table.counts_of(change.key)
         after = before + change.count
@@ -168,7 +172,7 @@ class DistinctCounts:
         counts |= {limit: then[row] for limit, row in self._over.items()}
         groups = KeyCounts.empty()
         if self._derived is not None:
-            derived, groups = self._derived.ahead(who, change, before, after)
+            derived, groups = self._derived.ahead(who, change, before, after, every_group)
             counts |= derived
         return KeysAhead(replace(change, count=after), groups, counts, levels)
 

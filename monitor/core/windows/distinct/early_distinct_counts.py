@@ -9,7 +9,7 @@ A sample is counted like all keys, and the count is multiplied by 2^level, so an
 the level of a tenant changes, nothing is known of its count before a recount.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -39,8 +39,9 @@ _FIRST_NAME = 4
 _NOT_KNOWN = -(1 << 40)  # the uses before the first count: calls came before
 CHANGED: Final = 0
 """What `spread` is for a tenant whose sampling changed since the last count."""
-# Tenants that are counted again within so many early evaluations with new calls, 10 s or more, get running counts.
-_OFTEN: Final = 40
+# Tenants with so many attempts that are counted again within so many early evaluations with new calls, 10 s or more,
+# get running counts. To count fewer again takes 0.2 ms at most.
+_MANY, _OFTEN = 1_000, 40
 _MOST_ESTIMATE = 2  # times all attempts: no estimate from thousands of keys is as large
 
 
@@ -211,7 +212,7 @@ class EarlyDistinctCounts:
         mine = np.zeros(len(values), np.bool_)
         mine[who] = True
         coming = self._opened(mine)
-        again = self._counted_again(who, levels_of(coming))
+        again = self._counted_again(who, attempts, levels_of(coming))
         if again.any():
             ahead = self._distinct.keys_ahead(who[again], coming, self._start_ms)
             self._set(who[again], estimates(ahead.counts, ahead.levels))
@@ -229,22 +230,26 @@ class EarlyDistinctCounts:
             values[tenant, first + EXTRA] = spread(max(sampled[tenant])) - 1
             self._sampled[tenant] = sampled[tenant]
 
-    def _counted_again(self, who: NDArray[np.intp], coming: Mapping[int, int]) -> NDArray[np.bool_]:
-        """Which of these tenants are counted again, so that they get running counts. ``coming``: the levels to come."""
+    def _counted_again(self, who: NDArray[np.intp], attempts: Counts, coming: Mapping[int, int]) -> NDArray[np.bool_]:
+        """Which of these tenants, given all their attempts, are counted again, so that they get running counts.
+
+        ``coming`` are the sampling levels of the panes that are not in the window yet.
+        """
         again = np.zeros(len(who), np.bool_)
+        many = np.flatnonzero(attempts >= _MANY)
         # Else panes before the start may still enter, and leave again until the end: their keys would be missed.
         everything_entered = self._entered_ms >= self._start_ms or isinstance(self._distinct, PaneDistinctCounts)
-        if native_running.enabled and everything_entered and TOP not in self._columns:
-            large: Collection[int] = () if self._running is None else self._running.large
-            again[:] = [
-                self._taken - self._counted_at.get(tenant, -_OFTEN) < _OFTEN and tenant not in large
-                for tenant in who.tolist()
-            ]
-            if coming and not isinstance(self._distinct, PaneDistinctCounts):
-                # Keys that the sample leaves out may still enter such a window, and be counted in its groups.
-                inside = self._distinct.levels
-                again &= ~np.isin(who, [tenant for tenant, level in coming.items() if level > inside.get(tenant, 0)])
-        self._counted_at |= dict.fromkeys(who.tolist(), self._taken)
+        if not (len(many) and native_running.enabled and everything_entered) or TOP in self._columns:
+            return again
+        apart = set() if self._running is None else set(self._running.large)
+        if not isinstance(self._distinct, PaneDistinctCounts):
+            # Keys that the sample of a pane leaves out may still enter the window, and be counted in its groups.
+            inside = self._distinct.levels
+            apart |= {tenant for tenant, level in coming.items() if level > inside.get(tenant, 0)}
+        for place, tenant in zip(many.tolist(), who[many].tolist(), strict=True):
+            often = self._taken - self._counted_at.get(tenant, -_OFTEN) < _OFTEN
+            again[place] = often and tenant not in apart
+            self._counted_at[tenant] = self._taken
         return again
 
     def _set(self, who: NDArray[np.intp], counts: Mapping[Name, Counts]) -> None:

@@ -27,6 +27,13 @@ pytestmark = pytest.mark.skipif(
     not native_running.built(), reason="the extension is not built: no C compiler (`.ci/run` requires it)"
 )
 
+
+@pytest.fixture(autouse=True)
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tenants need not have many attempts to get running counts."""
+    monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts._MANY", 0)
+
+
 RULES: tuple[dict[str, Any], ...] = (
     rule("again", metric="callee_over_limit", above=1, window="5m", step="5m", **{"with": {"callee_limit": 3}}),
     rule("sequence", metric="sequential_ratio", above=0.4, min_denominator=5, window="15m", step="5m"),
@@ -104,9 +111,10 @@ def test_the_keys_of_a_tenant_are_counted_twice_however_often_it_calls(monkeypat
 
 
 def test_tenants_that_are_seldom_counted_get_no_running_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tenant is counted twice, with as many evaluations in between as are often enough, or one fewer."""
+    """A tenant with one attempt, then two, is counted twice: often enough or not, with enough attempts or not."""
     monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts._OFTEN", 4)
-    for between, kept in ((2, True), (3, False), (9, False)):
+    for between, many, kept in ((2, 1, True), (2, 2, False), (3, 1, False), (9, 1, False)):
+        monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts._MANY", many)
         harness = ShardHarness(rules=[RULES[0]])
         with pytest.MonkeyPatch.context() as patch:
             compare_everyone(patch)
