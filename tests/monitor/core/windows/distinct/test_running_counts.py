@@ -17,11 +17,14 @@ from monitor.core.calls.new_calls import NewCalls
 from monitor.core.windows.distinct import native_running
 from monitor.core.windows.distinct.count_names import DISTINCT, IN_BLOCKS, PEAK, SEQUENTIAL, UNFINISHED, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
+from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts, levels_of
+from monitor.core.windows.distinct.key_uses import KeyUses
 from monitor.core.windows.distinct.native_running import Span
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 from monitor.core.windows.distinct.running_counts import RunningCounts
 from monitor.core.windows.pane import keys_of_panes
+from monitor.core.windows.tenant_columns import TenantColumns
 from monitor.policy.metrics import KeySet
 
 pytestmark = pytest.mark.skipif(
@@ -193,6 +196,66 @@ def count_on(rng: random.Random, which: KeySet, names: tuple[Name, ...], exact_k
                 running.keep(more, ahead, attempts[more], TENANTS)
                 kept |= set(more.tolist())
                 assert_counted(running, window, attempts, kept)
+
+
+def calls_to(numbers: Iterable[int], end_ms: int, consent: int = 1) -> NewCalls:
+    """An answered call of the first tenant to each of these numbers, all with one consent."""
+    callee = np.array([*numbers], np.uint64)
+    calls = some_calls(random.Random(1), len(callee), end_ms, end_ms + 1)
+    word = np.full(len(callee), 1 << BIT["attempts"] | 1 << BIT["answered"], np.uint64)
+    tenant, group = np.zeros(len(callee), np.int32), np.full(len(callee), consent, np.uint64)
+    return calls._replace(tenant=tenant, word=word, callee_key=callee, consent_key=group)
+
+
+def empty_window(which: KeySet, name: Name) -> Window:
+    """A window of four panes without calls, which will end two panes later."""
+    window = Window(random.Random(1), which, (name,), 4)
+    window.counts = DistinctCounts(4 * MINUTE, (name,))
+    window.open, window.entered_ms = [NewCalls.room(0)], T0
+    window.span = range(T0 + 2 * MINUTE, T0 + 6 * MINUTE)
+    return window
+
+
+def test_a_group_in_which_one_key_leaves_for_one_that_enters_is_kept() -> None:
+    """In between the window has both."""
+    window, who = empty_window("consents", WIDEST), np.array([0])
+    window.open += [calls_to([1], T0 + MINUTE), calls_to([7], T0 + 3 * MINUTE, consent=9)]
+    for _ in range(4):
+        window.enter_pane()
+    window.open.append(calls_to([2], T0 + 4 * MINUTE))
+    running = RunningCounts("consents", window.counts.names, by_group=True)
+    running.keep(who, window.counts.keys_ahead(who, window.coming(), window.span.start), np.zeros(1, np.int64), 1)
+    window.enter_pane()
+    assert window.counts.read(WIDEST, 1).tolist() == [2]
+    calls = calls_to([3], T0 + 5 * MINUTE)
+    window.open.append(calls)
+    running.add(calls, Span(window.span.start, window.span.stop, window.entered_ms), window.counts.tables)
+    expected = window.counts.ahead(who, window.coming(), window.span.start)
+    assert expected[WIDEST].tolist() == [2]
+    assert running.read(who)[1].T.tolist() == [expected[name].tolist() for name in window.counts.names]
+
+
+@pytest.mark.parametrize("keys", [10, 100])
+def test_a_tenant_whose_keys_only_a_later_pane_samples_gets_no_counts(
+    keys: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before that pane, keys may enter the window that its sample leaves out, and be counted in their groups."""
+    monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts._MANY", 0)
+    with cramped(50):
+        window, who, uses, table = empty_window("consents", WIDEST), np.array([0]), KeyUses(), TenantColumns()
+        window.open += [calls_to([1], T0), calls_to(range(keys), T0 + 4 * MINUTE)]
+        for _ in range(4):
+            window.enter_pane()
+        table.reach(1)
+        uses.reach(1)
+        first = table.reserve(EarlyDistinctCounts.width(window.counts))
+        start_ms, stop_ms = window.span.start, window.span.stop
+        early = EarlyDistinctCounts("consents", window.counts, uses, start_ms, lambda _: window.coming(), table, first)
+        for attempts in (1, 2):
+            early.take(NewCalls.room(0), stop_ms, window.entered_ms)
+            early.count(who, np.array([attempts]))
+        assert early.spread(0) == (1 if keys == 10 else 4), "is sampled"
+        assert early.running_keys == (10 if keys == 10 else 0)
 
 
 def test_tenants_with_the_most_keys_lose_their_counts_when_there_are_too_many() -> None:
