@@ -80,6 +80,8 @@ class CountedCalls:
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
         """The calls at these rows, in that order."""
+        if isinstance(rows, np.ndarray) and rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)  # once for all columns: numpy is four times as fast by numbers
         return type(self)(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     @classmethod
