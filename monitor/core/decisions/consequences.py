@@ -1,5 +1,6 @@
 """What follows from the kind of a decision: its actions, and the kind from which its id is derived."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from monitor.policy.model import Policy
@@ -25,8 +26,12 @@ def actions_of(policy: Policy, kind: Kind, tier: TierName | None) -> tuple[Actio
     """The actions of a decision: those of its tier, one of them by the kind; of an admission those of its kind."""
     if tier is None:
         return _ADMISSION[kind]
+    return with_kind(policy.tiers[tier].actions, kind)
+
+
+def with_kind(actions: Sequence[Action], kind: str) -> tuple[Action, ...]:
+    """The same actions, with the one that stops service as the kind says."""
     stopping = _STOPPING.get(kind)
-    actions = policy.tiers[tier].actions
     return tuple(stopping if stopping and action in _STOPPING.values() else action for action in actions)
 
 

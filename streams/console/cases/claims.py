@@ -80,14 +80,17 @@ def assign(connection: Connection, ids: Sequence[str], to: str | None, by: User,
 
 
 def postpone(connection: Connection, ids: Sequence[str], until_ms: int, by: User, now_ms: int) -> int:
-    """Hide cases that wait until a time, 0 for no longer. Returns how many. Raises CaseRefused."""
+    """Hide cases that wait and nobody else has claimed until a time, 0 for no longer. Returns how many. Raises
+    CaseRefused.
+    """
     if until_ms > now_ms + LONGEST_POSTPONEMENT_MS:
         raise CaseRefused("postponed_too_long")
     c, count = CASES.c, 0
     for case_id in sorted(set(ids[:AT_ONCE])):
         # Not beyond the deadline: nobody would see the case again.
         before_lapse = or_(c.review_by_ms.is_(None), c.review_by_ms > until_ms)
-        changed = update(CASES).where(c.id == case_id, c.queue.is_not(None), c.verdict.is_(None), before_lapse)
+        free = c.queue.is_not(None), c.verdict.is_(None), free_for(by.subject, now_ms)
+        changed = update(CASES).where(c.id == case_id, *free, before_lapse)
         if connection.execute(changed.values(postponed_until_ms=until_ms)).rowcount == 1:
             count += 1
             details = {"until_ms": str(until_ms)}

@@ -37,11 +37,16 @@ class VerdictRules(NamedTuple):
 
 
 class WantedVerdict(NamedTuple):
-    """A verdict with its reason; ``kind`` is the one that an uphold chooses, if any."""
+    """A verdict with its reason; ``kind`` is the one that an uphold chooses, if any.
+
+    ``seen``: the ids of the decisions that the reviewer was shown. A case in which another one is in force now is
+    refused: the verdict was not meant for that. Empty: whatever is in force.
+    """
 
     verdict: Verdict
     reason: str
     kind: OpenKind | None = None
+    seen: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -131,6 +136,8 @@ def _give(
     if why := rejection_reason(case, case_id, given, now_ms):
         raise ReviewRefused(why)
     assert case is not None
+    if wanted.seen and case.in_force.id not in wanted.seen:
+        raise CaseRefused("decided_since")
     if len(wanted.reason) > LONGEST_REASON:
         raise CaseRefused("reason_too_long", most=LONGEST_REASON)
     review = review_of(case, given, by.name, wanted.reason, now_ms)  # its texts are checked, and masked

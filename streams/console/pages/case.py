@@ -119,21 +119,31 @@ async def note(
     return await _written(request, case_id, user, context, work, "#notes")
 
 
+def _wanted_verdict(
+    verdict: Annotated[str, Form()] = "",
+    reason: Annotated[str, Form()] = "",
+    kind: Annotated[str, Form()] = "",
+    seen: Annotated[str, Form()] = "",
+) -> WantedVerdict | None:
+    """The verdict of the form, None if there is none. ``seen``: the decision that the page showed."""
+    chosen = _VERDICTS.get(verdict)
+    if chosen is None:
+        return None
+    wanted_kind = _KINDS.get(kind) if chosen == "uphold" else None
+    return WantedVerdict(chosen, reason, wanted_kind, frozenset([seen] if seen else ()))
+
+
 @router.post("/cases/{case_id}/verdict")
 async def verdict(
     request: Request,
     case_id: str,
     user: Decider,
     context: Context,
-    verdict: Annotated[str, Form()] = "",
-    reason: Annotated[str, Form()] = "",
-    kind: Annotated[str, Form()] = "",
+    wanted: Annotated[WantedVerdict | None, Depends(_wanted_verdict)],
 ) -> Response:
     """Give a verdict, then open the next case."""
-    chosen = _VERDICTS.get(verdict)
-    if chosen is None:
+    if wanted is None:
         return await _refused(request, case_id, user, context, CaseRefused("no_verdict"))
-    wanted = WantedVerdict(chosen, reason, _KINDS.get(kind) if chosen == "uphold" else None)
     work = partial(
         verdicts.give, ids=[case_id], wanted=wanted, by=user, rules=rules_of(context), now_ms=context.clock()
     )

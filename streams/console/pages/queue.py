@@ -225,12 +225,13 @@ async def give_some(
     context: Context,
     ids: Annotated[list[str], Form(default_factory=list)],
     verdict: Annotated[str, Form()],
+    seen: Annotated[list[str], Form(default_factory=list)],
     reason: Annotated[str, Form()] = "",
 ) -> Response:
-    """Give the same verdict on all chosen cases."""
+    """Give the same verdict on all chosen cases. ``seen``: the decisions that the preview showed."""
     if verdict not in ("uphold", "overturn"):
         return RedirectResponse("/queue", 303)
-    wanted = WantedVerdict("uphold" if verdict == "uphold" else "overturn", reason)
+    wanted = WantedVerdict("uphold" if verdict == "uphold" else "overturn", reason, seen=frozenset(seen))
     work = partial(verdicts.give, ids=ids, wanted=wanted, by=user, rules=rules_of(context), now_ms=context.clock())
     result = await context.write(work)
     rows = await context.read(partial(chosen_cases, ids=list(result.refused)))

@@ -192,6 +192,59 @@ async def test_two_browsers_on_one_case(tmp_path: Path) -> None:
         assert (await other.post("/cases/cwe-p/claim")).status_code == 303
 
 
+def seen_on(page: str) -> list[str]:
+    """The decisions that the page's form says it showed."""
+    return re.findall(r'name="seen" value="([^"]+)"', page)
+
+
+async def test_a_page_opened_before_another_decision_does_not_decide_about_that(tmp_path: Path) -> None:
+    """An overturn is final: it must not hit a decision that the reviewer has never seen."""
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        waits = pending("cwe-p", actions=(), kind="termination")
+        await console.put(waits)
+        opened = (await client.get("/cases/cwe-p")).text
+        preview = (await client.post("/queue/preview", data={"ids": ["cwe-p"], "verdict": "overturn"})).text
+        assert seen_on(opened) == seen_on(preview) == ["cwe-p"]
+        actions = waits.data.proposed_actions
+        await console.put(event("cwe-q", kind="termination", supersedes="cwe-p", tier="severe", actions=actions))
+        form = {"verdict": "overturn", "reason": "wrong number"}
+        stale = await client.post("/cases/cwe-p/verdict", data={**form, "seen": seen_on(opened)})
+        assert stale.status_code == 409
+        assert "This case has been decided since you opened it" in stale.text
+        bulk = await client.post("/queue/verdict", data={**form, "ids": ["cwe-p"], "seen": seen_on(preview)})
+        assert "This case has been decided since you opened it" in bulk.text
+        assert console.rows(VERDICTS) == []
+        assert seen_on(stale.text) == ["cwe-q"]
+        again = await client.post("/cases/cwe-p/verdict", data={**form, "seen": seen_on(stale.text)})
+        assert again.status_code == 303
+
+
+async def test_what_an_uphold_does_depends_on_the_chosen_kind(tmp_path: Path) -> None:
+    stops = ("terminate_service", "record_violation")
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(
+            pending("cwe-p", kind="termination", proposed_actions=stops),
+            event(
+                "cwe-f", "other", kind="termination", behaviour="in_call_abuse", clause=5, tier="major", actions=stops
+            ),
+        )
+        both, ban = [(await client.get(f"/cases/{case}")).text for case in ("cwe-p", "cwe-f")]
+        assert "<li>Termination: Terminate service</li><li>Ban: Ban the account</li><li>Record a violation</li>" in both
+        assert "<li>Ban the account</li><li>Record a violation</li>" in ban
+        assert "Terminate service" not in ban[ban.index('id="does-uphold"') : ban.index('id="does-overturn"')]
+        assert ("The decision becomes final" in both, "The decision becomes final" in ban) == (True, False)
+
+
+async def test_a_case_that_another_has_claimed_is_not_postponed(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as li, browser(console, WANG) as wang:
+        await console.put(pending("cwe-p"))
+        await li.post("/cases/cwe-p/claim")
+        assert (await wang.post("/cases/cwe-p/postpone", data={"until": "1d"})).status_code == 409
+        await wang.post("/queue/postpone", data={"ids": ["cwe-p"], "until": "1d"})
+        assert console.rows(CASES)[0]["postponed_until_ms"] == 0
+        assert (await li.post("/cases/cwe-p/postpone", data={"until": "1d"})).status_code == 303
+
+
 async def test_a_forged_review_is_shown_as_one_without_effect(tmp_path: Path) -> None:
     async with console_at(tmp_path) as console, browser(console, LI) as client:
         await console.put(pending("cwe-p"))
