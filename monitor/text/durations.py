@@ -11,8 +11,9 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
-_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+_DURATION = re.compile(r"0*([0-9]+)([smhd])")
 _MAX = 36_500 * DAY
+_MOST_DIGITS = len(str(_MAX // SECOND))
 _NOT_ONE: Final = Bilingual(
     "应为时长，例如 `90s`、`5m`、`24h` 或 `30d`，实际值：`{text}`{hint}",
     "expected a duration such as `90s`, `5m`, `24h` or `30d`, got `{text}`{hint}",
@@ -29,10 +30,9 @@ def parse_duration(text: str) -> int:
         near = re.fullmatch(r"\s*([0-9]+)\s*([a-zA-Z]*)\s*", text)
         guess = _guess(near[1], near[2]) if near else None
         raise BilingualError(_NOT_ONE.fill(text=text, hint=_HINT.fill(guess=guess) if guess else _NO_HINT))
-    value = int(match[1]) * _UNITS[match[2]]
-    if value > _MAX:
-        raise BilingualError(_TOO_LONG.fill(text=text))
-    return value
+    if len(match[1]) <= _MOST_DIGITS and (value := int(match[1]) * _UNITS[match[2]]) <= _MAX:
+        return value
+    raise BilingualError(_TOO_LONG.fill(text=text))
 
 
 def _guess(number: str, word: str) -> str | None:

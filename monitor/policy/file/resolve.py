@@ -111,6 +111,7 @@ class _Resolver:
         self.builtin = builtin
         self.faults = faults
         self.names: dict[str, str] = {}
+        self.places: dict[str, YamlPath] = {}  # of those that a file names
         self.remarks: list[Bilingual] = []
 
     def policy(self) -> Policy:
@@ -283,9 +284,12 @@ class _Resolver:
         if name is None:
             return
         if name in self.names:
-            taken_by = THINGS[self.names[name]]
-            self.faults.append(taken.place.child("id").fault(fault_text("id_taken", name=name, what=taken_by)))
+            faulty, other, place = taken.place, self.names[name], self.places.get(name)
+            if place is not None and place.source is self.own.head.place.source is not faulty.source:
+                faulty, other = place, what  # this one is inherited: the fault is the house's
+            self.faults.append(faulty.child("id").fault(fault_text("id_taken", name=name, what=THINGS[other])))
         self.names.setdefault(name, what)
+        self.places.setdefault(name, taken.place)
 
     def _escalations(self, frame: Frame) -> list[Escalation]:
         escalations = []

@@ -88,7 +88,7 @@ def _term(value: object) -> str:
 
 
 def _duration(value: object) -> int:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         raise _wrong("no_unit", value=quoted_value(value), number=value)
     if not isinstance(value, str):
         raise _wrong("no_duration", value=quoted_value(value))
