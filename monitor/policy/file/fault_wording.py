@@ -30,6 +30,9 @@ FAULT_WORDING: Final = {
         "用制表符缩进：YAML 用空格缩进，请换成空格",
         "a tab as indentation: YAML indents with spaces; replace it with spaces",
     ),
+    "wide_colon": Bilingual(
+        "键后面是全角冒号 `：`：请写半角 `:` 和一个空格", "a full-width colon `：` after a key: write `:` and a space"
+    ),
     "second_document": Bilingual(
         "出现第二个文档：一份策略只含一个文档，请删去 `---`",
         "a second document: a policy is one document; remove the `---`",

@@ -42,6 +42,7 @@ _JSON_TOKEN = re.compile(
     r'|("(?:[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]+|\\.)*")|([-+.\w]+))'
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_WIDE_COLON = re.compile(r"\s*(?:- +)*[\w-]+ *：")  # after a key
 _LINE_END = re.compile(r"\r\n?|\n")
 _LONGEST_JSON_KEY = 1_000  # with the space after it; a YAML reader takes a longer one for a value
 
@@ -120,7 +121,7 @@ def _tree(text: str, name: str) -> tuple[_Node, list[PolicyFault]]:
     try:
         root = _json_tree(text, name, faults) or _compose(text, name, faults)
     except MarkedYAMLError as error:
-        raise PolicyError([*faults, _syntax_fault(error, name)]) from None
+        raise PolicyError([*faults, _syntax_fault(error, text, name)]) from None
     except YAMLError as error:  # a forbidden character has a position but no mark
         raise PolicyError([*faults, _character_fault(error, text, name)]) from None
     if root is None:
@@ -142,9 +143,14 @@ def _json_for_yaml(text: str) -> str:
     return text
 
 
-def _syntax_fault(error: MarkedYAMLError, name: str) -> PolicyFault:
+def _syntax_fault(error: MarkedYAMLError, text: str, name: str) -> PolicyFault:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    # The reader takes such a line as text, and finds the fault in the next one.
+    lines = text.splitlines()
+    for number in (line - 1, line):
+        if 0 < number <= len(lines) and (key := _WIDE_COLON.match(lines[number - 1])):
+            return PolicyFault.worded(name, number, key.end(), fault_text("wide_colon"))
     problem = _one_line(error.problem or error.context or "syntax error")
     if "'\\t'" in problem:
         message = fault_text("tab")
