@@ -15,6 +15,7 @@ from streams.console.identity.middleware import IdentityMiddleware
 from streams.console.identity.permissions import for_everyone
 from streams.console.pages import admissions, case, events, health, quality, queue, search, static_files, tenant
 from streams.console.pages.accounts import account, actions, problems, reason_texts, sign_in, users
+from streams.console.pages.form_charset import FormCharset
 from streams.console.pages.policies import drafts as policy_drafts
 from streams.console.pages.policies import exceptions as policy_exceptions
 from streams.console.pages.policies import overview as policy_overview
@@ -68,6 +69,7 @@ def make(context: ConsoleContext, routes: Sequence[BaseRoute] = (), identity: Id
     app.state.changes = ChangeWatch(context.database, context.clock, context.telemetry, context.notice)
     app.state.policy_checks = CheckProcess()
     app.state.programs = Programs(program_pages(context.settings.console_programs))
+    app.add_middleware(FormCharset, respond=problems.invalid_form)
     if identity is not None:
         app.state.identity = identity
         app.add_middleware(

@@ -120,12 +120,12 @@ def _links(request: Request) -> Callable[..., str]:
     def link(**changes: object) -> str:
         kept = [pair for pair in parse_qsl(request.url.query) if pair[0] not in changes]
         kept += [(name, str(value)) for name, value in changes.items() if value not in (None, "")]
-        return f"{_raw_path(request)}?{urlencode(kept)}"
+        return f"{raw_path(request)}?{urlencode(kept)}"
 
     return link
 
 
-def _raw_path(request: Request) -> str:
+def raw_path(request: Request) -> str:
     """The path as it was asked for: decoded it may be another one, since ids hold any character."""
     raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
     return raw.decode("ascii", "replace")

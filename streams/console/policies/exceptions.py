@@ -218,5 +218,5 @@ def next_version(version: str, today: str) -> str:
     if not version.startswith(today):
         return today
     tail = version.removeprefix(today)
-    number = int(tail[1:]) if tail.startswith(".") and tail[1:].isdigit() and len(tail) < 7 else 1
-    return f"{today}.{number + 1}"
+    counted = tail.startswith(".") and tail.isascii() and tail[1:].isdigit() and len(tail) < 7
+    return f"{today}.{int(tail[1:]) + 1 if counted else 2}"

@@ -6,13 +6,15 @@ from typing import Final, Literal
 from sqlalchemy import Column, ColumnElement, Connection, and_, or_, select
 
 from schemas.outputs import Alert, Enforcement
-from streams.console.queries.cursors import LIMIT, decode_cursor, encode_cursor
+from streams.console.queries.cursors import LIMIT, InvalidCursor, decode_cursor, encode_cursor
 from streams.console.tables import ALERTS, CASES, EVENTS, REVIEWS
 from streams.consumers.record_decoding import alert_of, event_of
 
 Source = Literal["decision", "shadow", "alert", "review"]
 _RANK: Final[tuple[Source, ...]] = ("alert", "shadow", "review", "decision")
 """The order of what has the same time, ascending."""
+_DIGITS: Final = 20
+"""Of the number of a review in a cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,16 @@ def _reviews(
         .limit(limit + 1)
     )
     return [
-        HistoryEntry(at_ms, "review", f"{number:020d}", ReviewEntry(*record))
+        HistoryEntry(at_ms, "review", f"{number:0{_DIGITS}d}", ReviewEntry(*record))
         for at_ms, number, *record in connection.execute(query)
     ]
 
 
 def _before_number(place: tuple[int | str, ...] | None) -> ColumnElement[bool]:
     r, mine = REVIEWS.c, _RANK.index("review")
-    if place is not None and place[1] == mine and str(place[2]).isdigit():
-        return or_(r.updated_ms < place[0], and_(r.updated_ms == place[0], r.number < int(place[2])))
+    if place is not None and place[1] == mine:
+        number = str(place[2])
+        if not (number.isascii() and number.isdigit() and len(number) <= _DIGITS and int(number) < 2**63):
+            raise InvalidCursor("expected the `next` of an earlier answer of this list")
+        return or_(r.updated_ms < place[0], and_(r.updated_ms == place[0], r.number < int(number)))
     return _before(r.updated_ms, r.review_id, "review", place)

@@ -11,7 +11,7 @@ from monitor.policy.model import Escalation, Policy, Rule
 from schemas.outputs import Measure
 from streams.console import measure_values
 from streams.console.cases.escalations import TenantViolations
-from streams.console.queries.cursors import decode_cursor, encode_cursor
+from streams.console.queries.cursors import InvalidCursor, decode_cursor, encode_cursor
 from streams.console.queries.rule_series import MeasuredPoint, RuleSeries, StoredHour, series_of_hours
 from streams.console.tables import ALERTS, EVENTS, MEASURES
 from streams.consumers.record_decoding import alert_of, event_of
@@ -103,6 +103,8 @@ def measured_page(
     """
     place = decode_cursor(after, "i")
     before_ms = END_MS if place is None else int(place[0])
+    if not 0 <= before_ms <= END_MS:
+        raise InvalidCursor("expected the `next` of an earlier answer of this list")
     newest_ms = _newest_before(connection, tenant_id, since_ms, before_ms)
     if newest_ms is None:
         return [], None

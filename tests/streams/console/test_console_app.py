@@ -80,3 +80,19 @@ async def test_the_migration_makes_the_tables_that_the_code_knows(context: Conso
         return list(compare_metadata(made, METADATA))
 
     assert await context.write(differences) == []
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "unicode_escape", "raw_unicode_escape", "utf-16", "no-such"])
+async def test_a_form_in_another_encoding_is_refused(client: httpx.AsyncClient, charset: str) -> None:
+    part = b'--X\r\ncontent-disposition: form-data; name="ids"\r\n\r\n%b\r\n--X--\r\n'
+    usual = "multipart/form-data; boundary=X"
+
+    async def sent(value: bytes, kind: str) -> httpx.Response:
+        return await client.post("/queue/claim", content=part % value, headers={"content-type": kind})
+
+    for value in (b"+2AA-", rb"\ud800"):
+        answer = await sent(value, f"{usual}; charset={charset}")
+        assert answer.status_code == 422
+        assert "<h1" in answer.text
+    for kind in (usual, f"{usual}; charset=UTF-8"):
+        assert (await sent(b"a", kind)).status_code < 400

@@ -4,7 +4,6 @@ A new route needs its addresses or its form here, or the test of the tables fail
 """
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -12,17 +11,16 @@ from urllib.parse import quote
 
 import pytest
 import structlog
-from fastapi.routing import APIRoute
-from harmless_page import FIELDS, OWN_FIELDS, harm_of
-from hostile_console import APPLICATION, BAN, FINAL, NOW, PREVIEW, WAITS, browser_of, fill
 
 from helpers.console_harness import console_at
 from helpers.console_pages import (
     HOSTILE,
     HOSTILE_ID,
 )
+from helpers.harmless_page import FIELDS, OWN_FIELDS, harm_of
+from helpers.hostile_console import APPLICATION, BAN, FINAL, NOW, PREVIEW, WAITS, browser_of, fill
+from helpers.odd_values import ODD, errors_by, routes
 from helpers.thorough import thorough
-from streams.console.app import ROUTERS
 from streams.console.pages.path_ids import tenant_path
 
 Q: Final = quote(HOSTILE)
@@ -145,12 +143,6 @@ POSTS: Final[Mapping[str, tuple[tuple[str, Mapping[str, str]], ...]]] = {
 """Forms of each route: the fields that need a certain value; all others have the hostile text."""
 
 
-def routes(method: str) -> set[str]:
-    """The paths of the routes with that method."""
-    found = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
-    return {route.path for route in found if method in route.methods}
-
-
 def test_each_route_is_tried() -> None:
     assert set(GETS) | {"/events"} == routes("GET") | {"/"}
     assert set(POSTS) == routes("POST")
@@ -191,44 +183,14 @@ async def test_no_text_acts_or_shows_a_number(tmp_path: Path, caplog: pytest.Log
     assert len(shown) > 60, "most pages were shown"
 
 
-ODD: Final = ("\0", "9" * 30, f"{'9' * 30}.YQ", "\ud800\u202e", "x" * 1_000)
-QUERIES: Final = (
-    "after",
-    "view",
-    "done",
-    "q",
-    "from",
-    "to",
-    "days",
-    "id",
-    "next",
-    "against",
-    "kind",
-    "at",
-    "actor",
-    "once",
-)
-
-
 @pytest.mark.parametrize("values", thorough([[*ODD[:2]], [*ODD[2:]]], 1), ids=lambda values: f"{len(values)} values")
 async def test_no_value_is_an_error_of_the_server(values: list[str], tmp_path: Path) -> None:
     """Each route with odd values in its path, its query and its form, by somebody who may do everything."""
-    wrong = []
+    wrong = list[str]()
     async with console_at(tmp_path) as console:
         console.now_ms = NOW
         await fill(console)
         async with browser_of(console) as browser:
             for value in values:
-                written = quote(value.replace("/", ""), safe="", errors="replace")
-                for method in ("GET", "POST"):
-                    for route in sorted(routes(method) - {"/events"}):
-                        path = re.sub(r"\{[^}]*\}", written, route)
-                        if method == "GET":
-                            answer = await browser.get(f"{path}?{'&'.join(f'{name}={written}' for name in QUERIES)}")
-                        else:
-                            body = "&".join(f"{name}={written}" for name in FIELDS)
-                            headers = {"content-type": "application/x-www-form-urlencoded"}
-                            answer = await browser.post(path, content=body, headers=headers)
-                        if answer.status_code >= 500:
-                            wrong.append(f"{method} {path[:80]}: {answer.status_code}")
+                wrong += await errors_by(value, browser)
     assert not wrong, "\n".join(wrong)

@@ -7,13 +7,14 @@ from urllib.parse import quote, urlencode
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from monitor.text.display import RECORDS
 from streams.console.identity.middleware import RequestRefused
 from streams.console.identity.permissions import NotPermitted, NotSignedIn
-from streams.console.pages.render import language_of, render
+from streams.console.pages.render import language_of, raw_path, render
 from streams.console.pages.texts import text
 from streams.kafka.api import TransientError
 from streams.runtime.http_problem import PROBLEM_TYPE, problem_details
@@ -29,6 +30,10 @@ _KEY_OF: Final = {
 }  # fmt: skip
 _FAULT: Final = "fault"
 _MOST_FAULTS: Final = 5
+_PATH: Final = "%/:@!$&'()*+,;=~"
+_UNSTORABLE: Final = frozenset({None, "22001", "22003", "22021"})
+"""The SQLSTATE of a value that PostgreSQL cannot hold: too long, out of range, not of the encoding. None: the driver
+refused it, as it does U+0000."""
 
 
 def install(app: FastAPI) -> None:
@@ -40,7 +45,7 @@ def install(app: FastAPI) -> None:
         if _HTMX in request.headers:
             return problem(request, 401, "not_signed_in")
         query = request.url.query
-        back = quote(request.scope["path"]) + (f"?{query}" if query else "")
+        back = quote(raw_path(request), safe=_PATH) + (f"?{query}" if query else "")
         return RedirectResponse(f"/sign-in?{urlencode({'next': back})}" if request.method == "GET" else "/sign-in", 303)
 
     async def not_permitted(request: Request, _: Any) -> Response:
@@ -54,6 +59,12 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: Any) -> Response:
         return problem(request, 422, _KEY_OF[422], detail=_faults(error.errors()))
 
+    async def unstorable(request: Request, error: Any) -> Response:
+        if getattr(error.orig, "sqlstate", None) not in _UNSTORABLE:
+            raise error
+        log.warning("a request has a value that the database cannot hold", path=_route_of(request))
+        return problem(request, 422, _KEY_OF[422])
+
     async def unavailable(request: Request, error: Any) -> Response:
         log.warning("a request is answered with 503", path=_route_of(request), why=str(error))
         return problem(request, 503, _KEY_OF[503], {"Retry-After": _RETRY_AFTER_S})
@@ -65,6 +76,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NotPermitted, not_permitted)
     app.add_exception_handler(HTTPException, refused_by_route)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(DataError, unstorable)
     app.add_exception_handler(TransientError, unavailable)
     app.add_exception_handler(Exception, unforeseen)
 
@@ -72,6 +84,11 @@ def install(app: FastAPI) -> None:
 def refused(request: Request, reason: RequestRefused) -> Response:
     """The answer to a request that the middleware refuses."""
     return problem(request, reason.status, reason.key)
+
+
+def invalid_form(request: Request) -> Response:
+    """The answer to a form that no route can read."""
+    return problem(request, 422, _KEY_OF[422])
 
 
 def problem(

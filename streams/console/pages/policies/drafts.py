@@ -93,7 +93,8 @@ async def draft_page(draft_id: str, request: Request, user: PolicyViewer, contex
 async def save_draft(draft_id: str, request: Request, user: PolicyEditor, context: Context) -> Response:
     """Save it. An editor in a browser stays on its page and gets the new revision."""
     given, now_ms = await policy_form(request), context.clock()
-    revision = int(given["revision"]) if given.get("revision", "").isdecimal() else 0
+    seen = given.get("revision", "")
+    revision = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0
     work = partial(
         drafts.save, draft_id=draft_id, by=user, text=given.get("text", ""), revision=revision, now_ms=now_ms
     )

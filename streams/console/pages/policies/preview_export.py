@@ -18,7 +18,8 @@ _COLUMNS: Final = (
     *("shadow_after", "rule_id", "channel", "rule", "tier", "decided", "reason"),
 )
 _CHANNELS: Final = ("final", "pending", "shadow")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FULL_WIDTH: Final = ("\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", *_FULL_WIDTH)
 
 
 def as_json(one: Preview, result: PreviewResult) -> bytes:

@@ -9,6 +9,7 @@ import httpx
 import jsonschema
 import pytest
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError
 
 from helpers.console_harness import console_at
 from helpers.console_identity import NOON_MS
@@ -114,3 +115,15 @@ async def test_a_person_gets_a_page_in_the_own_language(
         monkeypatch.setattr(ConsoleContext, "read", failing(TransientError("away")))
         away = await client.get("/search?q=x")
     assert (away.status_code, said in away.text, away.headers["retry-after"]) == (503, True, "2")
+
+
+@pytest.mark.parametrize(("sqlstate", "status"), [(None, 422), ("22003", 422), ("22012", 500)])
+async def test_a_value_that_the_database_cannot_hold_is_refused_and_other_faults_of_data_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlstate: str | None, status: int
+) -> None:
+    cause = Exception("the driver's")
+    cause.sqlstate = sqlstate  # type: ignore[attr-defined]  # as psycopg's errors have it
+    async with console_at(tmp_path) as console, pages_of(console) as client:
+        client._transport.raise_app_exceptions = False  # type: ignore[attr-defined]
+        monkeypatch.setattr(ConsoleContext, "read", failing(DataError("SELECT", {}, cause)))
+        assert (await client.get("/search?q=x")).status_code == status

@@ -14,6 +14,7 @@ from schemas import codec
 from schemas.measures import RuleMeasure, TenantHour
 from schemas.outputs import Evidence, Reason
 from streams.console.pages.path_ids import tenant_path
+from streams.console.queries.cursors import encode_cursor
 
 
 @pytest.fixture
@@ -137,7 +138,12 @@ async def test_measures_are_read_a_page_at_a_time_and_none_is_missed(
     [
         ("/v1/tenants?after=x", 400), ("/v1/cases?after=WzFd", 400), ("/v1/cases?status=odd", 422),
         ("/v1/cases?stats=final", 422), ("/v1/tenants?limit=201", 422), ("/v1/measures", 422),
-        ("/v1/measures?tenant_id=a&after=x", 400), ("/v1/measures?tenant_id=a&limit=201", 422),
+        ("/v1/measures?tenant_id=a&after=x", 400),
+        (f"/v1/measures?tenant_id=a&after={encode_cursor(-1)}", 400),
+        (f"/v1/measures?tenant_id=a&after={encode_cursor(-(2**63) + 2)}", 400),
+        (f"/v1/measures?tenant_id=a&after={encode_cursor(2**53 + 1)}", 400),
+        (f"/v1/measures?tenant_id=a&after={encode_cursor(2**53)}", 200),
+        ("/v1/measures?tenant_id=a&limit=201", 422),
     ],
 )  # fmt: skip
 async def test_a_wrong_request_is_refused(client: httpx.AsyncClient, path: str, status: int) -> None:

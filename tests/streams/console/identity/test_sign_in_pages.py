@@ -1,5 +1,7 @@
 """The pages of the sign-in: where it leads, its second factor, initial passwords, and what is refused."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pyotp
 import pytest
 from signed_in import COOKIE, add_user, csrf_of, sign_in
@@ -21,6 +23,12 @@ async def test_a_page_leads_to_the_sign_in_and_back(browsers, li) -> None:  # ty
     back = await sign_in(browser, to=field(page.text, "next"))
     assert (back.status_code, back.headers["location"]) == (303, "/settings/account?done=tokens")
     assert (await browser.get("/settings/account")).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/tenants/a%2Fb", "/tenants/a%25b", "/tenants/%E5%85%AC", "/tenants/a%5Cb"])
+async def test_the_way_back_is_the_path_as_it_was_asked_for(browsers, path: str) -> None:  # type: ignore[no-untyped-def]
+    away = await browsers().get(f"{path}?done=1")
+    assert parse_qs(urlsplit(away.headers["location"]).query)["next"] == [f"{path}?done=1"]
 
 
 async def test_what_is_not_right_is_said_without_saying_what(browsers, li) -> None:  # type: ignore[no-untyped-def]

@@ -167,6 +167,7 @@ def test_the_next_version_is_the_date() -> None:
     assert next_version("2026-11-29", "2026-11-29") == "2026-11-29.2"
     assert next_version("2026-11-29.9", "2026-11-29") == "2026-11-29.10"
     assert next_version("2026-11-29-b", "2026-11-29") == "2026-11-29.2"
+    assert next_version("2026-11-29.²", "2026-11-29") == "2026-11-29.2"
 
 
 async def test_a_chinese_reader_gets_the_faults_of_a_form_in_chinese(owner: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """The pages of previews: start, progress, result in both languages, export, and what is refused."""
 
 import asyncio
+import csv
 import dataclasses
 import io
 import json
@@ -16,7 +17,10 @@ from helpers.console_identity import recorded
 from helpers.console_pages import HOSTILE, HOSTILE_ID, NUMBER, pages_of
 from helpers.english_sentences import english_on
 from monitor.text.bilingual import Bilingual
+from monitor.text.display import DEFAULT
 from streams.console.identity.users import Role, User
+from streams.console.pages.formats import Formats
+from streams.console.pages.policies.preview_export import as_csv
 from streams.console.policies import drafts
 from streams.console.previews.process import PreviewLimits
 from streams.console.previews.result import (
@@ -296,3 +300,11 @@ async def test_a_result_is_exported_and_that_is_recorded(
 async def test_an_unknown_preview_is_not_found(owner: httpx.AsyncClient) -> None:
     for method, path in (("GET", ""), ("GET", "/progress"), ("POST", "/export")):
         assert (await owner.request(method, f"/policy/previews/cwv-no{path}")).status_code == 404
+
+
+@pytest.mark.parametrize("first", [*"=+-@\t\r\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_text_is_a_formula_of_a_spreadsheet(first: str) -> None:
+    result = replace(RESULT, changed=[ChangedTenant(f"{first}1+1", NONE, NONE | {"final": "minor"}, [])])
+    written = as_csv(result, Formats("en", "UTC", DEFAULT, 0)).decode("utf-8-sig")
+    _, row = csv.reader(io.StringIO(written, newline=""))
+    assert row[0] == f"'{first}1+1"

@@ -13,6 +13,7 @@ from oracle.ledger import T0
 from schemas import codec
 from schemas.measures import RuleMeasure, TenantHour
 from schemas.outputs import Measure, Reason
+from streams.console.queries.cursors import encode_cursor
 from streams.console.tables import MEASURES
 
 HOUR_MS = 3_600_000
@@ -244,3 +245,12 @@ async def test_overrides_and_exemptions_in_force_are_shown_with_what_they_change
         assert said in held, said
     assert "over-and-done" not in text
     assert "of-another" not in text
+
+
+@pytest.mark.parametrize("last", ["²", "x", "", "9" * 20, "9" * 700])
+async def test_a_review_in_a_cursor_is_a_number_of_the_table(console: ConsoleHarness, last: str) -> None:
+    ban = decided(1, "acme", T0)
+    await console.put(tenant("acme", T0, "Acme Ltd", "owner-1"), ban, reviewed(ban, T0 + DAY_MS))
+    async with pages_of(console) as client:
+        await page(client, f"/tenants/acme?after={encode_cursor(T0 + DAY_MS, 2, last)}", 400)
+        assert "Review" not in await page(client, f"/tenants/acme?after={encode_cursor(T0 + DAY_MS, 2, '0' * 20)}")

@@ -189,3 +189,11 @@ async def test_a_draft_is_tried_in_shadow_first_and_todays_rules_stay(tmp_path: 
         assert again.headers["location"].endswith("?refused=nothing_to_try")
         assert "nothing to try" in (await pages.get(again.headers["location"])).text
         assert (await pages.post("/policy/drafts/cwd-none/shadow")).status_code == 404
+
+
+@pytest.mark.parametrize("revision", ["9" * 10, "9" * 5_000, "²", "x", ""])
+async def test_a_revision_that_no_draft_can_have_is_another_one(tmp_path: Path, revision: str) -> None:
+    async with console_at(tmp_path) as console, pages_of(console, OWNER) as pages:
+        path = await begun(pages)
+        answer = await pages.post(path, data={"text": "id: a", "revision": revision})
+        assert answer.status_code == 409
