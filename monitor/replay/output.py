@@ -17,6 +17,11 @@ from schemas import codec
 from schemas.outputs import JudgedWindow, Rejected
 
 MEASURES: Final = "measures.jsonl"
+FILES: Final = (
+    *("enforcement.jsonl", "alerts.jsonl", "shadow.jsonl", "late.jsonl", "rejected.jsonl", "windows.jsonl", MEASURES),
+    *("summary.json", "policy.json"),
+)
+"""All that a replay writes to its folder, or deletes there."""
 
 
 class WindowFile:

@@ -95,10 +95,11 @@ def _pairs(constants: list[str]) -> dict[str, str]:
 
 
 class FormattedFiles(NamedTuple):
-    """Files, and the adapter of each; None for a file of records."""
+    """Files, the adapter of each (None for a file of records), and the mapping files that were read for them."""
 
     files: list[str]
     adapters: "list[Adapter | None]"
+    mappings: list[str]
 
 
 def files_or_topics(
@@ -143,13 +144,22 @@ def formatted_files(files: Iterable[str], formats: list[str], constants: list[st
     if constants and not any(of):
         fail("--set: expected only with --format")
     adapters = _adapters({form for form in of if form is not None}, constants)
-    return FormattedFiles(names, [None if form is None else adapters[form] for form in of])
+    return FormattedFiles(names, [None if form is None else adapters[form] for form in of], _mapping_files(adapters))
 
 
 def _is_format(name: str) -> bool:
     from monitor.adapters.shipped import NAMES
 
     return name in NAMES or Path(name).is_file()
+
+
+def _mapping_files(forms: Iterable[str]) -> list[str]:
+    """Those formats that are none of the shipped ones."""
+    if not (given := list(forms)):
+        return []
+    from monitor.adapters.shipped import NAMES
+
+    return [form for form in given if form not in NAMES]
 
 
 def _adapters(forms: set[str], constants: list[str]) -> "dict[str, Adapter]":

@@ -5,8 +5,9 @@ produces again, such as the folder of a replay, is.
 """
 
 import os
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,29 @@ def must_be_new(path: Path) -> None:
         fail(f"{path}: expected a new file; it already exists")
     if not path.parent.is_dir():
         fail(f"{path.parent}: expected an existing folder")
+
+
+def must_not_be_read(option: str, written: Iterable[Path], read: Iterable[str | Path]) -> None:
+    """End the command with exit status 2 if ``option`` makes it write or delete a file that it reads.
+
+    Links, also hard ones, are the file that they lead to. Pipes and devices lose nothing.
+    """
+    inputs = {_identity(path): path for path in read}
+    for path in written:
+        if (identity := _identity(path)) and identity in inputs:
+            fail(
+                f"{path}: the command would overwrite or delete its input {inputs[identity]}, which is the same file; "
+                f"choose another {option}"
+            )
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
+    """The device and inode of a regular file; None if there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What commands write to a terminal: whatever of it came from outside, no character of it acts there."""
 
+import os
 import sys
 from typing import Any, TextIO
 
@@ -37,10 +38,21 @@ def raw_stream(stream: TextIO) -> TextIO:
 
 
 def guard() -> None:
-    """Guard standard error, and standard output if it is a terminal: otherwise it may be data for a program."""
+    """Guard standard error, and standard output if it is a terminal: otherwise it may be data for a program.
+
+    One that is closed, as by ``>&-``, becomes the null device: Python has no stream for it.
+    """
+    if sys.stdout is None:
+        sys.stdout = _null()
+    if sys.stderr is None:
+        sys.stderr = _null()
     sys.stderr = _guarded(sys.stderr)
     if sys.stdout.isatty():
         sys.stdout = _guarded(sys.stdout)
+
+
+def _null() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def _guarded(stream: TextIO) -> TextIO:

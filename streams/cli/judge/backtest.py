@@ -51,7 +51,7 @@ def run(
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
     ]
-    names, adapters = formatted_files(files, format_ or [], set_ or [])
+    names, adapters, _ = formatted_files(files, format_ or [], set_ or [])
     paths, display = [Path(name) for name in names], display_setting()
     not_after_ms = parse_time("--not-after", not_after, open_end=True) if not_after else epoch_ms() + MAX_AHEAD_MS
     with reading(paths):

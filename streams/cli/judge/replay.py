@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,14 +121,19 @@ def run(
         fail("no records: expected FILE..., or --from-topics")
     reporter = Reporter(shown=not quiet)
     if from_topics:
-        from streams.cli.judge.replay_topics import judge_topics
+        from streams.cli.judge.replay_topics import judge_topics, topic_settings
 
+        settings = topic_settings(bootstrap, policy, key_file, enforce_from)
+        _check_outputs(out, metrics, [value for _, value in settings if isinstance(value, Path)])
         distances = _distance_options() if metrics else None
-        outcome, ruled = judge_topics(bootstrap, policy, key_file, enforce_from, to_watermark, distances, reporter)
+        outcome, ruled = judge_topics(settings, to_watermark, distances, reporter)
     else:
         ruled = policy_for(policy)
         records = formatted_files(files or [], format_ or [], set_ or [])
         switches = _switches(switch or [])
+        switch_files = [one.partition("=")[2] for one in switch or []]
+        given = [policy, key_file, *switch_files, *records.mappings, *records.files]
+        _check_outputs(out, metrics, [path for path in given if path is not None and path != "-"])
         ahead_ms = epoch_ms() + _MAX_AHEAD_MS
         options = ReplayOptions(
             switches=switches,
@@ -147,6 +152,17 @@ def run(
     _write_decisions(outcome, ruled, out, windows=windows, measures=measures)
     _write_metrics(metrics, outcome, ruled, of_topics=from_topics)
     _report(outcome, reporter, out, json_, allowed, display)
+
+
+def _check_outputs(out: Path, metrics: Path | None, read: Sequence[str | Path]) -> None:
+    """End the command before it writes anything if that would replace a file of ``read``, or the file of settings."""
+    from monitor.replay.output import FILES
+    from streams.cli.outputs import must_not_be_read
+    from streams.settings.sources import settings_file
+
+    inputs = [settings_file(), *read]
+    must_not_be_read("--out", [out / name for name in FILES], inputs)
+    must_not_be_read("--metrics", [metrics] if metrics else [], inputs)
 
 
 def _judge_files(

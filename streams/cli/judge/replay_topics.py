@@ -11,13 +11,27 @@ if TYPE_CHECKING:
     from monitor.replay.outcome import Outcome
     from streams.cli.judge.progress import Reporter
     from streams.kafka.cluster import KafkaCluster
+    from streams.settings.load import Settings
+
+
+def topic_settings(
+    bootstrap: str | None, policy: str | None, key_file: Path | None, enforce_from: str | None
+) -> "Settings":
+    """The settings of the workers, with those options of the command line that were given."""
+    from streams.cli.inputs import settings_for
+
+    return settings_for(
+        {
+            "bootstrap_servers": bootstrap,
+            "policy": policy,
+            "key_file": key_file,
+            "enforce_from_ms": enforce_from,
+        }
+    )
 
 
 def judge_topics(
-    bootstrap: str | None,
-    policy: str | None,
-    key_file: Path | None,
-    enforce_from: str | None,
+    settings: "Settings",
     to_watermark: bool,
     distances: "DistanceOptions | None",
     reporter: "Reporter",
@@ -26,20 +40,12 @@ def judge_topics(
     from dataclasses import replace
 
     from streams.cli.cluster_session import operate
-    from streams.cli.inputs import policy_for, settings_for
+    from streams.cli.inputs import policy_for
     from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_names import TopicNames
     from streams.ops.topic_replay import TopicReplayOptions, replay_topics
     from streams.topics.state_inputs import check_inputs
 
-    settings = settings_for(
-        {
-            "bootstrap_servers": bootstrap,
-            "policy": policy,
-            "key_file": key_file,
-            "enforce_from_ms": enforce_from,
-        }
-    )
     ruled = policy_for(str(settings.policy) if settings.policy else None)
 
     def warn(warning: str) -> None:

@@ -39,7 +39,7 @@ def preflight(
     from monitor.whatif.preflight import preflight as look
     from streams.cli.inputs import files_or_topics, reading, settings_for
 
-    names, adapters = files_or_topics(files, from_topics, bootstrap, format_, set_)
+    names, adapters, _ = files_or_topics(files, from_topics, bootstrap, format_, set_)
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     if from_topics:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from helpers.patience import PATIENCE_S
 from helpers.warm_commands import callwarden
+from monitor.replay.output import FILES
 from streams.cli.app import build
 
 CALL = (
@@ -95,3 +96,78 @@ def test_the_windows_of_an_earlier_run_are_removed_from_the_folder(records: Path
     assert (out / "windows.jsonl").stat().st_size > 0
     assert output(records, "--out", out)[0] == 0
     assert not (out / "windows.jsonl").exists()
+
+
+INPUTS = {
+    "records.jsonl": CALL,
+    "policy.json": b'{"id": "house", "version": "1"}\n',
+    "windows.jsonl": CALL,
+    "measures.jsonl": CALL,
+    "late.jsonl": CALL,
+    "map.yaml": (
+        b"format: csv\nrecord: application\nfields:\n  application_id: {column: id}\n  tenant_id: {column: id}\n"
+        b"  updated_ms: {column: at, time: epoch_s}\n  declared_business: {const: b}\n"
+    ),
+    "summary.json": b"a salt of 32 bytes for the tests",
+    "callwarden.yaml": b"mask_ids: none\n",
+}
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with inputs of all kinds, some named as outputs, and links to them in ``linked``."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in INPUTS.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/alerts.jsonl").symlink_to("../records.jsonl")
+    (tmp_path / "linked/shadow.jsonl").hardlink_to(tmp_path / "late.jsonl")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "written", "read", "option"),
+    [
+        ("records.jsonl --policy policy.json --out .", "policy.json", "policy.json", "--out"),
+        ("records.jsonl --switch 2026-03-02T00:00:00Z=policy.json --out .", "policy.json", "policy.json", "--out"),
+        ("records.jsonl windows.jsonl --windows --out .", "windows.jsonl", "windows.jsonl", "--out"),
+        ("windows.jsonl --out .", "windows.jsonl", "windows.jsonl", "--out"),
+        ("measures.jsonl --measures --out .", "measures.jsonl", "measures.jsonl", "--out"),
+        ("measures.jsonl --out .", "measures.jsonl", "measures.jsonl", "--out"),
+        ("./late.jsonl --out . --jobs 2", "late.jsonl", "./late.jsonl", "--out"),
+        ("records.jsonl --key-file summary.json --out .", "summary.json", "summary.json", "--out"),
+        ("records.jsonl --out linked", "linked/alerts.jsonl", "records.jsonl", "--out"),
+        ("late.jsonl --out linked", "linked/shadow.jsonl", "late.jsonl", "--out"),
+        ("records.jsonl --out out --metrics records.jsonl", "records.jsonl", "records.jsonl", "--metrics"),
+        ("records.jsonl --out out --metrics linked/alerts.jsonl", "linked/alerts.jsonl", "records.jsonl", "--metrics"),
+        ("none.csv --format map.yaml --out out --metrics map.yaml", "map.yaml", "map.yaml", "--metrics"),
+        ("--format map.yaml=a.csv --out out --metrics map.yaml", "map.yaml", "map.yaml", "--metrics"),
+        ("records.jsonl --out out --metrics callwarden.yaml", "callwarden.yaml", "callwarden.yaml", "--metrics"),
+        ("--from-topics --bootstrap nowhere:1 --policy policy.json --out .", "policy.json", "policy.json", "--out"),
+        (
+            "--from-topics --bootstrap nowhere:1 --key-file summary.json --out o --metrics summary.json",
+            *("summary.json", "summary.json", "--metrics"),
+        ),
+    ],
+)
+def test_a_run_that_would_replace_its_input_is_refused(
+    inputs: Path, command: str, written: str, read: str, option: str
+) -> None:
+    before = sorted(inputs.rglob("*"))
+    status, error = output(*command.split())
+    assert status == 2, error
+    assert error == (
+        f"{written}: the command would overwrite or delete its input {read}, which is the same file; "
+        f"choose another {option}\n"
+    )
+    assert {name: (inputs / name).read_bytes() for name in INPUTS} == INPUTS
+    assert sorted(inputs.rglob("*")) == before
+
+
+def test_outputs_of_an_earlier_run_and_devices_are_written_again(records: Path) -> None:
+    out = records.parent / "out"
+    words = (records, "--out", out, "--windows", "--measures", "--metrics")
+    assert output(*words, out / "metrics.txt") == (0, "")
+    assert {path.name for path in out.iterdir()} == {*FILES, "metrics.txt"}
+    assert output(*words, out / "metrics.txt") == (0, "")
+    assert output("/dev/null", *words, "/dev/null") == (0, "")

@@ -3,12 +3,16 @@
 import io
 import os
 import random
+import subprocess
+import sys
 import unicodedata
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from rich.text import Text
 
+from helpers.patience import PATIENCE_S
 from helpers.warm_commands import callwarden
 from monitor.text.masking import visible_lines
 from streams.cli.terminal import TerminalWriter, raw_stream
@@ -69,3 +73,12 @@ def test_control_characters_in_headers_policies_and_file_names_are_shown_escaped
     assert "13812345678" not in said
     assert "unknown key `a\\u001b[2J\\u000ab`" in runs[1][2], "a line of it is none of ours"
     assert runs[3][2].startswith("none\\u001b]0;title\\u0007.jsonl: no such file")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("words", "status"), [("--version", 0), ("policy check none.yaml", 2)])
+def test_a_closed_output_changes_no_exit_status(closed: str, words: str, status: int, tmp_path: Path) -> None:
+    script = f"{Path(sys.executable).parent / 'callwarden'} {words} {closed}"
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
