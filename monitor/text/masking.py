@@ -22,11 +22,12 @@ _DIGITS = (
     r"\d\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089\u2460-\u249b\u24ea-\u24ff\u2776-\u2793\U0001f100-\U0001f10a"
 )
 _CHINESE = r"[零〇一二三四五六七八九两幺壹贰叁肆伍陆柒捌玖]"
-# Two digits of one number may have up to three of these in between: white space, dashes, dots, slashes, brackets,
-# underscores, and the invisible characters that split a number without showing it.
+# Two digits of one number may have up to three of these in between: white space, dashes, dots (middle ones, too),
+# slashes, brackets, underscores, and the invisible characters that split a number without showing it.
 _SEPARATOR = (
     r"[ \t()（）.\-－/_＿"
     r"\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u180e\u2000-\u200f\u2010-\u2015\u202a-\u202f\u205f-\u206f"
+    r"\u00b7\u2027\u2219\u22c5\u30fb\uff65"
     r"\u20e3\u2212\u2800\u3000\u3164\ufe00-\ufe0f\ufeff]"
 )
 _COMMA = "[,，]"
