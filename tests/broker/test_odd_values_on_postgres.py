@@ -4,7 +4,7 @@ import pytest
 from postgres import Postgres
 
 from helpers.console_harness import console_at
-from helpers.hostile_console import BAN, NOW, PREVIEW, browser_of, fill
+from helpers.hostile_console import BAN, NOW, PREVIEW, address_with, browser_of, fill
 from helpers.odd_values import ODD, errors_by
 from streams.console.queries.cursors import encode_cursor
 
@@ -32,14 +32,9 @@ async def test_no_value_is_an_error_of_the_server_on_postgres(postgres: Postgres
         console.now_ms = NOW
         ids = await fill(console)
 
-        def filled(address: str) -> str:
-            for word, value in ids.items():
-                address = address.replace(word, value)
-            return address
-
         async with browser_of(console) as browser:
-            answers = [await browser.get(filled(address)) for address in ADDRESSES]
-            answers += [await browser.post(filled(address), data=fields) for address, fields in FORMS]
+            answers = [await browser.get(address_with(ids, address)) for address in ADDRESSES]
+            answers += [await browser.post(address_with(ids, address), data=fields) for address, fields in FORMS]
             wrong += [f"{one.request.url}: {one.status_code}" for one in answers if one.status_code >= 500]
             for value in ODD:
                 wrong += await errors_by(value, browser)

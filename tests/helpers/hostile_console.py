@@ -1,6 +1,6 @@
 """A console whose tables and files contain hostile texts in each place that another party fills."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -116,6 +116,13 @@ def preview_of(text: str) -> dict[str, Any]:
         "asked_ms": NOW, "alive_ms": NOW, "step": "after", "read": 0, "total": 0, "policy_sha256": after.sha256,
         "result": msgspec.json.encode(result),
     }  # fmt: skip
+
+
+def address_with(ids: Mapping[str, str], address: str) -> str:
+    """The address with the ids that `fill` gave, in place of their names."""
+    for name, value in ids.items():
+        address = address.replace(name, value)
+    return address
 
 
 async def fill(console: ConsoleHarness) -> dict[str, str]:

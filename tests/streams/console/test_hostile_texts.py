@@ -18,7 +18,7 @@ from helpers.console_pages import (
     HOSTILE_ID,
 )
 from helpers.harmless_page import FIELDS, OWN_FIELDS, harm_of
-from helpers.hostile_console import APPLICATION, BAN, FINAL, NOW, PREVIEW, WAITS, browser_of, fill
+from helpers.hostile_console import APPLICATION, BAN, FINAL, NOW, PREVIEW, WAITS, address_with, browser_of, fill
 from helpers.odd_values import ODD, errors_by, routes
 from helpers.thorough import thorough
 from streams.console.pages.path_ids import tenant_path
@@ -156,11 +156,6 @@ async def test_no_text_acts_or_shows_a_number(tmp_path: Path, caplog: pytest.Log
         console.now_ms = NOW
         ids = await fill(console)
 
-        def filled(address: str) -> str:
-            for word, value in ids.items():
-                address = address.replace(word, value)
-            return address
-
         async with browser_of(console) as browser:
             with structlog.testing.capture_logs() as logs:
                 for language in ("zh", "en"):
@@ -168,12 +163,14 @@ async def test_no_text_acts_or_shows_a_number(tmp_path: Path, caplog: pytest.Log
                         for route, forms in POSTS.items():
                             for address, fields in forms:
                                 answer = await browser.post(
-                                    filled(address), data=dict.fromkeys(FIELDS, HOSTILE) | fields
+                                    address_with(ids, address), data=dict.fromkeys(FIELDS, HOSTILE) | fields
                                 )
                                 found += [f"POST {address}: {one}" for one in harm_of(answer, route in OWN_FIELDS)]
                     for route, addresses in GETS.items():
                         for address in addresses:
-                            answer = await browser.get(filled(address), headers={"cookie": f"lang={language}"})
+                            answer = await browser.get(
+                                address_with(ids, address), headers={"cookie": f"lang={language}"}
+                            )
                             statuses[address] = answer.status_code
                             found += [f"{language}, {address}: {one}" for one in harm_of(answer, route in OWN_FIELDS)]
     assert not found, "\n".join(found)

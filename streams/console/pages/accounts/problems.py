@@ -31,9 +31,9 @@ _KEY_OF: Final = {
 _FAULT: Final = "fault"
 _MOST_FAULTS: Final = 5
 _PATH: Final = "%/:@!$&'()*+,;=~"
-_UNSTORABLE: Final = frozenset({None, "22001", "22003", "22021"})
-"""The SQLSTATE of a value that PostgreSQL cannot hold: too long, out of range, not of the encoding. None: the driver
-refused it, as it does U+0000."""
+_UNSTORABLE: Final = frozenset({None, "22021"})
+"""The SQLSTATE of a text that PostgreSQL cannot hold, since it is not of the encoding. None: the driver refused it, as
+it does U+0000."""
 
 
 def install(app: FastAPI) -> None:

@@ -117,7 +117,7 @@ async def test_a_person_gets_a_page_in_the_own_language(
     assert (away.status_code, said in away.text, away.headers["retry-after"]) == (503, True, "2")
 
 
-@pytest.mark.parametrize(("sqlstate", "status"), [(None, 422), ("22003", 422), ("22012", 500)])
+@pytest.mark.parametrize(("sqlstate", "status"), [(None, 422), ("22021", 422), ("22003", 500)])
 async def test_a_value_that_the_database_cannot_hold_is_refused_and_other_faults_of_data_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sqlstate: str | None, status: int
 ) -> None:
