@@ -36,7 +36,7 @@ def free_for(me: str, now_ms: int) -> ColumnElement[bool]:
 def claim(connection: Connection, ids: Sequence[str], by: User, now_ms: int, last_ms: int) -> list[str]:
     """Claim cases that wait, or renew one's claims, for ``last_ms``. Returns those that ``by`` has now."""
     c, mine = CASES.c, []
-    for case_id in sorted(set(ids[:AT_ONCE])):  # sorted, so that two at once do not deadlock
+    for case_id in sorted(set(ids)):  # sorted, so that two at once do not deadlock
         was = connection.execute(select(c.claimed_by, c.claimed_until_ms).where(c.id == case_id)).one_or_none()
         taken = update(CASES).where(c.id == case_id, c.queue.is_not(None), free_for(by.subject, now_ms))
         values = {"claimed_by": by.subject, "claimed_name": by.name, "claimed_until_ms": now_ms + last_ms}
@@ -69,7 +69,7 @@ def assign(connection: Connection, ids: Sequence[str], to: str | None, by: User,
         raise CaseRefused("no_assignee")
     subject, name = (chosen.subject, chosen.name) if chosen is not None else (None, None)
     count = 0
-    for case_id in sorted(set(ids[:AT_ONCE])):
+    for case_id in sorted(set(ids)):
         changed = update(CASES).where(CASES.c.id == case_id, CASES.c.queue.is_not(None))
         if connection.execute(changed.values(assignee=subject, assignee_name=name)).rowcount == 1:
             count += 1
@@ -86,7 +86,7 @@ def postpone(connection: Connection, ids: Sequence[str], until_ms: int, by: User
     if until_ms > now_ms + LONGEST_POSTPONEMENT_MS:
         raise CaseRefused("postponed_too_long")
     c, count = CASES.c, 0
-    for case_id in sorted(set(ids[:AT_ONCE])):
+    for case_id in sorted(set(ids)):
         # Not beyond the deadline: nobody would see the case again.
         before_lapse = or_(c.review_by_ms.is_(None), c.review_by_ms > until_ms)
         free = c.queue.is_not(None), c.verdict.is_(None), free_for(by.subject, now_ms)

@@ -16,7 +16,7 @@ from monitor.text.bilingual import Bilingual
 from monitor.text.masking import mask_text
 from streams.console import actions, four_eyes
 from streams.console.actions import About
-from streams.console.cases.claims import AT_ONCE, CaseRefused, free_for
+from streams.console.cases.claims import CaseRefused, free_for
 from streams.console.cases.history import case_of, is_banned
 from streams.console.four_eyes import ProposalKind, ProposalRefused, ProposalStep
 from streams.console.identity.users import User
@@ -62,7 +62,7 @@ def give(
 ) -> GivenVerdicts:
     """Give the same verdict on all of these cases, in the caller's transaction. Each is refused or given by itself."""
     result = GivenVerdicts()
-    for case_id in sorted(set(ids[:AT_ONCE])):
+    for case_id in sorted(set(ids)):
         try:
             with connection.begin_nested():
                 result.given[case_id] = _give(connection, case_id, wanted, by, rules, now_ms)

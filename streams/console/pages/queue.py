@@ -36,6 +36,9 @@ Decider = Annotated[User, Depends(needs(Permission.DECIDE_CASES))]
 Claimer = Annotated[User, Depends(needs(Permission.CLAIM_CASES))]
 Assigner = Annotated[User, Depends(needs(Permission.ASSIGN_CASES))]
 
+Chosen = Annotated[list[str], Form(default_factory=list, max_length=AT_ONCE)]
+"""The ids of the cases that a form chooses. More of them are refused: none is left out silently."""
+
 AGES: Final[Mapping[str, int]] = {"4h": 4 * HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
 POSTPONED: Final[Mapping[str, int]] = {"1h": HOUR, "4h": 4 * HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY}
 VERDICTS_VIEW: Final = "verdicts"
@@ -149,9 +152,7 @@ async def queue_next(user: Viewer, context: Context, case: Annotated[str, Query(
 
 
 @router.post("/queue/claim")
-async def claim_some(
-    request: Request, user: Claimer, context: Context, ids: Annotated[list[str], Form(default_factory=list)]
-) -> Response:
+async def claim_some(request: Request, user: Claimer, context: Context, ids: Chosen) -> Response:
     """Claim the chosen cases."""
     last_ms, now_ms = context.settings.console_claim_for_ms, context.clock()
     mine = await context.write(partial(claims.claim, ids=ids, by=user, now_ms=now_ms, last_ms=last_ms))
@@ -165,7 +166,7 @@ async def assign_some(
     request: Request,
     user: Assigner,
     context: Context,
-    ids: Annotated[list[str], Form(default_factory=list)],
+    ids: Chosen,
     to: Annotated[str, Form()],
 ) -> Response:
     """Assign the chosen cases to oneself, to another reviewer, or to nobody."""
@@ -188,7 +189,7 @@ async def postpone_some(
     request: Request,
     user: Claimer,
     context: Context,
-    ids: Annotated[list[str], Form(default_factory=list)],
+    ids: Chosen,
     until: Annotated[str, Form()],
 ) -> Response:
     """Postpone the chosen cases, or take them back."""
@@ -204,7 +205,7 @@ async def preview(
     request: Request,
     user: Decider,
     context: Context,
-    ids: Annotated[list[str], Form(default_factory=list)],
+    ids: Chosen,
     verdict: Annotated[str, Form()],
 ) -> Response:
     """What one verdict on all chosen cases would do, before it is given."""
@@ -215,7 +216,7 @@ async def preview(
 
     rows, policy = await context.read(read)
     names = rule_names(policy)
-    return render(request, "queue_preview.html.j2", rows=rows, rule_names=names, verdict=chosen, most=AT_ONCE)
+    return render(request, "queue_preview.html.j2", rows=rows, rule_names=names, verdict=chosen)
 
 
 @router.post("/queue/verdict")
@@ -223,9 +224,9 @@ async def give_some(
     request: Request,
     user: Decider,
     context: Context,
-    ids: Annotated[list[str], Form(default_factory=list)],
+    ids: Chosen,
     verdict: Annotated[str, Form()],
-    seen: Annotated[list[str], Form(default_factory=list)],
+    seen: Chosen,
     reason: Annotated[str, Form()] = "",
 ) -> Response:
     """Give the same verdict on all chosen cases. ``seen``: the decisions that the preview showed."""
@@ -246,8 +247,8 @@ async def give_some(
 
 
 def chosen_cases(connection: Connection, ids: list[str]) -> list[QueuedCase]:
-    """The rows of these cases, at most as many as one action takes."""
-    some = sorted(set(ids))[:AT_ONCE]
+    """The rows of these cases."""
+    some = sorted(set(ids))
     query = select(CASES).where(CASES.c.id.in_(some)).order_by(CASES.c.order_ms, CASES.c.id)
     return rows_of(connection, connection.execute(query).all()) if some else []
 

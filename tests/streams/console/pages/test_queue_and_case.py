@@ -361,6 +361,18 @@ async def test_several_cases_of_one_cause_are_decided_together_after_a_preview(t
         assert {row["state"] for row in console.rows(VERDICTS)} == {"waiting"}
 
 
+async def test_more_cases_at_once_than_one_action_takes_are_refused_whole(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console, browser(console, LI) as client:
+        await console.put(*(pending(f"cwe-{n:03}", f"t{n}") for n in range(201)))
+        ids = [f"cwe-{n:03}" for n in range(201)]
+        fields = {"verdict": "overturn", "reason": "wrong", "until": "1d", "to": "me"}
+        for action in ("claim", "assign", "postpone", "preview", "verdict"):
+            assert (await client.post(f"/queue/{action}", data={**fields, "ids": ids})).status_code == 422, action
+        assert console.rows(VERDICTS) == []
+        await client.post("/queue/verdict", data={**fields, "ids": ids[1:], "seen": ids[1:]})
+        assert len(console.rows(VERDICTS)) == 200
+
+
 async def test_filters_postponing_and_mine(tmp_path: Path) -> None:
     async with console_at(tmp_path) as console, browser(console, LI) as client:
         await console.put(pending("cwe-a"), pending("cwe-b", "other", tier="minor", kind="warning", rule_id="r"))
