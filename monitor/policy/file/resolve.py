@@ -110,8 +110,7 @@ class _Resolver:
         self.own = own
         self.builtin = builtin
         self.faults = faults
-        self.names: dict[str, str] = {}
-        self.places: dict[str, YamlPath] = {}  # of those that a file names
+        self.names: dict[str, tuple[str, YamlPath | None]] = {}  # what has it, and where, unless it is built in
         self.remarks: list[Bilingual] = []
 
     def policy(self) -> Policy:
@@ -126,7 +125,7 @@ class _Resolver:
         )
         tiers = read_tiers(self.own.sections, self.builtin.sections, self.faults)
         behaviours = read_behaviours(self.own.sections, self.builtin.sections, tiers, self.faults)
-        self.names = dict.fromkeys((*behaviours, *RESERVED), "behaviour")
+        self.names = dict.fromkeys((*behaviours, *RESERVED), ("behaviour", None))
         frame = Frame(params, retention, behaviours, self.own.head.place.source, self.faults)
         rules, fields = self._rules(frame)
         escalations = self._escalations(frame)
@@ -284,12 +283,12 @@ class _Resolver:
         if name is None:
             return
         if name in self.names:
-            faulty, other, place = taken.place, self.names[name], self.places.get(name)
-            if place is not None and place.source is self.own.head.place.source is not faulty.source:
-                faulty, other = place, what  # this one is inherited: the fault is the house's
+            (other, first), faulty = self.names[name], taken.place
+            own = self.own.head.place.source
+            if first is not None and first.source is own and faulty.source is not own:
+                other, faulty = what, first  # this one is inherited: the file can change only the first
             self.faults.append(faulty.child("id").fault(fault_text("id_taken", name=name, what=THINGS[other])))
-        self.names.setdefault(name, what)
-        self.places.setdefault(name, taken.place)
+        self.names.setdefault(name, (what, taken.place))
 
     def _escalations(self, frame: Frame) -> list[Escalation]:
         escalations = []

@@ -42,7 +42,7 @@ _JSON_TOKEN = re.compile(
     r'|("(?:[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]+|\\.)*")|([-+.\w]+))'
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_WIDE_COLON = re.compile(r"\s*(?:- +)*[\w-]+ *：")  # after a key
+_WIDE_COLON = re.compile(r" *(?:- +)*[A-Za-z_][\w-]* *：", re.ASCII)  # after a key, not in a text
 _LINE_END = re.compile(r"\r\n?|\n")
 _LONGEST_JSON_KEY = 1_000  # with the space after it; a YAML reader takes a longer one for a value
 
@@ -147,7 +147,7 @@ def _syntax_fault(error: MarkedYAMLError, text: str, name: str) -> PolicyFault:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     # The reader takes such a line as text, and finds the fault in the next one.
-    lines = text.splitlines()
+    lines = _LINE_END.split(text)
     for number in (line - 1, line):
         if 0 < number <= len(lines) and (key := _WIDE_COLON.match(lines[number - 1])):
             return PolicyFault.worded(name, number, key.end(), fault_text("wide_colon"))
