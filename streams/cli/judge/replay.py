@@ -133,7 +133,7 @@ def run(
         switches = _switches(switch or [])
         switch_files = [one.partition("=")[2] for one in switch or []]
         given = [policy, key_file, *switch_files, *records.mappings, *records.files]
-        _check_outputs(out, metrics, [path for path in given if path is not None and path != "-"])
+        _check_outputs(out, metrics, ["/dev/stdin" if path == "-" else path for path in given if path is not None])
         ahead_ms = epoch_ms() + _MAX_AHEAD_MS
         options = ReplayOptions(
             switches=switches,

@@ -164,6 +164,14 @@ def test_a_run_that_would_replace_its_input_is_refused(
     assert sorted(inputs.rglob("*")) == before
 
 
+def test_the_file_behind_standard_input_is_an_input(inputs: Path) -> None:
+    program = [sys.executable, "-m", "streams.cli", "replay", "-", "--out", "."]
+    with (inputs / "late.jsonl").open("rb") as late:
+        done = subprocess.run(program, stdin=late, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, "would overwrite or delete its input /dev/stdin" in done.stderr) == (2, True), done.stderr
+    assert (inputs / "late.jsonl").read_bytes() == CALL
+
+
 def test_outputs_of_an_earlier_run_and_devices_are_written_again(records: Path) -> None:
     out = records.parent / "out"
     words = (records, "--out", out, "--windows", "--measures", "--metrics")
