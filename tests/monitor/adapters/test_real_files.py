@@ -34,6 +34,19 @@ DOUBLED = (
     *("2020-05-25", "2020-06-25", "2020-07-27", "2020-07-28"),
     *("2020-11-05", "2020-12-03", "2021-01-24", "2021-04-06"),
 )
+# Of https://cloud.tencent.com/document/product/679/123938, which has voice agents; the types of the API do not.
+STATUSES_OF_ANOTHER_PAGE = {
+    "17": "seatGiveUp",
+    "225": "asrError",
+    "226": "llmasrError",
+    "227": "ttsError",
+    "228": "functionCallHangup",
+    "229": "maxCallDurationReached",
+    "230": "userInactivity",
+    "231": "callTerminatedByAPI",
+    "232": "userHangupDuringAiCall",
+    "233": "aiAgentEndCall",
+}
 NO_NUMBER = "excluded: no number, so it counts against no tenant"
 
 
@@ -97,7 +110,7 @@ def test_every_status_of_the_provider_has_an_outcome_and_no_other_has() -> None:
     theirs = dict(re.findall(r"\s(\d{1,3})\s+([a-zA-Z]+)\s*<strong>", document))
     ours = dict(re.findall(r'^ {6}"(\d+)": \w+ +# (\w+)', shipped_text("tccc.yaml"), re.MULTILINE))
     assert len(theirs) == 35
-    assert ours == theirs
+    assert ours == theirs | STATUSES_OF_ANOTHER_PAGE
 
 
 def test_the_complaint_file_with_eight_columns_is_accounted_for() -> None:

@@ -171,16 +171,21 @@ def test_calls_that_the_platform_blocked_did_not_reach_the_network(status: int) 
 
 
 def test_every_status_makes_a_valid_record_answered_or_not() -> None:
-    statuses = re.findall(r'^ {6}"(\d+)": (\w+)', shipped_text("tccc.yaml"), re.MULTILINE)
-    assert len(statuses) == 35
-    for status, outcome in statuses:
-        (call,) = calls(read("tccc", telcdr(status=int(status), accept=1700000005, end=1700000010)))
+    statuses = re.findall(r'^ {6}"(\d+)": (\w+) +# (\w+)', shipped_text("tccc.yaml"), re.MULTILINE)
+    assert len(statuses) == 45
+    for status, outcome, text in statuses:
+        record = telcdr(status=int(status), accept=1700000005, end=1700000010)
+        (call,) = calls(read("tccc", record))
         assert call.outcome == outcome
         assert (call.answer_ms is not None) == (outcome == "answered")
+        # A push has the text in place of the number.
+        (pushed,) = calls(read("tccc", record.replace(f'"EndStatus": {status}', f'"EndStatusString": "{text}"')))
+        assert pushed == call
 
 
-def test_a_call_that_the_voice_menu_served_is_answered_by_a_machine() -> None:
-    (call,) = calls(read("tccc", telcdr(direction=0, status=107, end=1700000010)))
+@pytest.mark.parametrize("status", [107, 232, 233])
+def test_a_call_that_a_machine_served_is_answered_by_it(status: int) -> None:
+    (call,) = calls(read("tccc", telcdr(direction=0, status=status, end=1700000010)))
     assert (call.outcome, call.answered_by, call.answer_ms) == ("answered", "machine", 1700000001000)
 
 
