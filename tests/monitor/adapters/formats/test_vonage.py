@@ -81,6 +81,26 @@ def test_a_status_of_vonage_has_its_outcome(status: str, expected: str) -> None:
     assert fields("vonage", lines([*VONAGE[:2], vonage(status, "31.000"), empty]))["outcome"] == expected
 
 
+@pytest.mark.parametrize(
+    ("status", "detail", "expected"),
+    [
+        ("rejected", "declined", "rejected"),
+        ("rejected", "invalid_number", "invalid_number"),
+        ("rejected", "restricted", "failed"),
+        ("failed", "number_out_of_service", "invalid_number"),
+        ("failed", "cannot_route", "failed"),
+        ("failed", "internal_error", "failed"),
+        ("unanswered", "timeout", "no_answer"),
+        ("unanswered", "unavailable", "unreachable"),
+    ],
+)
+def test_the_detail_of_a_status_says_who_refused(status: str, detail: str, expected: str) -> None:
+    last = vonage(status, "31.000", detail=detail)
+    assert fields("vonage", lines([VONAGE[0], last]))["outcome"] == expected
+    rang = {"unreachable": "no_answer"}.get(expected, expected)
+    assert fields("vonage", lines([*VONAGE[:2], last]))["outcome"] == rang
+
+
 def test_a_call_of_vonage_without_an_end_was_not_answered() -> None:
     assert fields("vonage", lines(VONAGE[:2]))["outcome"] == "no_answer"
     assert fields("vonage", lines(VONAGE[:1]))["outcome"] == "failed"
