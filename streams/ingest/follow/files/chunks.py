@@ -37,6 +37,11 @@ class Chunk(NamedTuple):
         """Whether it would be the same if the file had more."""
         return len(self.read) - self.kept >= MAX_LINE
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether complete lines may stand behind it, so that the next part has the rest of its last row."""
+        return self.is_full or self.lines.count(b"\n") >= MOST_ROWS
+
     def fingerprints(self, fd: int, position: FilePosition, end: int) -> tuple[str, str]:
         """Those of the position ``end`` in this part: head and tail."""
         head = position.head if position.offset >= HEAD else head_of(fd, end)

@@ -119,7 +119,7 @@ class FileSource:
             reason = f"{ErrorCode.TOO_LONG}: the line has {MAX_LINE:,} bytes or more; expected a row"
             self._rows.reject(batch, chunk.too_long, reason, _origin(file, chunk.start))
         elif chunk.lines:
-            wait = not final and now_s - file.grown_s < _OPEN_ROW_S
+            wait = chunk.is_followed or (not final and now_s - file.grown_s < _OPEN_ROW_S)
             end = self._write(batch, file, chunk, position.header.encode(self._form.encoding), wait)
             if end == chunk.start and chunk.is_full:  # no chunk will have the end of the row
                 batch = SourceBatch()

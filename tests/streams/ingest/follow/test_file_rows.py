@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from followed_files import HEADER, MAPPING, Followed, add, rows
+from followed_files import HEADER, MAPPING, Followed, add, rows, shown
 
 from monitor.adapters.shipped import open_adapter
 from streams.ingest.follow.files.chunks import MAX_LINE
@@ -58,6 +58,18 @@ def test_a_row_with_a_line_break_is_read_whole(followed: Followed) -> None:
     assert followed.read() == ["a"]
     add(followed.path, b'c",acme,1772438400000\n')
     assert followed.read() == ["b\nc"]
+
+
+def test_a_row_with_a_line_break_is_read_whole_wherever_a_part_of_a_backlog_ends(followed: Followed) -> None:
+    ids = [f"a{n}\nb" for n in range(40_000)]
+    add(followed.path, HEADER + b"".join(f'"{name}",acme,1772438400000\n'.encode() for name in ids))
+    found = []
+    while (batch := followed.source.read()) is not None:
+        found += [shown(out) for out in batch.outs]
+        followed.source.committed(batch)
+        followed.now_s += 11  # the file is read for longer than a row in the making is waited for
+    assert found == ids
+    assert len(followed.path.read_bytes()) > MAX_LINE
 
 
 def test_a_quote_that_is_never_closed_holds_nothing_up_for_long(followed: Followed) -> None:
