@@ -72,6 +72,14 @@ def test_a_row_with_a_line_break_is_read_whole_wherever_a_part_of_a_backlog_ends
     assert len(followed.path.read_bytes()) > MAX_LINE
 
 
+def test_a_quote_that_is_never_closed_holds_no_backlog_up(followed: Followed) -> None:
+    add(followed.path, HEADER + b'"b,acme,1772438400000\n' + rows(*["a"] * 6_000))
+    found = followed.read()
+    followed.now_s += 11
+    found += followed.read()
+    assert found.count("a") == 6_000
+
+
 def test_a_quote_that_is_never_closed_holds_nothing_up_for_long(followed: Followed) -> None:
     add(followed.path, HEADER + rows("a") + b'"b,acme,1772438400000\n')
     assert followed.read() == ["a"]
