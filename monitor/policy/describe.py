@@ -5,6 +5,7 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, Escalation, Params, Policy, Rule, Tier
 from monitor.text.bilingual import Bilingual
 from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
+from monitor.text.numbers import exact, exact_percent
 
 _SHARES_EN = {"above": "more than", "below": "less than", "at_least": "at least", "at_most": "at most"}
 _COUNTS_EN = {**_SHARES_EN, "below": "fewer than"}
@@ -47,8 +48,8 @@ def rule_words(rule: Rule, behaviour: Behaviour, tier: Tier) -> Bilingual:
         zh += f"，且{of.zh}至少 {rule.min_denominator:,}"
         en += f", with at least {rule.min_denominator:,} {of.en}"
     if rule.confidence is not None:
-        zh += f"，并以 {rule.confidence:.6g} 的单侧置信水平成立"
-        en += f", with a one-sided confidence of {rule.confidence:.6g}"
+        zh += f"，并以 {exact(rule.confidence)} 的单侧置信水平成立"
+        en += f", with a one-sided confidence of {exact(rule.confidence)}"
     if rule.first_ms is not None:
         zh += f"，仅在租户首次通话后的 {_duration_zh(rule.first_ms)}内判定"
         en += f", judged only in the first {format_duration(rule.first_ms)} after the tenant's first call"
@@ -73,25 +74,25 @@ def escalation_words(escalation: Escalation, tier: Tier) -> Bilingual:
 def _condition(metric: str, op: str, value: float, params: Params) -> Bilingual:
     wording, of, op_words = METRIC_WORDING[metric], denominator_wording(metric), OPERATORS[op]
     filled = {
-        "s": f"{params.short_call_ms / 1000:g}",
+        "s": exact(params.short_call_ms / 1000),
         "limit": f"{params.callee_limit}",
         "zone": params.timezone,
-        "ring": f"{params.short_ring_ms / 1000:g}",
+        "ring": exact(params.short_ring_ms / 1000),
         "were": "were",
         "third": "",
     }
     zh, en = (text.format_map(filled) for text in wording.share or wording.noun)
     if of is not None and METRICS[metric].unit == "ratio":
-        percent = f"{value * 100:.6g} %"
+        percent = f"{exact_percent(value)} %"
         if wording.share:
             return Bilingual(
                 f"{of.zh}中{zh}的占比{op_words.zh} {percent}", f"of {of.en}, {_SHARES_EN[op]} {percent} {en}"
             )
         return Bilingual(f"{zh}与{of.zh}之比{op_words.zh} {percent}", f"{en} {op_words.en} {percent} of {of.en}")
     if METRICS[metric].unit == "count":
-        return Bilingual(f"{zh}{op_words.zh} {value:,.6g}", f"{_COUNTS_EN[op]} {value:,.6g} {en}")
+        return Bilingual(f"{zh}{op_words.zh} {exact(value)}", f"{_COUNTS_EN[op]} {exact(value)} {en}")
     zh_unit, en_unit = (" 秒", " s") if METRICS[metric].unit == "seconds" else ("", "")
-    return Bilingual(f"{zh}{op_words.zh} {value:,.6g}{zh_unit}", f"{en} {op_words.en} {value:,.6g}{en_unit}")
+    return Bilingual(f"{zh}{op_words.zh} {exact(value)}{zh_unit}", f"{en} {op_words.en} {exact(value)}{en_unit}")
 
 
 def _duration_zh(ms: int) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import Struct, field
 
@@ -10,6 +10,7 @@ from monitor.policy.diff_wording import diff_text
 from monitor.policy.model import Policy
 from monitor.policy.serialize import written_out
 from monitor.text.bilingual import Bilingual
+from monitor.text.numbers import number
 
 _LISTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("rules", "rule", ("id",)),
@@ -19,6 +20,8 @@ _LISTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 _HEADS: Final = ("id", "version", "admissions")
 
+_Key = tuple[str, ...]
+"""What an item of a list goes by. Ids may have spaces: joined, two keys could be the same."""
 
 Change = Literal["added", "removed", "changed"]
 
@@ -61,38 +64,51 @@ def changes(a: Policy, b: Policy) -> list[ChangedItem]:
         for key in old[section]:
             items += _thing(_one(noun, key), old[section][key], new[section][key])
     for section, noun, keys in _LISTS:
-        items += _list(noun, _keyed(old[section], keys), _keyed(new[section], keys))
+        items += _list(noun, _Side(old, _keyed(old[section], keys)), _Side(new, _keyed(new[section], keys)))
     items += _exemptions(old["exemptions"], new["exemptions"])
-    items += _list("profile", old["profiles"], new["profiles"], ordered=False)
+    before, after = (_Side(each, {(name,): one for name, one in each["profiles"].items()}) for each in (old, new))
+    items += _list("profile", before, after, ordered=False)
     return items
 
 
-def _keyed(items: Sequence[Mapping[str, Any]], keys: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
-    return {" ".join(str(item[key]) for key in keys): item for item in items}
+def _keyed(items: Sequence[Mapping[str, Any]], keys: tuple[str, ...]) -> dict[_Key, Mapping[str, Any]]:
+    return {tuple(str(item[key]) for key in keys): item for item in items}
 
 
-def _one(noun: str, key: str) -> Bilingual:
-    return diff_text("one", noun=diff_text(noun), key=key)
+def _one(noun: str, *key: str) -> Bilingual:
+    return diff_text("one", noun=diff_text(noun), key=" ".join(key))
 
 
-def _described(noun: str, key: str, item: Mapping[str, Any]) -> Bilingual:
-    return diff_text("with_summary", what=_one(noun, key), summary=_summary(item))
+def _described(noun: str, key: _Key, item: Mapping[str, Any], unsaid: Mapping[str, Any]) -> Bilingual:
+    return diff_text("with_summary", what=_one(noun, *key), summary=_summary(item, unsaid))
 
 
-def _list(noun: str, old: Mapping[str, Any], new: Mapping[str, Any], ordered: bool = True) -> Iterator[ChangedItem]:
-    for key, item in old.items():
-        if key not in new:
-            yield ChangedItem("removed", _described(noun, key, item))
-    for key, item in new.items():
-        if key not in old:
-            yield ChangedItem("added", _described(noun, key, item))
+class _Side(NamedTuple):
+    """The items of one of the two policies, which is ``policy`` with every value written out."""
+
+    policy: Mapping[str, Any]
+    items: Mapping[_Key, Mapping[str, Any]]
+
+    def described(self, noun: str, key: _Key) -> Bilingual:
+        """An item that the other policy does not have."""
+        item = self.items[key]
+        return _described(noun, key, item, _unsaid(noun, item, self.policy))
+
+
+def _list(noun: str, old: _Side, new: _Side, ordered: bool = True) -> Iterator[ChangedItem]:
+    for key in old.items:
+        if key not in new.items:
+            yield ChangedItem("removed", old.described(noun, key))
+    for key, item in new.items.items():
+        if key not in old.items:
+            yield ChangedItem("added", new.described(noun, key))
         else:
-            yield from _thing(_one(noun, key), old[key], item)
-    kept = [key for key in old if key in new]
-    moved = [key for key in new if key in old]
+            yield from _thing(_one(noun, *key), old.items[key], item)
+    kept = [key for key in old.items if key in new.items]
+    moved = [key for key in new.items if key in old.items]
     if ordered and kept != moved:
         # Rules decide in file order, and the first row of the catalogue that matches is the one named.
-        before, after = ", ".join(kept), ", ".join(moved)
+        before, after = (", ".join(map(" ".join, keys)) for keys in (kept, moved))
         yield ChangedItem("changed", diff_text("order", noun=diff_text(noun), before=before, after=after))
 
 
@@ -122,7 +138,7 @@ def _exemptions(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterato
     for change, here, there in sides:
         for item in here:
             if item not in there:
-                yield ChangedItem(change, _described("exemption", item["tenant"], item))
+                yield ChangedItem(change, _described("exemption", (item["tenant"],), item, {}))
 
 
 def _change(key: str, before: Any, after: Any) -> Bilingual:
@@ -135,6 +151,7 @@ _SUMMARIES: dict[str, Callable[[Any], str]] = {
     "rules": lambda v: ", ".join(v),
     "exempt": lambda v: ", ".join(v),
     "tenants": lambda v: ", ".join(v),
+    "unless": lambda v: ", ".join(v),
 }
 _TOLD = (
     "behaviour",
@@ -143,26 +160,52 @@ _TOLD = (
     "below",
     "at_least",
     "window",
+    "step",
     "tier",
     "mode",
-    "first",
     "once_per_rule",
     "rules",
     "exempt",
     "tenants",
     "zh",
     "terms",
-    "owner",
-    "reason",
-    "expires",
 )
+_UNLESS_USUAL = ("first", "min_denominator", "confidence", "also", "cooldown", "recover", "freeze", "with", "unless")
+_SIGNED = ("owner", "reason", "expires")
 
 
-def _summary(item: Mapping[str, Any]) -> str:
+def _unsaid(noun: str, item: Mapping[str, Any], policy: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values that a summary leaves out: the usual ones, of an override those of its rule."""
+    if noun == "override":
+        rule = next(each for each in policy["rules"] if each["id"] == item["rule"])
+        return rule if item["recover"] == rule["recover"] else {**rule, "recover": _threshold(item)}
+    if noun == "rule":
+        usual = {
+            "first": None,
+            "min_denominator": 1,
+            "confidence": None,
+            "also": [],
+            "freeze": False,
+            "with": policy["defaults"],
+        }
+        return {**usual, "cooldown": item["window"], "recover": _threshold(item)}
+    return {"freeze": True, "unless": []}
+
+
+def _threshold(item: Mapping[str, Any]) -> Any:
+    return item["above"] if "above" in item else item["below"]
+
+
+def _summary(item: Mapping[str, Any], unsaid: Mapping[str, Any]) -> str:
     # In no language: the keys and values of the file.
-    return ", ".join(
-        f"{key} {_SUMMARIES.get(key, _plain)(item[key])}" for key in _TOLD if item.get(key) not in (None, False)
-    )
+    fields = [(key, item[key]) for key in _TOLD if item.get(key) not in (None, False)]
+    for key in (key for key in _UNLESS_USUAL if key in item):
+        if key == "with":
+            fields += [(f"with.{name}", each) for name, each in item[key].items() if each != unsaid[key][name]]
+        elif item[key] != unsaid[key]:
+            fields.append((key, item[key]))
+    fields += [(key, item[key]) for key in _SIGNED if key in item]
+    return ", ".join(f"{key} {_SUMMARIES.get(key, _plain)(value)}" for key, value in fields)
 
 
 def _shown(value: Any) -> Bilingual:
@@ -175,6 +218,6 @@ def _shown(value: Any) -> Bilingual:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, (list, dict, bool)):
+    if value is None or isinstance(value, (list, dict, bool)):
         return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else str(value)

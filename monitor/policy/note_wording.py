@@ -29,35 +29,31 @@ NOTE_WORDING: Final = {
     "profile_empty": Bilingual(
         "分类豁免 {profile} 不起作用：`{lacking}` 是空的", "profile {profile} has no effect: `{lacking}` is empty"
     ),
-    "never_below": Bilingual(
-        "{name}：{metric} 不会低于 {threshold:g}", "{name}: {metric} is never below {threshold:g}"
-    ),
-    "always_above": Bilingual(
-        "{name}：{metric} 总是高于 {threshold:g}", "{name}: {metric} is always above {threshold:g}"
-    ),
+    "never_below": Bilingual("{name}：{metric} 不会低于 {threshold}", "{name}: {metric} is never below {threshold}"),
+    "always_above": Bilingual("{name}：{metric} 总是高于 {threshold}", "{name}: {metric} is always above {threshold}"),
     "ratio_never_above": Bilingual(
-        "{name}：{metric} 不会高于 {threshold:g}，最大为 1：15 % 请写 0.15",
-        "{name}: {metric} is never above {threshold:g}; it is at most 1: write 0.15 for 15 %",
+        "{name}：{metric} 不会高于 {threshold}，最大为 1：15 % 请写 0.15",
+        "{name}: {metric} is never above {threshold}; it is at most 1: write 0.15 for 15 %",
     ),
     "ratio_always_below": Bilingual(
-        "{name}：{metric} 总是低于 {threshold:g}，最大为 1：15 % 请写 0.15",
-        "{name}: {metric} is always below {threshold:g}; it is at most 1: write 0.15 for 15 %",
+        "{name}：{metric} 总是低于 {threshold}，最大为 1：15 % 请写 0.15",
+        "{name}: {metric} is always below {threshold}; it is at most 1: write 0.15 for 15 %",
     ),
     "one_event": Bilingual(
         "{name}：一次事件就会使 {metric} 大于 0；请设置 `min_denominator`，或写大于 0 的阈值",
         "{name}: one event makes {metric} exceed 0; set `min_denominator`, or a threshold above 0",
     ),
     "seconds": Bilingual(
-        "{name}：{metric} 以秒为单位，阈值为 {threshold:g}；若本意是毫秒，{threshold:g} 毫秒应写 {seconds:g}",
-        "{name}: {metric} {direction} {threshold:g} is in seconds; {threshold:g} ms is {seconds:g}",
+        "{name}：{metric} 以秒为单位，阈值为 {threshold}；若本意是毫秒，{threshold} 毫秒应写 {seconds}",
+        "{name}: {metric} {direction} {threshold} is in seconds; {threshold} ms is {seconds}",
     ),
     "count": Bilingual(
-        "{name}：{metric} 是计数，而阈值为 {threshold:g}；应为整数",
-        "{name}: {metric} is a count, but its threshold is {threshold:g}; expected a whole number",
+        "{name}：{metric} 是计数，而阈值为 {threshold}；应为整数",
+        "{name}: {metric} is a count, but its threshold is {threshold}; expected a whole number",
     ),
     "short_call": Bilingual(
-        "{name}：`short_call_s: {seconds:g}` 使几乎每通电话都算短呼；单位是秒，默认为 6",
-        "{name}: with `short_call_s: {seconds:g}` nearly every call is short; it is in seconds, 6 by default",
+        "{name}：`short_call_s: {seconds}` 使几乎每通电话都算短呼；单位是秒，默认为 6",
+        "{name}: with `short_call_s: {seconds}` nearly every call is short; it is in seconds, 6 by default",
     ),
     "large_sample": Bilingual(
         "{name}：`min_denominator: {sample}` 超过租户在 {window} 内通常的数量：该规则永远不会判定",

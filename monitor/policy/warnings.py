@@ -8,6 +8,7 @@ from monitor.policy.model import Policy, Rule
 from monitor.policy.note_wording import note_text
 from monitor.text.bilingual import Bilingual
 from monitor.text.durations import format_duration
+from monitor.text.numbers import number
 from monitor.text.timestamps import rfc3339
 
 _LONGEST_S = 3_600  # a longer average call or post-dial delay is probably in ms
@@ -52,7 +53,7 @@ def notes(policy: Policy, now_ms: int) -> Iterator[Bilingual]:
 def _never(rule: Rule, name: Bilingual) -> Iterator[Bilingual]:
     """Thresholds that every value or no value passes. For proportions they are faults, not warnings."""
     metric, above, threshold = METRICS[rule.metric], rule.direction == "above", rule.threshold
-    named: dict[str, object] = {"name": name, "metric": rule.metric, "threshold": threshold}
+    named: dict[str, object] = {"name": name, "metric": rule.metric, "threshold": number(threshold)}
     if not above and threshold <= 0:
         yield note_text("never_below", **named)
     if above and threshold < 0:
@@ -68,13 +69,13 @@ def _never(rule: Rule, name: Bilingual) -> Iterator[Bilingual]:
 def _odd_sizes(rule: Rule, name: Bilingual) -> Iterator[Bilingual]:
     """Numbers whose size suggests another unit."""
     metric = METRICS[rule.metric]
-    named: dict[str, object] = {"name": name, "metric": rule.metric, "threshold": rule.threshold}
+    named: dict[str, object] = {"name": name, "metric": rule.metric, "threshold": number(rule.threshold)}
     if metric.unit == "seconds" and rule.threshold > _LONGEST_S:
-        yield note_text("seconds", direction=rule.direction, seconds=rule.threshold / 1000, **named)
+        yield note_text("seconds", direction=rule.direction, seconds=number(rule.threshold / 1000), **named)
     if metric.unit == "count" and rule.threshold != int(rule.threshold):
         yield note_text("count", **named)
     if rule.params.short_call_ms > _LONGEST_SHORT_MS:
-        yield note_text("short_call", name=name, seconds=rule.params.short_call_ms / 1000)
+        yield note_text("short_call", name=name, seconds=number(rule.params.short_call_ms / 1000))
     if rule.min_denominator > _LARGEST_SAMPLE:
         window = format_duration(rule.window_ms)
         yield note_text("large_sample", name=name, sample=rule.min_denominator, window=window)

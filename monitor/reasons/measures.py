@@ -6,7 +6,8 @@ from typing import Final, Literal
 from monitor.policy.metric_wording import METRIC_WORDING, OPERATORS, MetricWording, denominator_wording
 from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, Condition, Params, Rule
-from monitor.reasons.wording import clause, count, exact, exact_percent, referred, rounded, rounded_percent, span
+from monitor.reasons.wording import clause, count, referred, rounded, rounded_percent, span
+from monitor.text.numbers import exact, exact_percent
 from monitor.text.timestamps import instant
 from schemas.outputs import Measure, Reason, Window
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from monitor.policy.catalogue import Match
 from monitor.policy.model import Behaviour
 from monitor.text.masking import mask_text
+from monitor.text.numbers import exact, plain_decimal, shortest_decimal
 from monitor.text.timestamps import instant
 
 QUOTED_MAX = 60
@@ -36,29 +37,14 @@ def count(n: int) -> str:
     return f"{n:,d}"
 
 
-def exact(value: float) -> str:
-    """A number as written in a policy: ``0.5``, ``1,000``."""
-    return _plain(_decimal(value))
-
-
 def rounded(value: float, anchors: Iterable[float] = ()) -> str:
     """Three significant digits, or more if needed to show on which side of each anchor ``value`` is."""
-    return _plain(_rounded(_decimal(value), [_decimal(a) for a in anchors]))
-
-
-def exact_percent(value: float) -> str:
-    """A share as written in a policy, in per cent without the sign: ``0.07`` as ``7``."""
-    return _plain(_decimal(value) * 100)
+    return plain_decimal(_rounded(shortest_decimal(value), [shortest_decimal(a) for a in anchors]))
 
 
 def rounded_percent(value: float, anchors: Iterable[float] = ()) -> str:
     """A share like `rounded`, in per cent without the sign."""
-    return _plain(_rounded(_decimal(value) * 100, [_decimal(a) * 100 for a in anchors]))
-
-
-def _decimal(value: float) -> Decimal:
-    # The shortest text that parses to this double, so that 0.07 is seven per cent and not a little more.
-    return Decimal(repr(float(value)))
+    return plain_decimal(_rounded(shortest_decimal(value) * 100, [shortest_decimal(a) * 100 for a in anchors]))
 
 
 def _rounded(whole: Decimal, anchors: list[Decimal]) -> Decimal:
@@ -69,11 +55,6 @@ def _rounded(whole: Decimal, anchors: list[Decimal]) -> Decimal:
         if [near.compare(anchor) for anchor in anchors] == sides:
             return near
     return whole
-
-
-def _plain(number: Decimal) -> str:
-    text = f"{number:,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def span(ms: int) -> tuple[str, str]:

@@ -105,8 +105,10 @@ def diff(
         print_json({"same": not items, "a": _reference(old), "b": _reference(new), "changes": items})
         return
     lines = differences(old, new)
-    if not lines:
+    if not lines and old.sha256 == new.sha256:
         typer.echo(f"the same policy, sha256 {old.sha256}")
+    elif not lines:
+        typer.echo(f"both decide alike, but are written differently: sha256 {old.sha256} and {new.sha256}")
     for line in lines:
         typer.echo(line)
 

@@ -58,3 +58,50 @@ def test_the_english_lines_stand_beside_their_signs() -> None:
     assert [line[2:] for line in printed if line[0] != " "] == [item.what.en for item in items]
     assert [line[4:] for line in printed if line[0] == " "] == [line.en for item in items for line in item.fields]
     assert {line[0] for line in printed} == set("+-~ ")
+
+
+RULE = "{id: %s, behaviour: blind_calling, metric: %s, above: %s, window: 1h, step: 5m, mode: review, confidence: %s}"
+
+
+def test_numbers_that_differ_in_a_late_digit_are_shown_with_it() -> None:
+    before = loads(f"{HEAD}rules:\n- {RULE % ('a', 'asr', 0.0012345678, 0.9999998)}", "p")
+    after = loads(f"{HEAD}rules:\n- {RULE % ('a', 'asr', 0.0012345679, 0.9999999)}", "p")
+    assert diff(before, after) == [
+        "~ rule a",
+        "    above: 0.0012345678 -> 0.0012345679",
+        "    confidence: 0.9999998 -> 0.9999999",
+        "    recover: 0.0012345678 -> 0.0012345679",
+    ]
+
+
+def test_overrides_whose_ids_are_the_same_when_joined_are_apart() -> None:
+    rules = "".join(f"\n- {RULE % (name, 'asr', 0.5, 0.9)}" for name in ("b c", "c"))
+    one = "\n- {tenant: %s, rule: %s, above: %s, owner: o, reason: r, expires: 2027-01-01}"
+    before, after = (
+        loads(f"{HEAD}rules:{rules}\noverrides:{one % ('a', 'b c', limit)}{one % ('a b', 'c', 0.7)}", "p")
+        for limit in (0.6, 0.8)
+    )
+    assert diff(before, after) == ["~ override a b c", "    above: 0.6 -> 0.8", "    recover: 0.6 -> 0.8"]
+
+
+def test_a_summary_has_everything_that_decides() -> None:
+    rule = "{id: r, behaviour: blind_calling, metric: asr, below: 0.2, window: 24h, step: 5m, min_denominator: 9%s}"
+    told = "first: 7d, cooldown: 3d, recover: 0.3, freeze: true, mode: review, also: [{metric: acd_s, at_most: 6}]"
+    signed = "owner: o, reason: r, expires: 2027-01-01"
+    text = (
+        f"{HEAD}extends: none\nrules:\n- {rule % f', confidence: 0.9, {told}, with: {{callee_limit: 7}}'}\n"
+        f"overrides:\n- {{tenant: a, rule: r, min_denominator: 1000000, {signed}}}\n"
+        f"- {{tenant: b, rule: r, below: 0.1, confidence: null, first: null, with: {{short_call_s: 4}}, {signed}}}\n"
+        "prohibited_businesses:\n- {key: l, zh: 贷款, en: loans, terms: [贷款], unless: [知识]}\n"
+        "escalations:\n- {id: e, count: violations, at_least: 3, window: 30d, tier: major, freeze: false}\n"
+    )
+    until = "owner o, reason r, expires 2027-01-01T00:00:00Z"
+    assert diff(loads(f"{HEAD}extends: none\n", "a"), loads(text, "b")) == [
+        "+ rule r: behaviour blind_calling, metric asr, below 0.2, window 24h, step 5m, mode review, first 7d, "
+        'min_denominator 9, confidence 0.9, also [{"metric": "acd_s", "at_most": 6.0}], cooldown 3d, recover 0.3, '
+        "freeze true, with.callee_limit 7",
+        "+ escalation e: at_least 3, window 30d, tier major, mode review, freeze false",
+        f"+ override a r: below 0.2, mode review, min_denominator 1000000, {until}",
+        f"+ override b r: below 0.1, mode review, first null, confidence null, with.short_call_s 4, {until}",
+        "+ prohibited business l: zh 贷款, terms 贷款, unless 知识",
+    ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.policy.explain import explain
 from monitor.policy.load import load, loads
 from monitor.policy.warnings import notes
 from streams.cli.app import main
@@ -171,11 +172,11 @@ def test_diff_shows_added_removed_and_changed(
         "    lateness: 10m -> 5m",
         "~ behaviour no_consent",
         "    freeze: true -> false",
-        "- rule consent: behaviour no_consent, metric consent_coverage, below 0.5, window 1h, mode shadow",
+        "- rule consent: behaviour no_consent, metric consent_coverage, below 0.5, window 1h, step 1h, mode shadow",
         "~ rule short",
         "    above: 0.2 -> 0.25",
         "    recover: 0.2 -> 0.25",
-        "+ rule proof: behaviour no_consent, metric consent_coverage, below 0.5, window 1h, mode shadow",
+        "+ rule proof: behaviour no_consent, metric consent_coverage, below 0.5, window 1h, step 1h, mode shadow",
         "+ override t short: above 0.3, mode enforce, owner ops, reason why, expires 2027-01-01T00:00:00Z",
         "~ prohibited business loans",
         "    terms: - cash loan",
@@ -185,6 +186,18 @@ def test_diff_shows_added_removed_and_changed(
     ]
     assert run(monkeypatch, "diff", house, house) == 0
     assert capsys.readouterr().out == f"the same policy, sha256 {load(house).sha256}\n"
+
+
+def test_diff_does_not_call_two_policies_of_different_hashes_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(tmp_path / name) for name in ("once.yaml", "twice.yaml")]
+    row = "- {key: loans, zh: 贷款, en: loans, terms: [%s]}\n"
+    for file, terms in zip(files, ("贷款", "贷款, 贷款"), strict=True):
+        Path(file).write_text(f'id: h\nversion: "1"\nprohibited_businesses:\n{row % terms}', "utf-8")
+    assert run(monkeypatch, "diff", *files) == 0
+    once, twice = (load(file).sha256 for file in files)
+    assert capsys.readouterr().out == f"both decide alike, but are written differently: sha256 {once} and {twice}\n"
 
 
 def test_diff_shows_an_order_that_decides(
@@ -238,6 +251,20 @@ def test_explain_says_of_which_calls_a_share_is_and_names_what_is_counted(
     text = capsys.readouterr().out
     assert "of inbound calls, more than 30 % were abandoned" in text
     assert "more than 3 complaints" in text
+
+
+def test_explain_and_notes_have_all_digits_of_a_number() -> None:
+    rule = "{id: %s, behaviour: blind_calling, metric: %s, above: %s, window: 24h, step: 5m, mode: review}"
+    rules = f"rules: [{rule % ('r', 'attempts', '1234567.5')}, {rule % ('s', 'asr', '0.123456789')}]\n"
+    policy = loads(f'id: house\nversion: "1"\n{rules}', "house.yaml")
+    words = [one["words"] for one in explain(policy, "acme", 0)["rules"]]
+    assert "外呼尝试数高于 1,234,567.5：" in words[0]["zh"]
+    assert "more than 1,234,567.5 outbound attempts:" in words[0]["en"]
+    assert "占比高于 12.3456789 %：" in words[1]["zh"]
+    assert "more than 12.3456789 % were answered:" in words[1]["en"]
+    assert [note.en for note in notes(policy, 0)] == [
+        "rule r: attempts is a count, but its threshold is 1234567.5; expected a whole number"
+    ]
 
 
 def test_match_names_row_term_and_the_word_that_suppresses_it(

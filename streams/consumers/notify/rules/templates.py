@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from monitor.policy.metrics import METRICS
-from monitor.reasons.wording import count, exact, exact_percent, rounded, rounded_percent, span
+from monitor.reasons.wording import count, rounded, rounded_percent, span
 from monitor.report import labels
 from monitor.report.labels import label
 from monitor.text.bilingual import Bilingual
 from monitor.text.display import DEFAULT, Display
+from monitor.text.numbers import exact, exact_percent
 from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import instant
 from schemas.outputs import AffectedEscalation, Alert, Enforcement, Measure, Reason
