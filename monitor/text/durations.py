@@ -38,7 +38,7 @@ def parse_duration(text: str) -> int:
 def _guess(number: str, word: str) -> str | None:
     """What was probably meant by a number and a word."""
     unit = word[:1].lower() or "s"
-    if unit in _UNITS and word not in ("ms", "M"):
+    if unit in _UNITS and word not in ("ms", "M") and not word.lower().startswith("mo"):  # a month is no minute
         return f"{number}{unit}"
     return f"{int(number) * 7}d" if unit == "w" else None
 

@@ -91,7 +91,8 @@ FAULT_WORDING: Final = {
     "below_one": Bilingual(
         "应为不小于 1 的整数，实际值：{value}", "expected a whole number of at least 1, got {value}"
     ),
-    "no_truth": Bilingual("应为 true 或 false，实际值：{value}", "expected true or false, got {value}"),
+    "above_largest": Bilingual("应不大于 {most}，实际值：{value}", "expected at most {most}, got {value}"),
+    "no_truth": Bilingual("应为 true 或 false，实际值：{value}{hint}", "expected true or false, got {value}{hint}"),
     "no_text": Bilingual("应为文本，实际值：{value}", "expected text, got {value}"),
     "truth_as_text": Bilingual(
         "应为文本，实际是布尔值 {value}：请加引号", "expected text, got the truth value {value}: write it in quotes"
@@ -133,6 +134,7 @@ FAULT_WORDING: Final = {
     "did_you_mean": Bilingual("；是否应为 `{word}`？", "; did you mean `{word}`?"),
     "did_you_mean_number": Bilingual("；是否应为 {number}？", "; did you mean {number}?"),
     "known": Bilingual("；可用：{names}", "; known: {names}"),
+    "remove_quotes": Bilingual("；请去掉引号", "; write it without quotes"),
     "write_a_share": Bilingual("；请写成小数，例如 15 % 写作 0.15", "; write a share of one, such as 0.15 for 15 %"),
     "expected_share": Bilingual(
         "：应为 0 到 1 之间的数，例如 15 % 写作 0.15", ": expected a number between 0 and 1, such as 0.15 for 15 %"
@@ -260,22 +262,22 @@ FAULT_WORDING: Final = {
         "expected a window of at most 48h with `{metric}`, which counts callees, callers or consents; got {window}",
     ),
     "condition_of_share": Bilingual(
-        "`{metric}` 是 0 到 1 之间的比例，实际值：{value:g}{hint}",
-        "`{metric}` is a share between 0 and 1, got {value:g}{hint}",
+        "`{metric}` 是 0 到 1 之间的比例，实际值：{value}{hint}",
+        "`{metric}` is a share between 0 and 1, got {value}{hint}",
     ),
     "share_never_above": Bilingual(
-        "`{metric}` 是比例，不会高于 {value:g}{hint}", "`{metric}` is a share, never above {value:g}{hint}"
+        "`{metric}` 是比例，不会高于 {value}{hint}", "`{metric}` is a share, never above {value}{hint}"
     ),
     "share_always_above": Bilingual(
-        "`{metric}` 是比例，总是高于 {value:g}：应不小于 0 且小于 1",
-        "`{metric}` is a share, always above {value:g}: expected a number from 0 to below 1",
+        "`{metric}` 是比例，总是高于 {value}：应不小于 0 且小于 1",
+        "`{metric}` is a share, always above {value}: expected a number from 0 to below 1",
     ),
     "share_never_below": Bilingual(
-        "`{metric}` 是比例，不会低于 {value:g}：应大于 0 且不大于 1",
-        "`{metric}` is a share, never below {value:g}: expected a number above 0, at most 1",
+        "`{metric}` 是比例，不会低于 {value}：应大于 0 且不大于 1",
+        "`{metric}` is a share, never below {value}: expected a number above 0, at most 1",
     ),
     "share_always_below": Bilingual(
-        "`{metric}` 是比例，总是低于 {value:g}{hint}", "`{metric}` is a share, always below {value:g}{hint}"
+        "`{metric}` 是比例，总是低于 {value}{hint}", "`{metric}` is a share, always below {value}{hint}"
     ),
     "share_above_zero": Bilingual(
         "`above: 0` 对任何有过一次此类事件的租户都成立：请加上 `min_denominator`，"
@@ -288,12 +290,12 @@ FAULT_WORDING: Final = {
         "`{metric}` is not a proportion, so it has no confidence: remove `confidence`",
     ),
     "recover_above": Bilingual(
-        "`recover` 应不大于 `above` 的 {threshold:g}，实际值：{recover:g}；否则预警会反复触发和解除",
-        "`recover`: expected at most `above`, {threshold:g}, got {recover:g}: the alert would flap",
+        "`recover` 应不大于 `above` 的 {threshold}，实际值：{recover}；否则预警会反复触发和解除",
+        "`recover`: expected at most `above`, {threshold}, got {recover}: the alert would flap",
     ),
     "recover_below": Bilingual(
-        "`recover` 应不小于 `below` 的 {threshold:g}，实际值：{recover:g}；否则预警会反复触发和解除",
-        "`recover`: expected at least `below`, {threshold:g}, got {recover:g}: the alert would flap",
+        "`recover` 应不小于 `below` 的 {threshold}，实际值：{recover}；否则预警会反复触发和解除",
+        "`recover`: expected at least `below`, {threshold}, got {recover}: the alert would flap",
     ),
     "no_behaviour": Bilingual(
         "`{behaviour}` 不是接入规范中的行为{hint}", "`{behaviour}` is not a behaviour of the access rules{hint}"

@@ -12,6 +12,7 @@ from monitor.policy.metrics import METRICS
 from monitor.policy.model import Behaviour, Condition, Params, Rule
 from monitor.text.bilingual import Bilingual
 from monitor.text.durations import DAY, HOUR, MINUTE, format_duration
+from monitor.text.numbers import number, share_of_percent
 
 PARTIES_MOST_MS = 48 * HOUR
 """The keys of callees, callers and consents are kept for 48 hours; contract, section 7."""
@@ -256,14 +257,17 @@ def _check_shares(fields: Mapping[str, Cell], direction: str | None, faults: lis
     for condition, at in also.value if also else ():
         if METRICS[condition.metric].proportion and not 0 <= condition.value <= 1:
             value = condition.value
-            message = fault_text("condition_of_share", metric=condition.metric, value=value, hint=_as_share(value))
+            message = fault_text(
+                "condition_of_share", metric=condition.metric, value=number(value), hint=_as_share(value)
+            )
             faults.append(at.child(condition.op).fault(message))
     if metric is None or direction is None or not METRICS[metric.value].proportion:
         return
     cell = fields[direction]
-    named = {"metric": metric.value, "value": cell.value}
+    named = {"metric": metric.value, "value": number(cell.value)}
     if direction == "above" and cell.value >= 1:
-        faults.append(cell.at.fault(fault_text("share_never_above", hint=_as_share(cell.value), **named)))
+        hint = _as_share(cell.value) if cell.value < 100 else fault_text("expected_share")
+        faults.append(cell.at.fault(fault_text("share_never_above", hint=hint, **named)))
     elif direction == "above" and cell.value < 0:
         faults.append(cell.at.fault(fault_text("share_always_above", **named)))
     elif direction == "below" and cell.value <= 0:
@@ -278,7 +282,7 @@ def _as_share(value: float) -> Bilingual:
     """A hint for a percentage written in place of a share."""
     if not 1 < value <= 100:
         return fault_text("expected_share")
-    return fault_text("did_you_mean_number", number=f"{f'{value / 100:.10f}'.rstrip('0'):0<4}")
+    return fault_text("did_you_mean_number", number=share_of_percent(value))
 
 
 def _check_values(fields: Mapping[str, Cell], direction: str | None, faults: list[PolicyFault]) -> None:
@@ -289,7 +293,7 @@ def _check_values(fields: Mapping[str, Cell], direction: str | None, faults: lis
     if recover is None or direction is None:
         return
     threshold = fields[direction].value
-    values = {"threshold": threshold, "recover": recover.value}
+    values = {"threshold": number(threshold), "recover": number(recover.value)}
     if direction == "above" and recover.value > threshold:
         faults.append(recover.at.fault(fault_text("recover_above", **values)))
     if direction == "below" and recover.value < threshold:

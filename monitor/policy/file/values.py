@@ -11,10 +11,15 @@ from pydantic_core import PydanticCustomError
 from monitor.policy.catalogue import is_comparable
 from monitor.policy.file.errors import near_miss
 from monitor.policy.file.fault_wording import NO_HINT, THINGS, fault_text, quoted_value
+from monitor.policy.file.yaml_source import plain_scalar
 from monitor.policy.metrics import METRICS
 from monitor.text.bilingual import Bilingual, BilingualError
 from monitor.text.durations import parse_duration
+from monitor.text.numbers import share_of_percent
 from monitor.text.timestamps import parse_instant
+
+_LARGEST = 2**53 - 1
+"""Every whole number up to this one is a double."""
 
 
 def _wrong(code: str, **values: object) -> PydanticCustomError:
@@ -28,7 +33,7 @@ def _worded(message: Bilingual) -> PydanticCustomError:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         percent = isinstance(value, str) and value.endswith("%")
-        hint = fault_text("write_a_share") if percent else NO_HINT
+        hint = fault_text("write_a_share") if percent else _unquoted(value, int, float)
         raise _wrong("no_number", value=quoted_value(value), hint=hint)
     try:
         number = float(value)
@@ -37,6 +42,12 @@ def _number(value: object) -> float:
     if not math.isfinite(number):
         raise _wrong("not_finite", value=quoted_value(value))
     return number + 0.0  # -0.0 becomes 0.0
+
+
+def _unquoted(value: object, *kinds: type) -> Bilingual:
+    """A hint for a text that is one of these kinds of values without its quotes."""
+    plain = plain_scalar(value) if isinstance(value, str) else None
+    return fault_text("remove_quotes") if type(plain) in kinds else NO_HINT
 
 
 def _integer(value: object) -> int:
@@ -48,14 +59,16 @@ def _integer(value: object) -> int:
 
 def _at_least_one(value: object) -> int:
     number = _integer(value)
-    if not 1 <= number < 2**53:
+    if number < 1:
         raise _wrong("below_one", value=quoted_value(value))
+    if number > _LARGEST:
+        raise _wrong("above_largest", most=_LARGEST, value=quoted_value(value))
     return number
 
 
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _wrong("no_truth", value=quoted_value(value))
+        raise _wrong("no_truth", value=quoted_value(value), hint=_unquoted(value, bool))
     return value
 
 
@@ -130,7 +143,7 @@ def _confidence(value: object) -> float | None:
     number = _number(value)
     if not 0.5 <= number < 1:
         near = 50 < number < 100
-        hint = fault_text("did_you_mean_number", number=f"{number / 100:g}") if near else NO_HINT
+        hint = fault_text("did_you_mean_number", number=share_of_percent(number)) if near else NO_HINT
         raise _wrong("no_confidence", value=quoted_value(value), hint=hint)
     return number
 

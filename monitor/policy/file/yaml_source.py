@@ -251,7 +251,7 @@ def _json_tree(text: str, name: str, faults: list[PolicyFault]) -> _Node | None:
         if sign:
             node = _Node("map" if sign == "{" else "list", mark, closed=False)
         else:
-            node = _Node("scalar", mark, _scalar(word) if word else _text(_unquoted(quoted), mark, name, found))
+            node = _Node("scalar", mark, plain_scalar(word) if word else _text(_unquoted(quoted), mark, name, found))
         stack[-1].items.append(node)
         if sign:
             stack.append(node)
@@ -286,7 +286,7 @@ def _node(event: Any, what: str, mark: Mark, name: str, faults: list[PolicyFault
     if tag not in (None, "!", _STR_TAG):
         faults.append(PolicyFault.worded(name, *mark, fault_text("tag", tag=_shorthand(tag))))
     text = _text(event.value, mark, name, faults)
-    return _Node("scalar", mark, _scalar(text) if plain and tag is None else text)
+    return _Node("scalar", mark, plain_scalar(text) if plain and tag is None else text)
 
 
 def _text(text: str, mark: Mark, name: str, faults: list[PolicyFault]) -> str:
@@ -304,7 +304,8 @@ def _shorthand(tag: str) -> str:
     return tag.replace("tag:yaml.org,2002:", "!!")
 
 
-def _scalar(text: str) -> str | int | float | bool | None:
+def plain_scalar(text: str) -> str | int | float | bool | None:
+    """What a text means that is written without quotes."""
     if text in _NULL:
         return None
     if text in _BOOL:

@@ -75,3 +75,9 @@ def test_aliases_cannot_blow_up_a_small_file() -> None:
 def test_a_file_too_long_is_refused_unread() -> None:
     with pytest.raises(PolicyError, match="the file is longer than"):
         loads("#" * (4 * 1024 * 1024 + 1), "p.yaml")
+
+
+def test_no_minute_is_suggested_for_a_month() -> None:
+    with pytest.raises(PolicyError) as caught:
+        load(str(Path(__file__).parent / "mistakes" / "duration-of-a-month.yaml"))
+    assert "did you mean" not in str(caught.value)
