@@ -16,6 +16,7 @@ from monitor.policy.edit.exceptions import ExceptionChange, edit_exception
 from monitor.policy.edit.nodes import NotEditable
 from monitor.policy.file.errors import PolicyError
 from monitor.policy.model import Policy
+from monitor.text.numbers import number
 from streams.console.identity.permissions import Permission, needs
 from streams.console.identity.users import User
 from streams.console.pages.policies.forms import Context, PolicyViewer
@@ -78,18 +79,23 @@ async def form(request: Request, user: ExceptionManager, context: Context) -> Re
             raise HTTPException(404)
         values, rules = _as_written(fields, policy)
     today = datetime.fromtimestamp(context.clock() / 1000, UTC).date().isoformat()
-    values["version"] = next_version(policy.version, today)
+    values |= {"version": next_version(policy.version, today), "policy": drafts.text_hash(source)}
     return _form(request, policy, ExceptionForm(kind, at, values, rules), today)
 
 
 @router.post(f"{PATH}/edit")
 async def edit(request: Request, user: ExceptionManager, context: Context) -> Response:
-    """Make the change in the policy's text, as a new draft, which is then proposed like any other."""
+    """Make the change in the policy's text, as a new draft, which is then proposed like any other.
+
+    An exception goes by its number in its list, so it must be the list that the form was made from.
+    """
     async with request.form(max_files=0, max_fields=_MOST_FIELDS) as fields:
         given, ending = _given(fields), fields.get("do") == "end"
     policy, source = await _newest(context)
     today = datetime.fromtimestamp(context.clock() / 1000, UTC).date().isoformat()
     language = language_of(request)
+    if given.at is not None and given.values["policy"] not in ("", drafts.text_hash(source)):
+        return _form(request, policy, given, today, [text(language, "exceptions.changed")])
     try:
         change = (
             ExceptionChange(given.kind, given.at, None, version=given.values["version"] or None)
@@ -128,7 +134,7 @@ async def _newest(context: Context) -> tuple[Policy, str]:
 
 def _given(fields: FormData) -> ExceptionForm:
     kind, at = place_of(str(fields.get("kind", "")), str(fields.get("at", "")))
-    names = ("tenant", "tenants", "rule", "name", "owner", "reason", "expires", "version", *_RULE_FIELDS)
+    names = ("tenant", "tenants", "rule", "name", "owner", "reason", "expires", "version", "policy", *_RULE_FIELDS)
     values = {name: str(fields.get(name, "")) for name in names}
     return ExceptionForm(kind, at, values, [str(each) for each in fields.getlist("rules")])
 
@@ -140,7 +146,7 @@ def _as_written(fields: dict[str, Any], policy: Policy) -> tuple[dict[str, str],
     rule = next((rule for rule in policy.rules if rule.id == values["rule"]), None)
     threshold = fields.get(rule.direction) if rule else None
     values |= {
-        "threshold": "" if threshold is None else f"{threshold:.12g}",
+        "threshold": "" if threshold is None else number(float(threshold)),
         "tenants": "\n".join(fields.get("tenants", ())),
     }
     return values, fields.get("rules") or fields.get("exempt") or ()

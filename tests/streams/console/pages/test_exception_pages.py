@@ -8,15 +8,16 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Connection, insert
 
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import HOSTILE_ID, pages_of
 from helpers.english_sentences import english_in
-from monitor.policy.load import loads
+from monitor.policy.load import loads, to_plain
 from streams.console.identity.users import Role
-from streams.console.policies import drafts
+from streams.console.policies import drafts, texts
 from streams.console.policies.exceptions import next_version
-from streams.console.policies.tables import POLICY_DRAFTS
+from streams.console.policies.tables import POLICY_CHANGES, POLICY_DRAFTS
 
 POLICY = """id: house  # ours
 version: "2026-11"
@@ -125,6 +126,50 @@ async def test_one_is_changed_and_one_is_ended(console: ConsoleHarness, owner: h
     assert "exemptions: []\n" in draft.text
     assert draft.title.startswith("End of Exemption: hospital")
     assert (await owner.get("/policy/exceptions/edit", params={"kind": "exemption", "at": "7"})).status_code == 404
+
+
+@pytest.mark.parametrize("do", ["save", "end"])
+async def test_a_form_of_an_earlier_policy_does_not_change_another_exception(
+    tmp_path: Path, console: ConsoleHarness, owner: httpx.AsyncClient, do: str
+) -> None:
+    page = (await owner.get("/policy/exceptions/edit", params={"kind": "exemption", "at": "0"})).text
+    form = {**EXEMPTION, "at": "0", "tenant": "hospital", "do": do, "policy": _shown_policy(page)}
+    draft_of(console, await owner.post("/policy/exceptions/edit", data=form))
+    other = "- {tenant: bank, rules: [short-calls], owner: o, reason: r, expires: 2099-01-01}\n- tenant: hospital"
+    await _change_policy(console, POLICY.replace("- tenant: hospital", other))
+    answer = await owner.post("/policy/exceptions/edit", data=form)
+    assert answer.status_code == 409
+    assert "The policy has changed since this page was opened" in html.unescape(answer.text)
+    assert _shown_policy(answer.text) == form["policy"]  # sent again, it is refused again
+    page = (await owner.get("/policy/exceptions/edit", params={"kind": "exemption", "at": "1"})).text
+    draft = draft_of(
+        console, await owner.post("/policy/exceptions/edit", data=form | {"at": "1", "policy": _shown_policy(page)})
+    )
+    assert "bank" in draft.text
+
+
+def _shown_policy(page: str) -> str:
+    (shown,) = set(re.findall(r'name="policy" value="([0-9a-f]{64})"', page))
+    return str(shown)
+
+
+async def _change_policy(console: ConsoleHarness, text: str) -> None:
+    """Put another policy in force, as if a worker had recorded it."""
+    policy = loads(text, "p")
+    said = {"reason": "", "given_by": "", "at_ms": 1}
+    change = {"partition": 0, "offset": 1, "from_ms": 1, "sha256": policy.sha256, **said}
+
+    def work(connection: Connection) -> None:
+        texts.remember(connection, to_plain(policy), policy.sha256, 1, text)
+        connection.execute(insert(POLICY_CHANGES).values(change))
+
+    await console.database.run(work)
+
+
+async def test_a_threshold_keeps_all_its_digits_in_the_form(console: ConsoleHarness, owner: httpx.AsyncClient) -> None:
+    await _change_policy(console, POLICY.replace("above: 0.6", "above: 0.6000000000000001"))
+    page = (await owner.get("/policy/exceptions/edit", params={"kind": "override", "at": "0"})).text
+    assert 'value="0.6000000000000001"' in page
 
 
 @pytest.mark.parametrize(
