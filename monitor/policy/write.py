@@ -26,7 +26,7 @@ def dump_json(plain: dict[str, Any]) -> str:
 
 def _styled(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
-        mapping = CommentedMap((name, _styled(item, name)) for name, item in value.items())
+        mapping = CommentedMap((_key(name), _styled(item, name)) for name, item in value.items())
         if key in ("defaults", "with") or not value:
             mapping.fa.set_flow_style()
         return mapping
@@ -41,6 +41,11 @@ def _styled(value: Any, key: str = "") -> Any:
         return sequence
     # Quoted if a reader could parse it as another type: YAML 1.1 readers see numbers and dates in more words.
     return DoubleQuotedScalarString(value) if isinstance(value, str) and not _is_word(value) else value
+
+
+def _key(name: str) -> str:
+    # Without escapes, line ends other than a line feed would be read as one. The name of a profile may have them.
+    return name if name.isprintable() else DoubleQuotedScalarString(name)
 
 
 def _is_word(text: str) -> bool:

@@ -208,6 +208,15 @@ def test_json_is_a_policy_whether_indented_by_blanks_or_tabs() -> None:
 
 
 @pytest.mark.parametrize("dump", [dump_yaml, dump_json])
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\ufeff"])
+def test_the_name_of_a_profile_is_written_as_it_is(dump: type, end: str) -> None:
+    signed = "exempt: [], tenants: [a], owner: o, reason: r, expires: 2027-01-01"
+    policy = loads(f'{HEAD}profiles: {{"a\\u{ord(end):04x}b": {{{signed}}}}}\n', "p")
+    assert policy.profiles[0].name == f"a{end}b"
+    assert loads(dump(to_plain(policy)), "q").sha256 == policy.sha256
+
+
+@pytest.mark.parametrize("dump", [dump_yaml, dump_json])
 def test_what_is_shown_loads_to_the_same_policy(dump: type) -> None:
     text = RULE + f"overrides: [{{tenant: '007', rule: a, above: 0.3, {SIGNED}}}]\n"
     text += f"exemptions: [{{tenant: 'yes', rules: [a], {SIGNED}}}]\n"
