@@ -76,7 +76,7 @@ def convert(
     A rejected row does not end the command. Each is a line with its reason on standard error, or with --rejects a JSON
     line with file, line, reason and the row as it came.
 
-    Exit status: 1 no row became a record; 2 a fault of the mapping.
+    Exit status: 1 there are rows, and none became a record; 2 a fault of the mapping.
     """
     import sys
     from contextlib import ExitStack
