@@ -27,7 +27,7 @@ MAPPING_WORDING: Final = {
     "missing": Bilingual("缺少 `{key}`：应为{words}之一", "`{key}` is missing: one of {words}"),
     "not_allowed": Bilingual("此处不能用 `{value}`{hint}", "`{value}` is not allowed here{hint}"),
     "wrong_kind": Bilingual("`{key}` 应为{right}", "`{key}` is {right}"),
-    "a_text": Bilingual("文本：请加引号", "text: write it in quotes"),
+    "a_text": Bilingual("文本：请按文件中的写法加引号", "text: write it in quotes, as it stands in the file"),
     "true_or_false": Bilingual(" true 或 false", "true or false"),
     "header_kind": Bilingual(" true、false 或列名的列表", "true, false, or the list of the columns' names"),
     "no_texts": Bilingual("`{key}` 应为文本的列表：每项都要加引号", "`{key}` is a list of texts: write each in quotes"),

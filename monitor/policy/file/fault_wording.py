@@ -59,7 +59,8 @@ FAULT_WORDING: Final = {
     ),
     "key_is_collection": Bilingual("键应为文本，而这里是列表或映射", "expected text as a key, got a list or a mapping"),
     "key_is_no_text": Bilingual(
-        "键应为文本，而这里是 {key}：请加引号", "expected text as a key, got {key}: write it in quotes"
+        "键应为文本，而这里是 {key}：请按文件中的写法加引号",
+        "expected text as a key, got {key}: write it in quotes, as it stands in the file",
     ),
     "merge_key": Bilingual(
         "YAML 1.2 没有合并键（`<<`）：请完整写出各字段，或以别名作为整个值",
@@ -95,10 +96,12 @@ FAULT_WORDING: Final = {
     "no_truth": Bilingual("应为 true 或 false，实际值：{value}{hint}", "expected true or false, got {value}{hint}"),
     "no_text": Bilingual("应为文本，实际值：{value}", "expected text, got {value}"),
     "truth_as_text": Bilingual(
-        "应为文本，实际是布尔值 {value}：请加引号", "expected text, got the truth value {value}: write it in quotes"
+        "应为文本，实际是布尔值 {value}：请按文件中的写法加引号",
+        "expected text, got the truth value {value}: write it in quotes, as it stands in the file",
     ),
     "number_as_text": Bilingual(
-        "应为文本，实际是数字 {value}：请加引号", "expected text, got the number {value}: write it in quotes"
+        "应为文本，实际是数字 {value}：请按文件中的写法加引号",
+        "expected text, got the number {value}: write it in quotes, as it stands in the file",
     ),
     "text_length": Bilingual(
         "应为 1 至 {most} 个字符的文本，实际有 {count} 个", "expected text of 1 to {most} characters, got {count}"
