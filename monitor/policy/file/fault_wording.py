@@ -26,6 +26,9 @@ FAULT_WORDING: Final = {
     ),
     "not_yaml": Bilingual("不是有效的 YAML：{problem}{context}", "not YAML: {problem}{context}"),
     "yaml_context": Bilingual("（{context}）", " ({context})"),
+    "yaml_context_since": Bilingual(
+        "（{context}，始于 {line}:{column}）", " ({context}, which begins at {line}:{column})"
+    ),
     "tab": Bilingual(
         "用制表符缩进：YAML 用空格缩进，请换成空格",
         "a tab as indentation: YAML indents with spaces; replace it with spaces",

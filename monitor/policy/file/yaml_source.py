@@ -157,11 +157,18 @@ def _syntax_fault(error: MarkedYAMLError, text: str, name: str) -> PolicyFault:
     elif "expected a single document" in f"{error.context} {problem}":
         message = fault_text("second_document")
     else:
-        context = NO_HINT
-        if error.context and error.problem:
-            context = fault_text("yaml_context", context=yaml_problem(_one_line(error.context)))
-        message = fault_text("not_yaml", problem=yaml_problem(problem), context=context)
+        message = fault_text("not_yaml", problem=yaml_problem(problem), context=_context(error, line))
     return PolicyFault.worded(name, line, column, message)
+
+
+def _context(error: MarkedYAMLError, line: int) -> Bilingual:
+    """What the parser was reading at a fault in ``line``; an open bracket or quote may be noticed many lines later."""
+    if not (error.context and error.problem):
+        return NO_HINT
+    context, mark = yaml_problem(_one_line(error.context)), error.context_mark
+    if mark is None or mark.line + 1 == line:
+        return fault_text("yaml_context", context=context)
+    return fault_text("yaml_context_since", context=context, line=mark.line + 1, column=mark.column + 1)
 
 
 def _character_fault(error: YAMLError, text: str, name: str) -> PolicyFault:
