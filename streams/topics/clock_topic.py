@@ -7,7 +7,7 @@ import structlog
 
 from monitor.partition.journal import JournalEntry
 from streams.kafka.api import TP, FetchedBatch, PermanentError
-from streams.topics.transaction_records import NOT_AN_ENTRY, decode_journal_entry, is_tick
+from streams.topics.transaction_records import NOT_AN_ENTRY, decode_journal_entry, is_tick, no_journal_entry
 
 log = structlog.get_logger("callwarden")
 
@@ -18,6 +18,18 @@ class ClockLog(Protocol):
     def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
         """See `streams.kafka.api.Cluster`."""
         ...
+
+
+async def has_entries(cluster: ClockLog, clock: TP, start: int, end: int) -> bool:
+    """Whether there is a journal entry between these offsets, perhaps of a newer release.
+
+    Ticks do not count: they are written before there is any state. Raises TransientError and PermanentError.
+    """
+    async for fetched in cluster.read(clock, start, end):
+        for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
+            if not is_tick(value) and _foreign(fetched, offset, value) is None:
+                return True
+    return False
 
 
 async def journal_entries(
@@ -32,17 +44,27 @@ async def journal_entries(
         for offset, value in zip(fetched.offsets.tolist(), fetched.values, strict=True):
             if is_tick(value) or not any(some in (value or b"") for some in having):
                 continue
-            at = f"{clock.topic}-{clock.partition} offset {offset}"
-            if offset in fetched.unreadable:
-                # No release writes such a record: another program did.
-                log.warning(
-                    "skipped a record of the clock topic that is not a journal entry",
-                    at=at,
-                    why=fetched.unreadable[offset].reason,
-                )
+            found = _decoded(fetched, offset, value)
+            if isinstance(found, str):
+                at, foreign = f"{clock.topic}-{clock.partition} offset {offset}", _foreign(fetched, offset, value)
+                if foreign is None:
+                    raise PermanentError(f"{at}: expected a journal entry that this release can read: {found}")
+                log.warning("skipped a record of the clock topic that is not a journal entry", at=at, why=foreign)
                 continue
-            try:
-                source, entry = decode_journal_entry(value or b"")
-            except NOT_AN_ENTRY as error:
-                raise PermanentError(f"{at}: expected a journal entry that this release can read: {error}") from None
-            yield offset, source, entry
+            yield offset, *found
+
+
+def _decoded(fetched: FetchedBatch, offset: int, value: bytes | None) -> tuple[int | None, JournalEntry] | str:
+    """The entry with the number of its source, or why this release cannot read it."""
+    if bad := fetched.unreadable.get(offset):
+        return bad.reason
+    try:
+        return decode_journal_entry(value or b"")
+    except NOT_AN_ENTRY as error:
+        return str(error)
+
+
+def _foreign(fetched: FetchedBatch, offset: int, value: bytes | None) -> str | None:
+    """Why another program wrote this record: no release does. None if one may have."""
+    bad = fetched.unreadable.get(offset)
+    return no_journal_entry(value) if bad is None else bad.reason

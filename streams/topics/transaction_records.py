@@ -212,6 +212,22 @@ def is_tick(value: bytes | None) -> bool:
     return value is not None and value.startswith(_TICK)
 
 
+def no_journal_entry(value: bytes | None) -> str | None:
+    """Why no release wrote this record of the clock log; None if it may be an entry, perhaps of a newer release.
+
+    In every release an entry is a JSON object with a type and a source.
+    """
+    if not value:
+        return "it has no value; expected a journal entry"
+    try:
+        fields = msgspec.json.decode(value)
+    except NOT_AN_ENTRY as error:
+        return f"expected a journal entry as JSON: {error}"
+    if not isinstance(fields, dict) or not isinstance(fields.get("type"), str) or "source" not in fields:
+        return "expected a JSON object with the type and the source of a journal entry"
+    return None
+
+
 def decode_journal_entry(value: bytes) -> tuple[int | None, JournalEntry]:
     """An entry of the clock log with its source's number (None: the partition). Raises one of `NOT_AN_ENTRY`."""
     fields = msgspec.json.decode(value, type=dict)

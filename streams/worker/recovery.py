@@ -30,7 +30,6 @@ from streams.topics.published_output import published_output
 from streams.topics.state_entries import newest_entries, read_entries
 from streams.topics.state_inputs import current_inputs, other_inputs
 from streams.topics.state_topic import part_of
-from streams.topics.transaction_records import is_tick
 from streams.wording.worker_wording import worker_text
 
 Commands = list[tuple[int, Command | str]]
@@ -217,7 +216,7 @@ async def _begin(
         partition.sources.pass_over(source, logs[tp].start)
     enforcement, clock = TP(names.output("enforcement"), number), TP(names.output("clock"), number)
     decided = await _ranges(cluster, [enforcement, clock])
-    if not await _has_records(cluster, enforcement, *decided[enforcement]) and not await _has_entries(
+    if not await _has_records(cluster, enforcement, *decided[enforcement]) and not await clock_topic.has_entries(
         cluster, clock, *decided[clock]
     ):
         # Without a decision, too, it may have written measures.
@@ -300,14 +299,6 @@ async def _has_records(cluster: Cluster, tp: TP, start: int, end: int) -> bool:
     """Whether a log has committed records in ``[start, end)``."""
     async for fetched in cluster.read(tp, start, end):
         if len(fetched):
-            return True
-    return False
-
-
-async def _has_entries(cluster: Cluster, clock: TP, start: int, end: int) -> bool:
-    """Whether the clock log has a journal entry. Ticks do not count: they are written before there is any state."""
-    async for fetched in cluster.read(clock, start, end):
-        if not all(map(is_tick, fetched.values)):
             return True
     return False
 

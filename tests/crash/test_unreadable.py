@@ -32,7 +32,7 @@ from crash.world import World
 from monitor.partition.journal import RefusedCommand, SkippedRecord
 from streams.audit.partition import AuditContext
 from streams.audit.run import audit
-from streams.kafka.api import TP, CorruptLog
+from streams.kafka.api import TP, CorruptLog, PermanentError
 from streams.ops.topic_replay import TopicReplayOptions, replay_topics
 from streams.worker.context import OwnedPhase
 
@@ -203,6 +203,8 @@ def test_strangers_in_the_state_and_the_clock_log_are_passed_over() -> None:
             tp = TP(NAMES.output(name), 0)
             world.broker.append(tp, BATCH, HEADER, Record(b"\xff", b"no key of ours", fault="bad_header: x"))
         world.broker.append(TP(NAMES.output("state"), 0), Record(b"\xff", b"no key of ours"), Record(None, b"none"))
+        no_entries = (b"words", b"", None, b"[1]", b"\xff", b'{"type":"cdr","tenant_id":"acme"}', b'{"source":null}')
+        world.broker.append(TP(NAMES.output("clock"), 0), *(Record(None, value) for value in no_entries))
         worker = world.add_worker()
         await until(world, NOON + 30 * MINUTE)
         assert phase(worker)[0] is OwnedPhase.RUNNING
@@ -211,3 +213,36 @@ def test_strangers_in_the_state_and_the_clock_log_are_passed_over() -> None:
 
     logs: list[Any] = play(world, go)
     assert any("not an entry of the state" in line["event"] for line in logs)
+    assert any("not a journal entry" in line["event"] for line in logs)
+
+
+def test_strangers_in_the_clock_log_are_not_taken_for_a_lost_state() -> None:
+    """Without a state, an entry of the clock log shows that there was one; a record of another program does not."""
+    world = world_of(grace_ms=0)
+    damaged = Record(None, b"", fault="bad_header: x")
+    world.broker.append(TP(NAMES.output("clock"), 0), Record(None, b"words"), Record(None, None), HEADER, damaged)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        worker = world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        assert phase(worker)[0] is OwnedPhase.RUNNING
+        assert len(decided(world)) == 1
+        await agreed(world)
+
+    play(world, go)
+
+
+def test_an_entry_of_a_later_release_in_the_clock_log_is_an_error_that_names_its_offset() -> None:
+    """It may have decided something: to pass it over would judge otherwise than its release did."""
+    world = world_of(grace_ms=0)
+    world.produce(three_calls(NOON + MINUTE, "a"))
+
+    async def go() -> None:
+        world.add_worker()
+        await until(world, NOON + 10 * MINUTE)
+        at = world.broker.append(TP(NAMES.output("clock"), 0), Record(None, b'{"type":"later","source":null}'))
+        with pytest.raises(PermanentError, match=f"clock-0 offset {at}: expected a journal entry that this release"):
+            await agreed(world)
+
+    play(world, go)
