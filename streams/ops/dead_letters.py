@@ -17,6 +17,7 @@ from streams.kafka.topic_names import TopicNames, require_topics
 from streams.ops.control_client import Unconfirmed, commit_records, open_operator_writer
 
 _AT_ONCE = 500  # letters in one transaction
+_DIGITS = 19  # of the largest offset of Kafka; more is no number that a worker writes, and Python may refuse to read it
 _LOOK = "`callwarden dead-letter list` marks what was written back; the same command skips that when you run it again"
 
 
@@ -112,7 +113,7 @@ def _newest(letters: list[DeadLetter], most: int | None) -> list[DeadLetter]:
 def _letter(record: WholeRecord, headers: dict[str, str]) -> DeadLetter:
     def number(name: str) -> int:
         text = headers.get(name, "")
-        return int(text) if text.isascii() and text.isdigit() else -1
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else -1
 
     return DeadLetter(
         record.partition,

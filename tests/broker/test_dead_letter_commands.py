@@ -70,6 +70,24 @@ async def test_dead_letters_are_listed_and_written_back_once(world: World) -> No
     assert "0-99" in world.run("dead-letter", "retry", "0-99", "--yes", status=2)
 
 
+async def test_a_letter_of_another_program_hides_no_other(world: World) -> None:
+    """Its headers may say anything: Python reads no number of 5,000 digits."""
+    strange = [("topic", (world.prefix + "cdr").encode()), ("partition", b"9" * 5_000), ("offset", b"9" * 5_000)]
+    ours = [
+        ("reason", b"json: no record"),
+        ("topic", (world.prefix + "cdr").encode()),
+        ("partition", b"1"),
+        ("offset", b"7"),
+    ]
+    async with world.producer() as producer:
+        for headers in (strange, ours):
+            await producer.send_and_wait(world.prefix + "dead-letter", b"{", partition=1, headers=headers)
+    assert "1-1  " in world.run("dead-letter", "list")
+    said = world.run("dead-letter", "retry", "--all", "--yes")
+    assert "1-0: skipped" in said
+    assert "1 written back" in said
+
+
 async def test_of_two_retries_of_the_same_dead_letter_one_is_written(world: World) -> None:
     names = TopicNames(world.prefix, world.prefix)
     headers = [
