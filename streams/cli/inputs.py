@@ -20,6 +20,7 @@ _WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExi
 
 
 _END_OF_9999_MS = 253_402_300_800_000
+_LONGEST_TEXT = 4_096  # characters, by the contract, section 1: workers refuse a command or review with a longer one
 
 
 def fail(message: str, status: int = 2) -> NoReturn:
@@ -67,9 +68,15 @@ def describe_os_error(error: OSError) -> tuple[str, int]:
 
 
 def checked_reason(given: str) -> str:
-    """The value of ``--reason``, which must not be empty."""
+    """The value of ``--reason``, which must be neither empty nor longer than a text may be."""
     if not given.strip():
         fail("--reason: expected a reason; it is stored")
+    return _checked_length("--reason", given)
+
+
+def _checked_length(option: str, given: str) -> str:
+    if len(given) > _LONGEST_TEXT:
+        fail(f"{option}: expected at most {_LONGEST_TEXT:,} characters, got {len(given):,}")
     return given
 
 
@@ -201,7 +208,7 @@ def operator_name(option: str, given: str | None) -> str:
     if given is not None:
         if not given.strip():
             fail(f"{option}: expected a name")
-        return mask_text(given)
+        return mask_text(_checked_length(option, given))
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # such as in a container whose user has no name

@@ -122,6 +122,21 @@ def test_a_policy_with_a_fault_is_not_applied(tmp_path: Path) -> None:
     assert said.startswith(f"{file}:2:10: ")
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("skip", "--topic", "callwarden.cdr", "--partition", "0", "--offset", "1"), "--reason"),
+        (("end-outage",), "--by"),
+        (("policy", "withdraw"), "--reason"),
+        (("policy", "apply", "deploy/policy.yaml"), "--reason"),
+    ],
+)
+def test_words_that_a_worker_would_refuse_are_not_sent(command: tuple[str, ...], option: str, nobody: str) -> None:
+    words = {"--reason": "why", "--by": "ann", option: "x" * 4_097}
+    status, said = callwarden(*command, *(word for pair in words.items() for word in pair), "--bootstrap", nobody)
+    assert (status, said) == (2, f"{option}: expected at most 4,096 characters, got 4,097\n")
+
+
 def test_a_policy_is_not_withdrawn_with_an_empty_reason(nobody: str) -> None:
     wanted = "--reason: expected a reason; it is stored\n"
     assert callwarden("policy", "withdraw", "--reason", "", "--bootstrap", nobody) == (2, wanted)
