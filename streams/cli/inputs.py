@@ -20,7 +20,7 @@ _WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExi
 
 
 _END_OF_9999_MS = 253_402_300_800_000
-_LONGEST_TEXT = 4_096  # characters, by the contract, section 1: workers refuse a command or review with a longer one
+_LONGEST_TEXT = 4_096  # characters, by the contract: workers refuse a command or review with a longer one
 
 
 def fail(message: str, status: int = 2) -> NoReturn:
