@@ -95,6 +95,14 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         (f"{REPLAY} --enforce-from 2100-01-01T00:00:00Z", f"--enforce-from 2100-01-01T00:00:00Z: {YEARS}"),
         (f"{REPLAY} --not-after 1772553788", f"--not-after 1772553788: {YEARS}"),
         (f"{REPLAY} --enforce-from -5", f"--enforce-from -5: {YEARS}"),
+        (
+            "reviews list --from 2026-03-02T00:00Z --to 2026-03-01T00:00Z",
+            "2026-03-01T00:00Z: expected a time after --from",
+        ),
+        (
+            "reviews overturn --rule r --from 1772409600000 --to 1772409600000 --reason r",
+            "--to 1772409600000: expected a time after --from 1772409600000",
+        ),
         ("reviews list --to 99999999999999999999", f"--to 99999999999999999999: {YEARS}"),
         # Numbers.
         (

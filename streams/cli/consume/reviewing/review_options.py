@@ -35,14 +35,12 @@ def review_settings(bootstrap: str | None, database: str | None, key: str | None
 
 
 def case_query(status: Any, tenant: str | None, rule: str | None, from_: str | None, to: str | None) -> "CaseQuery":
-    """The query of the cases that the options name. Ends the command if a time cannot be read."""
-    from streams.cli.inputs import parse_time
+    """The query of the cases that the options name. Ends the command if a time cannot be read, or none is between."""
+    from streams.cli.inputs import fail, parse_time
     from streams.consumers.ledger.queries.lookup import CaseQuery
 
-    return CaseQuery(
-        status,
-        tenant,
-        rule,
-        None if from_ is None else parse_time("--from", from_),
-        None if to is None else parse_time("--to", to),
-    )
+    from_ms = None if from_ is None else parse_time("--from", from_)
+    to_ms = None if to is None else parse_time("--to", to)
+    if from_ms is not None and to_ms is not None and to_ms <= from_ms:
+        fail(f"--to {to}: expected a time after --from {from_}")
+    return CaseQuery(status, tenant, rule, from_ms, to_ms)
