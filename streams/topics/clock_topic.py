@@ -3,13 +3,10 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-import structlog
-
 from monitor.partition.journal import JournalEntry
 from streams.kafka.api import TP, FetchedBatch, PermanentError
+from streams.topics.foreign_records import log_foreign_record
 from streams.topics.transaction_records import NOT_AN_ENTRY, decode_journal_entry, is_tick, no_journal_entry
-
-log = structlog.get_logger("callwarden")
 
 
 class ClockLog(Protocol):
@@ -49,7 +46,9 @@ async def journal_entries(
                 at, foreign = f"{clock.topic}-{clock.partition} offset {offset}", _foreign(fetched, offset, value)
                 if foreign is None:
                     raise PermanentError(f"{at}: expected a journal entry that this release can read: {found}")
-                log.warning("skipped a record of the clock topic that is not a journal entry", at=at, why=foreign)
+                log_foreign_record(
+                    "skipped a record of the clock topic that is not a journal entry", at=at, why=foreign
+                )
                 continue
             yield offset, *found
 

@@ -6,6 +6,7 @@ from monitor.partition.checkpoint_fields import packed_head
 from monitor.partition.chunking import MissingChunkError
 from streams.kafka.api import TP, Cluster
 from streams.kafka.topic_names import TopicNames
+from streams.topics.foreign_records import log_foreign_record
 from streams.topics.stored_head import StoredHead
 
 _HEAD_RECORDS = 64  # how many of the last records are searched for the head, which is written last
@@ -41,10 +42,7 @@ async def read_entries(cluster: Cluster, state: TP, start: int, end: int, entrie
                 name = ""
             if not name or offset in fetched.unreadable:
                 at = f"{state.topic}-{state.partition} offset {offset}"
-                import structlog  # imported here: rarely needed, and commands would wait for it
-
-                log = structlog.get_logger("callwarden")
-                log.warning(
+                log_foreign_record(
                     "skipped a record that is not an entry of the state: another program writes to the topic", at=at
                 )
                 continue

@@ -266,3 +266,14 @@ def free_port() -> int:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return int(held.getsockname()[1])
+
+
+async def test_a_record_of_another_program_in_our_topics_leaves_json_the_only_answer(world: World) -> None:
+    async with world.producer() as producer:
+        await producer.send_and_wait(world.prefix + "state", b"words", b"\xff", partition=0)
+        await producer.send_and_wait(world.prefix + "clock", b"words", partition=0)
+    for command in (("policy", "status"), ("audit",)):
+        process = world.start(*command, "--json")
+        out, err = process.communicate(timeout=PATIENCE_S)
+        assert isinstance(json.loads(out), dict)
+        assert "skipped a record" in err
