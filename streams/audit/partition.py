@@ -177,6 +177,8 @@ class PartitionAudit:
     def _look_at_state(self, judged: StoredHead | None, partition: StreamTask) -> None:
         if judged is None:
             return
+        if self._start is None and (why := _moved_here(judged)):
+            self._cannot(why)
         if judged.policy_sha256 not in {version.policy.sha256 for version in partition.policies.versions}:
             self._result.unchecked.append(
                 f"its state has the policy {judged.policy_sha256[:12]}, which {self._clock.topic} does not name: a "
@@ -199,7 +201,8 @@ class PartitionAudit:
     def _reach_back(self, partition: StreamTask, starts: Mapping[TP, int], ends: Mapping[TP, int]) -> bool:
         """Whether everything can be judged again; if not, reports why."""
         done = [source.done for source in self._judged.sources] if self._judged else [0] * len(self._inputs)
-        for tp, needed, read in zip(self._inputs, self._needed(partition), done, strict=True):
+        needs = partition.sources.offsets if self._start else [0] * len(self._inputs)
+        for tp, needed, read in zip(self._inputs, needs, done, strict=True):
             if starts[tp] > needed:
                 self._cannot(
                     f"{tp.topic}-{tp.partition} begins at offset {starts[tp]}, but is needed from {needed}: deleted "
@@ -220,9 +223,6 @@ class PartitionAudit:
             begins = f"{decisions.topic}-{self._number} begins at offset {starts[decisions]}"
             self._result.notes.append(f"{begins}: decisions were deleted; expected none ever to be")
         return not self._blocked
-
-    def _needed(self, partition: StreamTask) -> list[int]:
-        return partition.sources.offsets if self._start else [0] * len(self._inputs)
 
     def _cannot(self, why: str) -> None:
         self._blocked = True
@@ -339,3 +339,13 @@ def _judged(part: PartitionState) -> StoredHead | None:
         return part.judged
     except (MissingChunkError, msgspec.DecodeError) as error:
         raise PermanentError(f"the state of partition {part.number} cannot be read: {error}") from None
+
+
+def _moved_here(judged: StoredHead) -> str | None:
+    """Why a state that was moved from other topics cannot be judged from these alone; None if it was not moved."""
+    if not judged.logs.former:
+        return None
+    return (
+        f"its state was moved here from {min(log.topic for log in judged.logs.former.values())} and other topics, "
+        "which have what it was made from; expected --state with an export made right after the move"
+    )

@@ -1,7 +1,8 @@
 """The head of a stored state: how far its partition has judged."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from monitor.core.record_places import RecordLogs
 from monitor.partition.checkpoint_fields import DecidingSettings, InputTopic, PartitionIdentity
 
 
@@ -27,3 +28,4 @@ class StoredHead(Struct):
     sources: list[SourcePlace]
     entries: int
     inputs: list[InputTopic]
+    logs: RecordLogs = field(default_factory=RecordLogs)

@@ -268,6 +268,10 @@ async def test_a_move_with_kills_at_any_step_loses_and_repeats_nothing(platform:
 
     assert compared(whole) == len(since)
     assert bare.returncode == 1, "what was carried over is in no record of the new topics"
+    report = json.loads(bare.stdout)
+    assert report["differences"] == []
+    assert all("was moved here" in why for one in report["partitions"] for why in one["unchecked"])
+    assert [len(one["unchecked"]) for one in report["partitions"]] == [1] * NEW_PARTITIONS
     assert "cannot be read" not in fine(verified)
     known = dict(cases(shown).values())
     assert (known[overturned], known[left]) == ("reversed", "pending")
