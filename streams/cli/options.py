@@ -1,9 +1,17 @@
 """Options that several commands share. A name means the same in every command."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):  # which a range of numbers lets pass, and which no wait ends at
+        raise typer.BadParameter(f"{seconds} is not a number of seconds")
+    return seconds
+
 
 Bootstrap = Annotated[
     str | None,
@@ -38,7 +46,11 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 Wait = Annotated[
     float,
     typer.Option(
-        "--wait", metavar="SECONDS", min=0, help="How long to wait until it takes effect; 0 does not wait at all."
+        "--wait",
+        metavar="SECONDS",
+        min=0,
+        callback=_finite,
+        help="How long to wait until it takes effect; 0 does not wait at all.",
     ),
 ]
 Format = Annotated[

@@ -115,6 +115,8 @@ YEARS = "expected a time in the years 1990 to 2099; epoch times are in milliseco
         ("simulate --out s --seed 1.5", "'--seed': '1.5' is not allowed; expected a whole number"),
         ("simulate --out s --late-share x", "'--late-share': 'x' is not allowed; expected a number"),
         ("end-outage --reason r --wait -1", "'--wait': -1.0 is not allowed; expected a number of at least 0"),
+        ("end-outage --reason r --wait nan", "'--wait': nan is not allowed; expected a number of at least 0"),
+        ("end-outage --reason r --wait inf", "'--wait': inf is not"),
         ("simulate --out s --calls-per-day inf", "calls per day is inf, expected more than 0, at most 1,000,000,000"),
         (
             "simulate --out s --lateness inf",
