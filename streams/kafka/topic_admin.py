@@ -288,7 +288,7 @@ def find_mismatches(
     for topic in wanted:
         existing = found.get(topic.topic)
         if existing is None:
-            faults.append(TopicMismatch(topic.topic, "there is no such topic", "To fix it: callwarden topics create"))
+            faults.append(TopicMismatch(topic.topic, "there is no such topic", f"To fix it: {_creation(settings)}"))
             continue
         if topic.partitions is not None:
             if existing.partitions != topic.partitions:
@@ -300,6 +300,17 @@ def find_mismatches(
             meant = topic.name in INPUTS and fault.wrong.startswith("retention.ms")
             faults.append(replace(fault, fix=fault.fix + _IF_MEANT) if meant else fault)
     return faults
+
+
+def _creation(settings: Settings) -> str:
+    """The command that creates the topics. Prefixes are named: options of one command are unknown to the next."""
+    given = [(name, getattr(settings, name)) for name in ("input_prefix", "output_prefix")]
+    options = [
+        f" --{name.replace('_', '-')} {prefix}"
+        for name, prefix in given
+        if prefix != Settings.model_fields[name].default
+    ]
+    return "".join(["callwarden topics create", *options])
 
 
 def _of_partitions(topic: RequiredTopic, are: int, should_be: int, servers: str, stored: bool) -> TopicMismatch:
