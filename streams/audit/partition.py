@@ -347,5 +347,5 @@ def _moved_here(judged: StoredHead) -> str | None:
         return None
     return (
         f"its state was moved here from {min(log.topic for log in judged.logs.former.values())} and other topics, "
-        "which have what it was made from; expected --state with an export made right after the move"
+        "which have what it was made from; expected --state with an export, best one made right after the move"
     )
