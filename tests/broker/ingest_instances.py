@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -47,7 +48,7 @@ class IngestInstances:
 async def ask(
     port: int, path: str, headers: Mapping[str, str] | None = None, content: bytes | None = None
 ) -> tuple[int, bytes]:
-    """Status and body; 0 when nothing answers."""
+    """Status and body; 0 when nothing answers, or only a part of the answer came before the instance was killed."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -57,12 +58,15 @@ async def ask(
                 size = "" if content is None else f"Content-Length: {len(content)}\r\n"
                 head = f"{method} {path} HTTP/1.1\r\nHost: ingest\r\nConnection: close\r\n{size}{lines}\r\n"
                 writer.write(head.encode() + (content or b""))
-                found, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+                found, whole, answer = (await reader.read()).partition(b"\r\n\r\n")
             finally:
                 writer.close()
     except (OSError, TimeoutError):
         return 0, b""
-    return (int(found.split()[1]), answer) if found else (0, b"")
+    length = re.search(rb"\r\ncontent-length: (\d+)", found, re.IGNORECASE)
+    if not whole or (length and len(answer) < int(length[1])):
+        return 0, b""
+    return int(found.split()[1]), answer
 
 
 async def ready(port: int, status: int = 200) -> None:
