@@ -109,6 +109,22 @@ def signed_in_by_provider(connection: Connection, user: User, now_ms: int) -> bo
     return True
 
 
+def given_no_role(connection: Connection, subject: str, now_ms: int) -> bool:
+    """Note that the provider has just verified the user and gives no role: the earlier ones, the sessions and the API
+    tokens end. False if there is no such user.
+    """
+    row = connection.execute(select(USERS).where(USERS.c.subject == subject).with_for_update()).one_or_none()
+    if row is None:
+        return False
+    if row.roles:
+        connection.execute(update(USERS).where(USERS.c.subject == subject).values(roles=""))
+        sessions.end_all(connection, subject)
+        api_tokens.revoke_all(connection, subject)
+        about = About(subject=subject, details={"before": row.roles, "roles": ""})
+        actions.record(connection, User(subject, row.name, frozenset()), "roles_changed", now_ms, about)
+    return True
+
+
 def set_roles(connection: Connection, by: User, subject: str, roles: Iterable[Role], now_ms: int) -> None:
     """Give a local account these roles, in place of those it has; its sessions end. Raises AccountRefused."""
     new = frozenset(roles)

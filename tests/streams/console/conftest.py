@@ -77,3 +77,6 @@ async def browsers(database: Database, clock: Clock, passwords: PasswordChecks) 
     yield make_one
     for each in made:
         await each.aclose()
+    for _, identity in apps:
+        if identity._provider is not None:
+            await identity._provider.close()

@@ -20,4 +20,8 @@ class SignInRejected(ProviderError):
 
 
 class NoRole(ProviderError):
-    """The user has no role here."""
+    """The user of this subject, whom the provider has verified, has no role here."""
+
+    def __init__(self, subject: str, message: str) -> None:
+        super().__init__(message)
+        self.subject = subject

@@ -77,7 +77,7 @@ def user_of(claims: Mapping[str, Any], options: ProviderOptions) -> User:
     roles: frozenset[Role] = frozenset().union(*(options.roles[each] for each in given if each in options.roles))
     subject = f"{OIDC}{options.issuer}#{sub}"
     if not roles:
-        raise NoRole(f"{subject}: {options.roles_claim} gives no role of the console")
+        raise NoRole(subject, f"{subject}: {options.roles_claim} gives no role of the console")
     name = claims.get(options.name_claim)
     shown = name if isinstance(name, str) and name.strip() and name.isprintable() else sub
     return User(subject, shown[:_LONGEST_NAME], roles)

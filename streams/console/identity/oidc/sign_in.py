@@ -85,8 +85,14 @@ class ProviderSignIn:
         cookie = self._key.encrypt_at_time(msgspec.json.encode(begun), int(self._now_s()))
         return Redirect(url, cookie.decode())
 
-    async def finish(self, query: Mapping[str, str], cookie: str) -> VerifiedSignIn:
-        """The user whom the provider vouches for. Raises SignInRejected, NoRole and ProviderAway."""
+    async def finish(
+        self, query: Mapping[str, str], cookie: str, attempt: Callable[[], None] = lambda: None
+    ) -> VerifiedSignIn:
+        """The user whom the provider vouches for. ``attempt`` is called before the provider is asked, and may raise:
+        any page can send a browser here, but only an answer to what this browser has begun is an attempt.
+
+        Raises SignInRejected, NoRole and ProviderAway.
+        """
         options = self._provider.options
         try:
             opened = self._key.decrypt_at_time(cookie.encode(), WITHIN_S, int(self._now_s()))
@@ -102,6 +108,7 @@ class ProviderSignIn:
         code = query.get("code", "")
         if not 0 < len(code) <= _LONGEST_CODE:
             raise SignInRejected("the answer has no code")
+        attempt()
         async with self._asking:
             user = await self._user(code, begun)
         return VerifiedSignIn(user, begun.next, hash_of(begun.state))

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from streams.console import actions
-from streams.console.identity import second_factor, sessions
+from streams.console.identity import accounts, second_factor, sessions
 from streams.console.identity.components import Identity, WaysIn
 from streams.console.identity.links import sign_in_links
 from streams.console.identity.middleware import client_of, session_of
@@ -181,16 +181,24 @@ async def from_provider(request: Request, identity: Ours, ways: Ways) -> Respons
     if ways.provider is None:
         return _form(request, ways, "", status=404, error="provider_off")
     client, cookie = client_of(request), request.cookies.get(identity.site.provider_cookie, "")
-    if wait_s := identity.throttle.begin(_PROVIDER, client.address, None):
-        return _again(SignInThrottled(wait_s), partial(_form, request, ways, ""))
+
+    def attempt() -> None:
+        if wait_s := identity.throttle.begin(_PROVIDER, client.address, None):
+            raise SignInThrottled(wait_s)
+
     error, status = "", 403
     try:
-        verified = await ways.provider.finish(dict(request.query_params), cookie)
+        verified = await ways.provider.finish(dict(request.query_params), cookie, attempt)
         start = partial(start_session, verified=verified, client=client, now_ms=identity.clock(), life=identity.life)
         started = await identity.database.run(partial(start, devices=ways.devices))
+    except SignInThrottled as throttled:
+        return _again(throttled, partial(_form, request, ways, ""))
     except NoRole as refused:
         log.warning("a user of the provider has no role", why=str(refused))
         identity.throttle.succeeded(_PROVIDER, client.address, None)
+        end = partial(accounts.given_no_role, subject=refused.subject, now_ms=identity.clock())
+        known = await identity.database.run(end)
+        await identity.failures.add(refused.subject if known else None, client.address)
         error = "no_role"
     except ProviderAway as refused:
         log.warning("the provider cannot be asked", why=str(refused))

@@ -108,7 +108,7 @@ async def test_an_export_has_what_the_filters_select_and_is_recorded(
 async def test_each_kind_of_action_is_named_in_the_readers_language(
     browser: httpx.AsyncClient, database: Database
 ) -> None:
-    details = {"roles": "reviewer,former_role", "until_ms": "1772409600000", "of_a_later_release": "x"}
+    details = {"before": "", "roles": "reviewer,former_role", "until_ms": "1772409600000", "of_a_later_release": "x"}
     shown = action("cwc-0", details=details)
     await _store(
         database,
@@ -120,7 +120,7 @@ async def test_each_kind_of_action_is_named_in_the_readers_language(
     for words in ("领取案件", "导出操作记录", "复核员、former_role", "2026-03-02 08:00:00", "of_a_later_release"):
         assert words in page, words
     page = (await browser.get("/admin/actions")).text
-    assert "reviewer, former_role" in page
+    assert "roles before – · roles reviewer, former_role" in " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
 async def test_nothing_in_an_action_acts_on_the_page(browser: httpx.AsyncClient, database: Database) -> None:
