@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from monitor.policy.model import OpenKind
 from monitor.text.bilingual import Bilingual
 from monitor.text.masking import mask_text
+from schemas.actions import ActionName
 from streams.console import actions, four_eyes
 from streams.console.actions import About
 from streams.console.cases.claims import CaseRefused, free_for
@@ -166,7 +167,8 @@ def _give(
     claimed = {"claimed_by": by.subject, "claimed_name": by.name, "claimed_until_ms": now_ms + rules.claim_for_ms}
     if connection.execute(taken.values(verdict=number, postponed_until_ms=0, **claimed)).rowcount != 1:
         raise _taken(connection, case_id)
-    actions.record(connection, by, "verdict_given", now_ms, _about(_verdict(connection, number)))
+    name: ActionName = "admission_decided" if wanted.verdict in ("approve", "reject") else "verdict_given"
+    actions.record(connection, by, name, now_ms, _about(_verdict(connection, number)))
     return number
 
 

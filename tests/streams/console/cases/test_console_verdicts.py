@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from helpers.console_harness import ConsoleHarness, console_at, topics
+from helpers.console_identity import recorded
 from oracle.ledger import DAY, T0, event, pending
 from schemas import codec
 from schemas.inputs import Review
@@ -230,6 +231,18 @@ async def test_a_verdict_without_effect_is_refused(tmp_path: Path, wanted: Wante
         assert console.rows(VERDICTS) == []
         assert console.rows(OUTBOX) == []
         assert console.rows(CASES)[0]["verdict"] is None
+
+
+async def test_a_verdict_on_an_application_is_an_action_of_its_own(tmp_path: Path) -> None:
+    async with console_at(tmp_path) as console:
+        waits = {"kind": "admission_review", "behaviour": "application_review", "tier": None, "review_by_ms": None}
+        evidence = Evidence(application_ids=("app-1",))
+        await console.put(*(pending(name, **waits, evidence=evidence) for name in ("cwe-a", "cwe-b")), event("cwe-w"))
+        await give(console, "cwe-a", WantedVerdict("approve", "licence seen"))
+        await give(console, "cwe-b", WantedVerdict("reject", "no licence"))
+        await give(console, "cwe-w", OVERTURN)
+        given = [(each["action"], each["enforcement_id"]) for each in recorded(console.database)]
+        assert given == [("admission_decided", "cwe-a"), ("admission_decided", "cwe-b"), ("verdict_given", "cwe-w")]
 
 
 async def test_a_final_decision_can_be_overturned_and_an_overturned_one_not(tmp_path: Path) -> None:
