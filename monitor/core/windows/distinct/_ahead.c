@@ -8,6 +8,7 @@
  */
 #include "../../../extension.h"
 #include "key_table.h"
+#include "sample.h"
 #include <stdlib.h>
 
 #define SMALLEST_BITS 8
@@ -92,19 +93,23 @@ static inline int add(Keys *keys, Key one)
 
 /* ---- Pieces: columns of keys ------------------------------------------------------------------------------------ */
 
-enum { KEY, TENANT, COUNT, NUMERIC, GROUP, ORDER, IN_ORDER, COLUMNS }; /* `native_ahead._piece`, and whether the keys leave */
+enum { KEY, TENANT, COUNT, NUMERIC, GROUP, ORDER, IN_ORDER, COLUMNS }; /* `native_ahead._piece`, and what the keys do: */
+enum { COME, LEAVE, LEAVE_SAMPLE, CHANGES };
 
 typedef struct {
     Py_buffer of[COLUMNS];
     Py_ssize_t rows;
-    int is_ordered, leaves;
+    int is_ordered, change;
 } Piece;
 
-/* The tenants whose keys are counted, ascending, and the place of each tenant among them, negative for others. */
+/* The tenants whose keys are counted, ascending, each at a sampling level, and the place of each tenant among them, negative for
+ * others. */
 typedef struct {
     const int64_t *who;
+    const uint8_t *level;
     const int32_t *place;
     Py_ssize_t count, tenants;
+    int unit_bits;
 } Tenants;
 
 /* The columns of a piece. They have to be released, also after an error. */
@@ -112,24 +117,26 @@ static int piece_of(PyObject *given, Piece *piece)
 {
     Py_buffer *of = piece->of;
     if (!PyTuple_Check(given)) return refused("expected a tuple of columns");
-    if (!PyArg_ParseTuple(given, "y*y*y*y*y*z*z*p", &of[KEY], &of[TENANT], &of[COUNT], &of[NUMERIC], &of[GROUP], &of[ORDER],
-                          &of[IN_ORDER], &piece->leaves))
+    if (!PyArg_ParseTuple(given, "y*y*y*y*y*z*z*i", &of[KEY], &of[TENANT], &of[COUNT], &of[NUMERIC], &of[GROUP], &of[ORDER],
+                          &of[IN_ORDER], &piece->change))
         return 0;
     Py_ssize_t rows = piece->rows = of[KEY].len / 8;
+    if (piece->change < COME || piece->change >= CHANGES) return refused("there is no such change");
     piece->is_ordered = of[ORDER].obj != NULL && of[IN_ORDER].obj != NULL;
     return column_of(&of[KEY], 8, rows) && column_of(&of[TENANT], 4, rows) && column_of(&of[COUNT], 4, rows)
            && column_of(&of[NUMERIC], 1, rows) && column_of(&of[GROUP], 8, of[GROUP].len ? rows : 0)
            && (!piece->is_ordered || (column_of(&of[ORDER], 4, rows) && column_of(&of[IN_ORDER], 4, rows)));
 }
 
-/* Adds the key of a row if its tenant has a place. Returns 0 if there is no memory. */
+/* Adds the key of a row if its tenant has a place, unless its sample never had it. Returns 0 if there is no memory. */
 static inline int take_row(const Piece *piece, Py_ssize_t row, const Tenants *tenants, int group_bits, Keys *keys)
 {
     int32_t tenant = ((const int32_t *)piece->of[TENANT].buf)[row];
     if (tenant < 0 || tenant >= tenants->tenants || tenants->place[tenant] < 0) return 1;
     uint64_t key = ((const uint64_t *)piece->of[KEY].buf)[row];
+    if (piece->change != LEAVE_SAMPLE && !is_sampled(key, tenants->unit_bits, tenants->level[tenants->place[tenant]])) return 1;
     uint64_t group = piece->of[GROUP].len ? ((const uint64_t *)piece->of[GROUP].buf)[row] : key >> group_bits;
-    int32_t count = ((const int32_t *)piece->of[COUNT].buf)[row], change = piece->leaves ? (int32_t)(0u - (uint32_t)count) : count;
+    int32_t count = ((const int32_t *)piece->of[COUNT].buf)[row], change = piece->change == COME ? count : (int32_t)(0u - (uint32_t)count);
     int numeric = ((const uint8_t *)piece->of[NUMERIC].buf)[row] != 0;
     return add(keys, (Key){key, group, tenants->place[tenant], change, 0, numeric});
 }
@@ -309,7 +316,7 @@ static int count_all(const HashTable *table, const HashTable *groups, const Keys
 
 /* ---- The call ---------------------------------------------------------------------------------------------------- */
 
-enum { WHO, PLACE, SLOTS, WORDS, GROUP_SLOTS, LIMITS, COUNTS, LARGEST_NOW, LARGEST, IN_BLOCKS, BUFFERS };
+enum { WHO, LEVEL, PLACE, SLOTS, WORDS, GROUP_SLOTS, LIMITS, COUNTS, LARGEST_NOW, LARGEST, IN_BLOCKS, BUFFERS };
 
 static int places_below(const Tenants *tenants)
 {
@@ -336,32 +343,34 @@ static int counts_of(const Py_buffer *of, Py_ssize_t k, Counts *counts)
     return 1;
 }
 
-/* ahead(pieces, group_bits, block_least, sequences, who, place, slots, words, group_slots, limits, counts, largest_now,
- * largest, in_blocks) -> whether all is counted; False if a largest count that becomes less is not known.
+/* ahead(pieces, group_bits, block_least, sequences, who, level, unit_bits, place, slots, words, group_slots, limits, counts,
+ * largest_now, largest, in_blocks) -> whether all is counted; False if a largest count that becomes less is not known.
  *
- * `who` `[k]` are the tenants, ascending, and `place` the place of each tenant among them, negative for others. Adds to
- * `counts`, `[what, k]`, and to the first row of `in_blocks`, `[2, k]`; raises its second, the most keys of a group that
- * is no block, and `largest`, `[k]`, which is `largest_now` before. Without `group_slots`, keys are not counted by group. */
+ * `who` `[k]` are the tenants, ascending, `level` the sampling level of each, and `place` the place of each tenant among them,
+ * negative for others. Keys that the samples leave out are counted only if they leave for that. Adds to `counts`,
+ * `[what, k]`, and to the first row of `in_blocks`, `[2, k]`; raises its second, the most keys of a group that is no block, and
+ * `largest`, `[k]`, which is `largest_now` before. Without `group_slots`, keys are not counted by group. */
 static PyObject *ahead(PyObject *module, PyObject *args)
 {
     Py_buffer of[BUFFERS] = {{0}};
     PyObject *pieces, *done = NULL;
-    int group_bits, block_least;
+    int group_bits, block_least, unit_bits;
     HashTable table, groups;
     Counts counts = {0};
     Keys keys = {0};
     (void)module;
-    if (!PyArg_ParseTuple(args, "Oiipy*y*y*y*z*y*w*y*w*w*", &pieces, &group_bits, &block_least, &counts.sequences, &of[WHO],
-                          &of[PLACE], &of[SLOTS], &of[WORDS], &of[GROUP_SLOTS], &of[LIMITS], &of[COUNTS],
+    if (!PyArg_ParseTuple(args, "Oiipy*y*iy*y*y*z*y*w*y*w*w*", &pieces, &group_bits, &block_least, &counts.sequences, &of[WHO],
+                          &of[LEVEL], &unit_bits, &of[PLACE], &of[SLOTS], &of[WORDS], &of[GROUP_SLOTS], &of[LIMITS], &of[COUNTS],
                           &of[LARGEST_NOW], &of[LARGEST], &of[IN_BLOCKS]))
         return NULL;
     int by_group = of[GROUP_SLOTS].obj != NULL;
-    Tenants tenants = {of[WHO].buf, of[PLACE].buf, of[WHO].len / 8, of[PLACE].len / 4};
+    Tenants tenants = {of[WHO].buf, of[LEVEL].buf, of[PLACE].buf, of[WHO].len / 8, of[PLACE].len / 4, unit_bits};
     counts.block_least = block_least;
     if (group_bits < 0 || group_bits > 63) {
         refused("the number of bits does not fit");
     } else if (table_of(&of[SLOTS], &of[WORDS], &table) && (!by_group || table_of(&of[GROUP_SLOTS], &of[WORDS], &groups))
-               && column_of(&of[WHO], 8, tenants.count) && column_of(&of[PLACE], 4, tenants.tenants)
+               && column_of(&of[WHO], 8, tenants.count) && column_of(&of[LEVEL], 1, tenants.count)
+               && sampling_of(unit_bits, tenants.level, tenants.count) && column_of(&of[PLACE], 4, tenants.tenants)
                && places_below(&tenants) && counts_of(of, tenants.count, &counts)) {
         keys.placement = table.placement;
         if (!reserve(&keys, SMALLEST_BITS)) {
@@ -380,4 +389,4 @@ static PyObject *ahead(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"ahead", ahead, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-EXTENSION(_ahead, METHODS, 2)
+EXTENSION(_ahead, METHODS, 3)

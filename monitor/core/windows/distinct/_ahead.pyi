@@ -10,6 +10,8 @@ def ahead(
     block_least: int,
     sequences: bool,
     who: NDArray[Any],
+    level: NDArray[Any],
+    unit_bits: int,
     place: NDArray[Any],
     slots: NDArray[Any],
     words: NDArray[Any],

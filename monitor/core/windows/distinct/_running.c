@@ -5,11 +5,10 @@
  * many calls.
  */
 #include "../../../extension.h"
-#include "../../calls/mix.h"
 #include "key_table.h"
+#include "sample.h"
 
-#define PAIR_SALT UINT64_C(0xE7037ED1A0B428DB)   /* `keys.pair_keys` */
-#define SAMPLE_SALT UINT64_C(0xD6E8FEB86659FD93) /* `key_counts.sampled` */
+#define PAIR_SALT UINT64_C(0xE7037ED1A0B428DB) /* `keys.pair_keys` */
 
 /* ---- Calls and their keys ---------------------------------------------------------------------------------------- */
 
@@ -69,11 +68,6 @@ typedef struct {
     HashTable then, now;
     Py_ssize_t added;
 } Table;
-
-static inline int is_sampled(const Running *running, uint64_t key, int level)
-{
-    return level == 0 || mix((key >> running->unit_bits) ^ SAMPLE_SALT) >> (64 - level) == 0;
-}
 
 /* The slot of the key; one that is new has the attempts in the window now, and then `is_new` is set. */
 static inline Slot *claimed(Table *table, uint64_t key, int32_t whose, int *is_new)
@@ -160,7 +154,7 @@ static inline int counted_key_of(const Calls *calls, const Running *running, Py_
 {
     int32_t tenant = calls->tenant[call];
     if (!has_counts(running, tenant) || calls->end_ms[call] < from_ms || calls->end_ms[call] >= to_ms) return 0;
-    return key_of(calls, call, one) && is_sampled(running, one->key, running->level[running->row[tenant]]);
+    return key_of(calls, call, one) && is_sampled(one->key, running->unit_bits, running->level[running->row[tenant]]);
 }
 
 /* Adds the keys of the calls that have entered the window, as they were without these calls; then the groups of those that
@@ -229,12 +223,9 @@ static int running_of(const Py_buffer *of, Running *running)
     if (!column_of(&of[ROW], 4, running->tenants) || !column_of(&of[LEVEL], 1, rows) || !column_of(&of[CHANGED], 1, rows)
         || !column_of(&of[LIMITS], 4, running->limit_count) || !column_of(&of[COUNTS], 8, rows * running->width))
         return 0;
-    if (running->unit_bits < 0 || running->unit_bits > 63) return refused("the number of bits does not fit");
     for (Py_ssize_t tenant = 0; tenant < running->tenants; tenant++)
         if (running->row[tenant] >= rows) return refused("there is no such row of counts");
-    for (Py_ssize_t row = 0; row < rows; row++)
-        if (running->level[row] > 63) return refused("there is no such level");
-    return 1;
+    return sampling_of(running->unit_bits, running->level, rows);
 }
 
 /* How many of the calls may add a key. */

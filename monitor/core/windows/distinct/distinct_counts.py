@@ -40,13 +40,48 @@ from monitor.core.windows.distinct.key_counts import (
     keys_of,
     level_for,
     levels_of,
+    sampled,
 )
 from monitor.core.windows.distinct.key_table import KeyTable
-from monitor.core.windows.distinct.native_ahead import CountsOfKeys
-from monitor.core.windows.distinct.pane_distinct_counts import EMPTY, KeysAhead, estimates, make_up, scale
+from monitor.core.windows.distinct.native_ahead import CountsOfKeys, SampledTenants
+from monitor.core.windows.distinct.pane_distinct_counts import (
+    EMPTY,
+    KeysAhead,
+    by_place,
+    estimates,
+    highest,
+    make_up,
+    scale,
+)
 
 _ONE = np.uint64(1)
 _DISTINCT, _NUMBERS, _SEQUENTIAL = range(3)  # rows of the counts; one row per limit follows
+
+
+class _PanesInside:
+    """The keys of the panes of a window, in the order of their starts."""
+
+    def __init__(self) -> None:
+        self._panes: deque[tuple[int, KeyCounts]] = deque()
+
+    def __iter__(self) -> Iterator[KeyCounts]:
+        return (keys for _, keys in self._panes)
+
+    def add(self, start_ms: int, keys: KeyCounts) -> None:
+        self._panes.append((start_ms, keys))
+
+    def leave(self, before_ms: int) -> Iterator[KeyCounts]:
+        """Drop the panes that begin before ``before_ms``. Yields their negated keys, to add to the counts."""
+        while self._panes and self._panes[0][0] < before_ms:
+            yield self._panes.popleft()[1].negated()
+
+    def until(self, before_ms: int) -> list[KeyCounts]:
+        """The panes that begin before ``before_ms``."""
+        return [keys for _, keys in takewhile(lambda pane: pane[0] < before_ms, self._panes)]
+
+    def of(self, tenant: int) -> list[KeyCounts]:
+        """The keys of a tenant in each pane."""
+        return [keys.select(keys.tenant == tenant) for keys in self]
 
 
 class DistinctCounts:
@@ -65,7 +100,7 @@ class DistinctCounts:
         derived = DerivedCounts(names, placement)
         self._derived = derived if derived.names else None
         self._sequences = SEQUENTIAL in names
-        self._inside: deque[tuple[int, KeyCounts]] = deque()
+        self._inside = _PanesInside()
         # As narrow as the counts, which never exceed int32.
         self._limits = np.minimum([0, *limits], np.iinfo(np.int32).max).astype(np.int32)[:, None]
         self._over = {limit: row for row, limit in enumerate(limits, _SEQUENTIAL + 1)}
@@ -86,11 +121,11 @@ class DistinctCounts:
                 self._raise(tenant, level)
             self._change(keys.thinned(self.levels))
         else:  # one change for everything that enters and leaves, because the cost is per change
-            leaving = list(self._leaving(before_ms))
+            leaving = list(self._inside.leave(before_ms))
             self._change(KeyCounts.joined([keys, *leaving]).distinct() if leaving else keys)
         if not len(keys):
             return
-        self._inside.append((start_ms, keys))
+        self._inside.add(start_ms, keys)
         if int(self._counts[_DISTINCT].max()) <= 2 * EXACT_KEYS:
             return
         for tenant in np.flatnonzero(self._counts[_DISTINCT] > 2 * EXACT_KEYS).tolist():
@@ -99,15 +134,10 @@ class DistinctCounts:
 
     def leave(self, before_ms: int) -> None:
         """Remove the panes that begin before ``before_ms``, the window start."""
-        for keys in self._leaving(before_ms):
+        for keys in self._inside.leave(before_ms):
             self._change(keys.thinned(self.levels))
             for tenant in [t for t in self.levels if self._thin(t)]:
                 self._lower(tenant)
-
-    def _leaving(self, before_ms: int) -> Iterator[KeyCounts]:
-        """Drop the panes that begin before ``before_ms``. Yields their negated keys, to add to the counts."""
-        while self._inside and self._inside[0][0] < before_ms:
-            yield self._inside.popleft()[1].negated()
 
     def distinct(self, tenants: int) -> NDArray[np.int64]:
         """The distinct keys of each tenant, ``[tenants]``."""
@@ -145,9 +175,8 @@ class DistinctCounts:
         Keys of other tenants may be among them. The panes that begin before ``before_ms`` leave. Nothing is changed.
         The cost depends on the keys that enter and leave.
         """
-        leaving = self._leaving_until(before_ms)
-        sampled = self.levels.keys() | levels_of((*coming, *leaving)).keys()
-        if native_ahead.enabled and TOP not in self.names and sampled.isdisjoint(who.tolist()):
+        leaving = self._inside.until(before_ms)
+        if native_ahead.enabled and TOP not in self.names:
             natively = self._ahead_natively(who, coming, leaving)
             if natively is not None:
                 return natively
@@ -160,7 +189,7 @@ class DistinctCounts:
         """The keys of these tenants that enter or leave until then, as in `ahead`. Their groups are all, or only those
         that change.
         """
-        change, levels = self._change_of(who, coming, self._leaving_until(before_ms))
+        change, levels = self._change_of(who, coming, self._inside.until(before_ms))
         before = self._table.counts_of(change.key)
         after = before + change.count
         then = np.zeros((len(self._counts), len(who)), np.int64)
@@ -176,9 +205,6 @@ class DistinctCounts:
             counts |= derived
         return KeysAhead(replace(change, count=after), groups, counts, levels)
 
-    def _leaving_until(self, before_ms: int) -> list[KeyCounts]:
-        return [keys for _, keys in takewhile(lambda pane: pane[0] < before_ms, self._inside)]
-
     @property
     def by_group(self) -> bool:
         """Whether keys are counted by group."""
@@ -193,16 +219,18 @@ class DistinctCounts:
     def _ahead_natively(
         self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]
     ) -> dict[Name, NDArray[np.int64]] | None:
-        """As `ahead`, if no keys are sampled. None if that needs more than the keys that enter and leave."""
+        """As `ahead`. None if that needs more than the keys that enter and leave."""
+        levels, gone = self._sampled_then(who, (*coming, *leaving))
+        tenants = SampledTenants(who, by_place(levels, who))
         self._grow(int(who[-1]) + 1)
         derived = None if self._derived is None else self._derived.now(who)
         largest, in_blocks = (None, None) if derived is None else derived
         now = CountsOfKeys(self._counts[:, who], largest, in_blocks)
         groups = None if self._derived is None else self._derived.native_groups
         then = native_ahead.change(
-            now, who, (coming, leaving), self._table.native, groups, self._limits[1:], self._sequences
+            now, tenants, (coming, leaving, gone), self._table.native, groups, self._limits[1:], self._sequences
         )
-        return None if then is None else then.by_name(self._over)
+        return None if then is None else estimates(then.by_name(self._over), tenants.levels)
 
     def _change_of(
         self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]
@@ -213,14 +241,21 @@ class DistinctCounts:
         mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
         mine[who] = True
         parts = [keys_of(coming, mine), *(keys.of_tenants(mine).negated() for keys in leaving)]
-        before = {tenant: level for tenant, level in self.levels.items() if mine[tenant]}
-        higher = {tenant: level for tenant, level in levels_of(parts).items() if level > before.get(tenant, 0)}
-        levels = before | higher
+        levels, gone = self._sampled_then(who, parts)
         change = KeyCounts.joined(parts).thinned(levels).distinct()
-        if higher:  # as when a sampled pane enters: of the keys in the window, those leave that its sample leaves out
-            gone = [self._not_kept(tenant, level, change.unit_bits).negated() for tenant, level in higher.items()]
-            change = KeyCounts.joined([replace(one, levels={}) for one in (change, *gone)]).distinct()
-        return change, {place: levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in levels}
+        if gone:
+            every = change, *(keys.negated() for keys in gone)
+            change = KeyCounts.joined([replace(keys, levels={}) for keys in every]).distinct()
+        return change, by_place(levels, who)
+
+    def _sampled_then(self, who: NDArray[np.intp], keys: Sequence[KeyCounts]) -> tuple[dict[int, int], list[KeyCounts]]:
+        """The sampling levels of these tenants after these keys enter and leave, if above 0; and the keys in the window
+        that leave because the samples then leave them out, as when sampled panes enter.
+        """
+        levels = highest(who, self.levels, levels_of(keys))
+        unit_bits = max((one.unit_bits for one in keys), default=NEIGHBOUR_BITS)
+        higher = [tenant for tenant, level in levels.items() if level > self.levels.get(tenant, 0)]
+        return levels, [self._not_kept(tenant, levels[tenant], unit_bits) for tenant in higher]
 
     def _scaled(self, what: int, tenants: int) -> NDArray[np.int64]:
         self._grow(tenants)
@@ -242,17 +277,15 @@ class DistinctCounts:
     def _not_kept(self, tenant: int, level: int, unit_bits: np.uint64 = NEIGHBOUR_BITS) -> KeyCounts:
         """The keys of a tenant in the window, ascending, that a sample at a level leaves out."""
         held = self._held(tenant)
-        kept = replace(held, unit_bits=max(held.unit_bits, unit_bits)).thinned({tenant: level})
-        return held.select(~np.isin(held.key, kept.key, assume_unique=True))
+        at_level = np.full(len(held), level, np.uint64)
+        return held.select(~sampled(held.key, at_level, max(held.unit_bits, unit_bits)))
 
     def _held(self, tenant: int) -> KeyCounts:
         """The keys of a tenant in the window, ascending."""
-        panes = [keys for _, keys in self._inside]
         if self._derived is None or not self._derived.by_group:
             held = self._table.keys_of(tenant)
-            return replace(held, unit_bits=max([held.unit_bits, *(keys.unit_bits for keys in panes)]))
-        # The table does not have their groups.
-        held = KeyCounts.joined([keys.select(keys.tenant == tenant) for keys in panes])
+            return replace(held, unit_bits=max([held.unit_bits, *(keys.unit_bits for keys in self._inside)]))
+        held = KeyCounts.joined(self._inside.of(tenant))  # the table does not have their groups
         level = self.levels.get(tenant, 0)
         return (held.thinned({tenant: level}) if level else held).distinct()
 
@@ -263,10 +296,10 @@ class DistinctCounts:
 
     def _lower(self, tenant: int) -> None:
         """Recount a tenant from the panes, at the lowest level that they allow, with some room to grow."""
-        floor = max((keys.levels.get(tenant, 0) for _, keys in self._inside), default=0)
+        floor = max((keys.levels.get(tenant, 0) for keys in self._inside), default=0)
         if floor >= self.levels[tenant]:
             return
-        panes = [keys.select(keys.tenant == tenant) for _, keys in self._inside]
+        panes = self._inside.of(tenant)
         # Sorted, not `np.unique`, which uses a public hash for integers: tenants could craft collisions.
         every = KeyCounts.joined(panes).distinct()
         level = level_for(every.key, floor, EXACT_KEYS * 3 // 2, every.unit_bits)

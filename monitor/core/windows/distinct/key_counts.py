@@ -155,8 +155,8 @@ class KeyCounts:
 
     def of_tenants(self, who: NDArray[np.bool_]) -> "KeyCounts":
         """The keys of the tenants marked in ``who``. Tenants with a number beyond its end are not marked."""
-        if not len(self):
-            return self
+        if not len(self):  # a sample may keep none
+            return self._some(np.empty(0, np.intp), who)
         if (index := self.by_tenant()) is not None:
             return self._some(index.rows(np.flatnonzero(who)), who)
         tenant = self.tenant

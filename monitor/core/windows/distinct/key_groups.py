@@ -1,5 +1,6 @@
 """Key groups: how many keys of a window are in each group, such as a block of numbers or the callees of one consent."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -67,7 +68,7 @@ def unfinished(size: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.where(size >= BLOCK_LEAST, 0, size).astype(np.int64)
 
 
-def at_least(kept: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
+def at_least(kept: NDArray[np.int64], levels: Mapping[int, int]) -> NDArray[np.int64]:
     """Lower bounds of the sizes of groups, in place, from the keys of the group that the samples kept.
 
     n kept keys of a 2^-k share estimate n 2^k keys, with a standard error of sqrt(n) 2^k. The bound stays five of them

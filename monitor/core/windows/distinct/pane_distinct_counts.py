@@ -2,7 +2,7 @@
 (`monitor.core.windows.distinct.distinct_counts`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from monitor.core.windows.distinct.count_ranks import count_pairs, ranked
 from monitor.core.windows.distinct.key_counts import KeyCounts, keys_of, levels_of
 from monitor.core.windows.distinct.key_groups import at_least, groups_of, in_blocks, unfinished
 from monitor.core.windows.distinct.key_table import KeyTable
-from monitor.core.windows.distinct.native_ahead import CountsOfKeys
+from monitor.core.windows.distinct.native_ahead import CountsOfKeys, SampledTenants
 
 _ONE = np.uint64(1)
 EMPTY = KeyTable(Placement())
@@ -48,7 +48,7 @@ class KeysAhead(NamedTuple):
     levels: dict[int, int]
 
 
-def estimates(counts: dict[Name, NDArray[np.int64]], levels: dict[int, int]) -> dict[Name, NDArray[np.int64]]:
+def estimates(counts: dict[Name, NDArray[np.int64]], levels: Mapping[int, int]) -> dict[Name, NDArray[np.int64]]:
     """Counts of samples, by name, as counts of all keys. ``levels`` is the level of each place, if above 0."""
     if not levels:
         return counts
@@ -97,8 +97,7 @@ class PaneDistinctCounts:
         self, who: NDArray[np.intp], coming: Sequence[KeyCounts], before_ms: int
     ) -> dict[Name, NDArray[np.int64]]:
         """As `DistinctCounts.ahead`. The only pane has left by then."""
-        sampled = levels_of(coming).keys()
-        if native_ahead.enabled and TOP not in self.names and sampled.isdisjoint(who.tolist()):
+        if native_ahead.enabled and TOP not in self.names:
             return self._ahead_natively(who, coming)
         found = self.keys_ahead(who, coming, before_ms)
         return estimates(found.counts, found.levels)
@@ -109,7 +108,7 @@ class PaneDistinctCounts:
         mine = np.zeros(tenants, np.bool_)
         mine[who] = True
         keys = keys_of(coming, mine)
-        levels = {place: keys.levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in keys.levels}
+        levels = by_place(keys.levels, who)
         keys = replace(keys, levels={})
         then = PaneDistinctCounts(self.window_ms)
         then.enter(before_ms, keys, 0)
@@ -128,15 +127,17 @@ class PaneDistinctCounts:
 
     def _ahead_natively(self, who: NDArray[np.intp], coming: Sequence[KeyCounts]) -> dict[Name, NDArray[np.int64]]:
         limits = [name for name in self.names if isinstance(name, int)]
+        levels = by_place(levels_of(coming), who)
         largest, in_blocks = ({PEAK, WIDEST} & {*self.names}, {IN_BLOCKS} & {*self.names})
         none = np.zeros((3 + len(limits), len(who)), np.int64)
         now = CountsOfKeys(none, none[0] if largest else None, none[:2] if in_blocks else None)
         groups = EMPTY.native if self.by_group else None
+        narrow, tenants = np.array(limits, np.int32), SampledTenants(who, levels)
         then = native_ahead.change(
-            now, who, (coming, ()), EMPTY.native, groups, np.array(limits, np.int32), SEQUENTIAL in self.names
+            now, tenants, (coming, (), ()), EMPTY.native, groups, narrow, SEQUENTIAL in self.names
         )
         assert then is not None, "nothing becomes less"
-        return then.by_name({limit: row for row, limit in enumerate(limits, 3)})
+        return estimates(then.by_name({limit: row for row, limit in enumerate(limits, 3)}), levels)
 
     def read(self, name: Name, tenants: int) -> NDArray[np.int64]:
         """A count by its name."""
@@ -203,14 +204,29 @@ class PaneDistinctCounts:
         return scale(np.bincount(self._keys.tenant[which], minlength=tenants), self._keys.levels)
 
 
-def scale(counts: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
+def by_place(levels: Mapping[int, int], who: NDArray[np.intp]) -> dict[int, int]:
+    """The sampling levels of these tenants by their place in ``who``, from those by tenant."""
+    if not levels:
+        return {}
+    return {place: levels[tenant] for place, tenant in enumerate(who.tolist()) if tenant in levels}
+
+
+def highest(who: NDArray[np.intp], *levels: Mapping[int, int]) -> dict[int, int]:
+    """The highest sampling level of each of these tenants that has any."""
+    if not any(levels):
+        return {}
+    found = {tenant: max(of.get(tenant, 0) for of in levels) for tenant in who.tolist()}
+    return {tenant: level for tenant, level in found.items() if level}
+
+
+def scale(counts: NDArray[np.int64], levels: Mapping[int, int]) -> NDArray[np.int64]:
     """Scale the counts of a sample to estimates of the whole, in place."""
     for tenant, level in levels.items():
         counts[tenant] <<= level
     return counts
 
 
-def make_up(sequential: NDArray[np.int64], numbers: NDArray[np.int64], levels: dict[int, int]) -> NDArray[np.int64]:
+def make_up(sequential: NDArray[np.int64], numbers: NDArray[np.int64], levels: Mapping[int, int]) -> NDArray[np.int64]:
     """Correct sampled counts of sequential numbers, in place: 1 in 64 has its predecessor outside the sample."""
     for tenant in levels:
         sequential[tenant] = min(sequential[tenant] * 64 // 63, numbers[tenant])

@@ -12,10 +12,11 @@ import pytest
 from helpers.shard_samples import MINUTE, T0
 from helpers.thorough import thorough
 from monitor.core.calls.key_placement import Placement
+from monitor.core.calls.keys import BLOCK_BITS
 from monitor.core.windows.distinct import native_ahead
 from monitor.core.windows.distinct.count_names import IN_BLOCKS, PEAK, SEQUENTIAL, TOP, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
-from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import NEIGHBOUR_BITS, KeyCounts
 from monitor.core.windows.distinct.key_table import KeyTable
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
 
@@ -35,8 +36,8 @@ NAMES: tuple[tuple[Name, ...], ...] = (
 )
 
 
-def random_keys(rng: random.Random, by_group: bool) -> KeyCounts:
-    """Distinct keys of some tenants, often sequential, each with its group if ``by_group``."""
+def random_keys(rng: random.Random, by_group: bool, unit_bits: np.uint64) -> KeyCounts:
+    """Distinct keys of some tenants, often sequential, each with its group if ``by_group``; some are sampled."""
     times: Counter[int] = Counter()
     for _ in range(rng.choice((0, 1, 1, 4))):
         tenant, step = rng.randrange(TENANTS), rng.choice((1, 1, 2, 50))
@@ -47,7 +48,9 @@ def random_keys(rng: random.Random, by_group: bool) -> KeyCounts:
     tenant = (keys >> np.uint64(40)).astype(np.int32)
     numeric = (keys & np.uint64(7)) != 5
     group = keys // np.uint64(rng.choice((3, 70))) if by_group else np.empty(0, np.uint64)
-    return KeyCounts(keys, tenant, np.array([times[int(key)] for key in keys], np.int32), numeric, group=group)
+    count = np.array([times[int(key)] for key in keys], np.int32)
+    levels = {tenant: rng.choice((1, 2)) for tenant in range(TENANTS) if rng.random() < 0.1}
+    return KeyCounts(keys, tenant, count, numeric, group=group, unit_bits=unit_bits).thinned(levels)
 
 
 def ahead(
@@ -69,12 +72,12 @@ def test_counts_ahead_are_those_that_numpy_makes(seed: int) -> None:
     names = rng.choice(NAMES)
     by_group, length = names == (WIDEST,), rng.randrange(1, 6)
     window = DistinctCounts(length * MINUTE, names)
-    indexed = rng.choice((16, 4_096))
+    indexed, unit_bits = rng.choice((16, 4_096)), rng.choice((NEIGHBOUR_BITS, BLOCK_BITS))
     with patch("monitor.core.windows.distinct.key_counts._INDEXED", indexed):
         for number in range(rng.randrange(1, 8)):
             start_ms = T0 + number * MINUTE
-            window.enter(start_ms, random_keys(rng, by_group), TENANTS, start_ms - (length - 1) * MINUTE)
-            coming = [random_keys(rng, by_group) for _ in range(rng.randrange(4))]
+            window.enter(start_ms, random_keys(rng, by_group, unit_bits), TENANTS, start_ms - (length - 1) * MINUTE)
+            coming = [random_keys(rng, by_group, unit_bits) for _ in range(rng.randrange(4))]
             before_ms = start_ms - rng.randrange(-2, length) * MINUTE
             for _ in range(2):  # large pieces are indexed at the second time
                 who = sorted(rng.sample(range(TENANTS + 1), rng.randrange(1, TENANTS + 1)))
@@ -103,12 +106,20 @@ def test_a_largest_count_that_leaves_is_looked_for_among_all_keys() -> None:
     assert window.read(PEAK, 1).tolist() == [7]
 
 
-def test_a_sampled_tenant_is_counted_as_a_sample() -> None:
+def test_a_sampled_tenant_is_counted_as_a_sample_by_the_extension() -> None:
     keys = np.arange(200, dtype=np.uint64) * np.uint64(64)
     tenant, ones = np.zeros(200, np.int32), np.ones(200, np.int32)
-    every = KeyCounts(keys, tenant, ones, np.ones(200, np.bool_)).thinned({0: 2})
+    every, more = (
+        KeyCounts(keys + first, tenant, ones, np.ones(200, np.bool_)).thinned({0: 2})
+        for first in np.array([0, 1 << 20], np.uint64)
+    )
     other = KeyCounts(np.array([3], np.uint64), np.ones(1, np.int32), np.ones(1, np.int32), np.ones(1, np.bool_))
     with patch.object(native_ahead, "enabled", True):
+        window = DistinctCounts(9 * MINUTE)
+        window.enter(T0, every, 2)
+        with patch.object(DistinctCounts, "keys_ahead"):
+            found = window.ahead(np.array([0, 1]), [other, more], T0)
+        assert found["distinct"].tolist() == [4 * (len(every) + len(more)), 1]
         pane = PaneDistinctCounts(MINUTE)
         assert pane.ahead(np.array([0, 1]), [every, other], T0)["distinct"].tolist() == [4 * len(every), 1]
         for window in (DistinctCounts(9 * MINUTE), pane):
@@ -128,7 +139,7 @@ def piece() -> dict[str, Any]:
         "group": np.empty(0, np.uint64),
         "order": np.array([0, 1], np.int32),
         "in_order": np.array([0, 1], np.int32),
-        "leave": False,
+        "change": 0,
     }
 
 
@@ -141,6 +152,8 @@ def arguments(columns: dict[str, Any]) -> dict[str, Any]:
         "block_least": 10,
         "sequences": True,
         "who": np.array([0, 1]),
+        "level": np.zeros(2, np.uint8),
+        "unit_bits": 6,
         "place": np.array([0, 1], np.int32),
         "slots": table.native.slots,
         "words": table.native.words,
@@ -162,6 +175,8 @@ WRONG_PIECE: dict[str, tuple[str, Any]] = {
     "a row beyond the keys": ("order", lambda order: order + 1),
     "a negative row": ("order", lambda order: order - 1),
     "an order of fewer rows": ("order", lambda order: order[:1]),
+    "a change beyond the last": ("change", lambda change: 3),
+    "a negative change": ("change", lambda change: -1),
     "fewer tenants in order": ("in_order", lambda in_order: in_order[:1]),
 }
 WRONG: dict[str, tuple[str, Any]] = {
@@ -169,6 +184,9 @@ WRONG: dict[str, tuple[str, Any]] = {
     "no tuple": ("pieces", lambda pieces: [list(pieces[0])]),
     "a number of bits beyond 63": ("group_bits", lambda bits: 64),
     "narrow tenants": ("who", lambda who: who.astype(np.int32)),
+    "fewer levels": ("level", lambda level: level[:1]),
+    "a level beyond 63": ("level", lambda level: level + np.uint8(64)),
+    "a number of bits of a unit beyond 63": ("unit_bits", lambda bits: 64),
     "a place beyond the tenants": ("place", lambda place: place + 1),
     "a table without a power of two": ("slots", lambda slots: slots[:1000]),
     "a table of groups without a power of two": ("group_slots", lambda slots: slots[:1000]),
