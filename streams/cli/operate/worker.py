@@ -49,8 +49,13 @@ def run(
     )
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     with logged(settings, json_logs):
+        log = structlog.get_logger("callwarden")
+        if settings.key_file is None:
+            log.warning(
+                "keys of numbers have a public salt, so a tenant can choose numbers that are counted wrongly",
+                set="CALLWARDEN_KEY_FILE",
+            )
         if unused := extensions.missing():
-            log = structlog.get_logger("callwarden")
             log.warning("reading without extensions, which takes several times the CPU time", missing=unused)
         try:
             asyncio.run(run_worker(settings, ruled))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -43,17 +44,31 @@ def test_a_replay_says_once_that_extensions_are_not_used(
     assert "without extensions" not in CliRunner().invoke(build("replay"), [*words, "--quiet"]).output
 
 
+async def ended(*_: object) -> None:
+    """A worker that ends at once."""
+
+
+def logged_by_a_worker(env: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """What a worker logs when it starts."""
+    said = CliRunner().invoke(build("worker"), ["worker", "--bootstrap", "nowhere:1", "--json-logs"], env=env)
+    assert said.exit_code == 0
+    return [json.loads(line) for line in said.output.splitlines()]
+
+
 @pytest.mark.parametrize("missing", [[], ["monitor.core._codec"]])
 def test_a_worker_logs_that_extensions_are_not_used(missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    async def ended(*_: object) -> None:
-        pass
-
     monkeypatch.setattr(extensions, "missing", lambda: missing)
     monkeypatch.setattr("streams.worker.main.run_worker", ended)
-    said = CliRunner().invoke(build("worker"), ["worker", "--bootstrap", "nowhere:1", "--json-logs"])
-    assert said.exit_code == 0
-    lines = [json.loads(line) for line in said.output.splitlines()]
+    lines = logged_by_a_worker()
     assert [line["missing"] for line in lines if "without extensions" in line["event"]] == [missing][: len(missing)]
+
+
+def test_a_worker_logs_that_its_salt_is_public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.worker.main.run_worker", ended)
+    (tmp_path / "salt").write_text("a secret")
+    warned = [line["set"] for line in logged_by_a_worker() if "public salt" in line["event"]]
+    assert warned == ["CALLWARDEN_KEY_FILE"]
+    assert "public salt" not in str(logged_by_a_worker({"CALLWARDEN_KEY_FILE": str(tmp_path / "salt")}))
 
 
 def test_the_help_lists_every_command_in_the_group_of_its_users() -> None:

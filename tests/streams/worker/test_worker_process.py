@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +76,13 @@ with open("/proc/self/maps") as maps:
 low, high = (int(end, 16) for end in heap.split("-"))
 sys.exit(0 if low <= given[0].ctypes.data < high else 3)
 """
+
+
+@pytest.fixture(autouse=True)
+def salt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret salt, without which each worker warns."""
+    (tmp_path / "salt").write_text("a secret")
+    monkeypatch.setenv("CALLWARDEN_KEY_FILE", str(tmp_path / "salt"))
 
 
 def run(text: str, *arguments: str) -> tuple[int, str]:
