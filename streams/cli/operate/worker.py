@@ -51,7 +51,7 @@ def run(
     with logged(settings, json_logs):
         log = structlog.get_logger("callwarden")
         if settings.key_file is None:
-            log.warning(
+            log.info(
                 "keys of numbers have a public salt, so a tenant can choose numbers that are counted wrongly",
                 set="CALLWARDEN_KEY_FILE",
             )

@@ -80,7 +80,7 @@ sys.exit(0 if low <= given[0].ctypes.data < high else 3)
 
 @pytest.fixture(autouse=True)
 def salt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret salt, without which each worker warns."""
+    """A secret salt: without one each worker logs a line more."""
     (tmp_path / "salt").write_text("a secret")
     monkeypatch.setenv("CALLWARDEN_KEY_FILE", str(tmp_path / "salt"))
 
