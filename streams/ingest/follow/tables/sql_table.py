@@ -1,5 +1,6 @@
 """Reads a table of PostgreSQL, MySQL, MariaDB or SQLite: in read-only transactions, with limits on time and memory."""
 
+import codecs
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +42,10 @@ _MOST_ROWS: Final = 1_000
 _MOST_BYTES: Final = 4 << 20
 _BUFFERED: Final = 20  # rows of the largest size that a driver holds
 _ROW: Final = "callwarden_row"
+_UNCONVERTIBLE: Final = ("22021", "22P05")
+"""The server's errors for text that it cannot convert: bytes that are none of the encoding, or a character that UTF-8
+does not have. A database in `SQL_ASCII` or `WIN1252` stores such text, and one value must not fail all rows.
+"""
 # MySQL and MariaDB name the user and his host, PostgreSQL the user.
 _USER: Final = re.compile(r"""\b(user|role) (?:'[^']*'@'[^']*'|"[^"]*")""")
 
@@ -95,7 +100,22 @@ class SqlTable:
             return read(connection, condition)
 
     def _server_documents(self, connection: Connection, condition: KeyCondition) -> list[TableRow]:
-        """Rows as the JSON that the server makes; it sends none that is too long."""
+        """Rows as the JSON that the server makes, also those whose text the server cannot convert to UTF-8."""
+        try:
+            return self._converted_documents(connection, condition, None)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _UNCONVERTIBLE:
+                raise
+        connection.rollback()
+        encoding = connection.execute(select(func.getdatabaseencoding())).scalar_one()
+        return self._converted_documents(connection, condition, _codec_of(encoding))
+
+    def _converted_documents(
+        self, connection: Connection, condition: KeyCondition, codec: str | None
+    ) -> list[TableRow]:
+        """Rows as JSON; the server sends none that is too long. It converts them to UTF-8; with ``codec`` they come in
+        the encoding of the database.
+        """
         row = self._columns.alias(_ROW)
         key = row.c[self.key]
         json: ColumnElement[Any] = cast(func.row_to_json(literal_column(_ROW)), Text)
@@ -108,14 +128,16 @@ class SqlTable:
             .subquery()
         )
         length = func.octet_length(inner.c.value)
-        value = case((length <= MAX_RECORD_BYTES, inner.c.value))
+        sent = inner.c.value if codec is None else func.convert_to(inner.c.value, func.getdatabaseencoding())
+        value = case((length <= MAX_RECORD_BYTES, sent))
         query = select(inner.c.key, value.label("value"), length.label("length")).order_by(inner.c.key)
         rows: list[TableRow] = []
         size = 0
         streaming = connection.execution_options(stream_results=True, max_row_buffer=_BUFFERED)
         with streaming.execute(query) as found:
             for row_key, document, row_length in found:
-                encoded = None if document is None else document.encode()
+                text = document if document is None or codec is None else document.decode(codec, "replace")
+                encoded = None if text is None else text.encode()
                 rows.append(TableRow(whole_key(row_key), encoded, int(row_length)))
                 size += len(encoded or b"")
                 if size >= _MOST_BYTES:
@@ -195,6 +217,15 @@ class SqlTable:
 
 def _names(unique: Sequence[Sequence[str | None]]) -> str:
     return ", ".join(str(each[0]) for each in unique if len(each) == 1) or "a primary key; the table has none"
+
+
+def _codec_of(encoding: str) -> str:
+    """Python's name of an encoding of PostgreSQL; UTF-8 for one that says nothing, and for those that Python lacks."""
+    name = encoding.replace("WIN", "cp").replace("KOI8", "koi8_")
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        return "utf-8"
 
 
 def _fitting(lengths: Mapping[int, int]) -> list[int]:
