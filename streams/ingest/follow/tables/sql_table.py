@@ -27,6 +27,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.exc import DBAPIError, NoSuchTableError, SAWarning, SQLAlchemyError
 
@@ -42,6 +43,12 @@ _MOST_ROWS: Final = 1_000
 _MOST_BYTES: Final = 4 << 20
 _BUFFERED: Final = 20  # rows of the largest size that a driver holds
 _ROW: Final = "callwarden_row"
+_WRITERS: Final = text(
+    "SELECT virtualtransaction FROM pg_catalog.pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'"
+    " AND relation = to_regclass(:name)"
+    " AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())"
+)
+"""Every user may read it. A transaction has this lock before it is given a key, and until its rows can be seen."""
 _UNCONVERTIBLE: Final = ("22021", "22P05")
 """The server's errors for text that it cannot convert: bytes that are none of the encoding, or a character that UTF-8
 does not have. A database in `SQL_ASCII` or `WIN1252` stores such text, and one value must not fail all rows.
@@ -88,6 +95,14 @@ class SqlTable:
     def rows_of(self, keys: list[int]) -> list[TableRow]:
         """See `TableRows`."""
         return self._rows_where(lambda key: key.in_(keys))
+
+    def writers(self) -> frozenset[str]:
+        """See `TableRows`."""
+        if self._engine.dialect.name != "postgresql":
+            return frozenset()
+        name = self._engine.dialect.identifier_preparer.format_table(self._columns)
+        with self._reading() as connection:
+            return frozenset(connection.execute(_WRITERS, {"name": name}).scalars())
 
     def close(self) -> None:
         """See `TableRows`."""
@@ -136,8 +151,8 @@ class SqlTable:
         streaming = connection.execution_options(stream_results=True, max_row_buffer=_BUFFERED)
         with streaming.execute(query) as found:
             for row_key, document, row_length in found:
-                text = document if document is None or codec is None else document.decode(codec, "replace")
-                encoded = None if text is None else text.encode()
+                decoded = document if document is None or codec is None else document.decode(codec, "replace")
+                encoded = None if decoded is None else decoded.encode()
                 rows.append(TableRow(whole_key(row_key), encoded, int(row_length)))
                 size += len(encoded or b"")
                 if size >= _MOST_BYTES:

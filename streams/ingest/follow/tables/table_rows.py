@@ -1,5 +1,6 @@
 """A table as its follower sees it: keys and rows."""
 
+from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
 from streams.ingest.follow.tables.seen_keys import Keys
@@ -44,6 +45,12 @@ class TableRows(Protocol):
 
     def rows_of(self, keys: list[int]) -> list[TableRow]:
         """The rows of these keys, in their order, limited likewise."""
+        ...
+
+    def writers(self) -> Collection[str]:
+        """The transactions that write to the table and have not ended, by names of the database; empty if the database
+        does not say.
+        """
         ...
 
     def close(self) -> None:

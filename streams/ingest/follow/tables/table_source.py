@@ -1,9 +1,11 @@
 """The rows of a table that grows, also those that are committed out of order.
 
 A database hands out keys before it commits, so a row can appear below the greatest key that was read. A row is taken
-to be committed at most `SETTLED_S` after its key was handed out. So:
+to be committed at most `SETTLED_S` after its key was handed out, or when its transaction has ended, if the database
+names the transactions that write to the table. So:
 
-1. Look up the greatest key, and remember when. Keys up to one that was the greatest `SETTLED_S` ago are settled.
+1. Look up the greatest key, then the transactions, and remember when. Keys up to one that was the greatest `SETTLED_S`
+   ago are settled, unless a transaction of that time has not ended (`settling`).
 2. Every `AGAIN_S`, look up all keys between the floor and the greatest key that was read. Those that were not seen are
    rows that were committed late: read them. If there are none, the floor rises to the settled keys.
 3. Read the rows above the greatest key that was read.
@@ -31,6 +33,7 @@ from streams.ingest.follow.positions import Position, TablePosition
 from streams.ingest.follow.row_writer import RowWriter
 from streams.ingest.follow.tables.row_document import RowDocument
 from streams.ingest.follow.tables.seen_keys import LEAST, MOST_SEEN, Keys, SeenKeys
+from streams.ingest.follow.tables.settling import Settling
 from streams.ingest.follow.tables.table_rows import TableAway, TableRow, TableRows
 from streams.ingest.foreign_rows import MAX_RECORD_BYTES
 from streams.kafka.api import PermanentError
@@ -38,12 +41,12 @@ from streams.runtime.monotonic import steady_s
 
 log = structlog.get_logger("callwarden")
 
-SETTLED_S: Final = 60.0
 AGAIN_S: Final = 2.0
 POSITION: Final = "table"
 """The id of the position."""
 
 _LATE_AT_ONCE: Final = 500
+_SAMPLE_S: Final = 1.0
 
 
 class TableSource:
@@ -65,6 +68,9 @@ class TableSource:
         self._floor, self._seen = LEAST, SeenKeys(np.array([], np.int64))
         self._from_end, self._began = from_end, False
         self._samples: deque[tuple[float, int]] = deque()
+        self._settling = Settling(now_s)
+        self._held_said: str | None = None
+        self._sampled_s = float("-inf")
         self._settled = LEAST
         # The same for the greatest key that was read before a jump.
         self._near: deque[tuple[float, int]] = deque()
@@ -109,6 +115,7 @@ class TableSource:
             batch = self._read()
         except TableAway as error:
             self._away = str(error)
+            self._settling.away()
             batch = None
         if self._away != self._said:
             self._said = self._away
@@ -135,7 +142,7 @@ class TableSource:
             if len(late):
                 return self._batch(self._reader.rows_of(late[:_LATE_AT_ONCE].tolist()))
             self._again_s = now_s
-            self._floor = max(self._floor, self._settled_near(near, now_s, min(settled, self._read_through())))
+            self._floor = max(self._floor, self._settled_near(near, min(settled, self._read_through())))
             self._seen = self._seen.above(self._floor)
         if not self._has_room():
             return None
@@ -155,16 +162,17 @@ class TableSource:
             )
         return late if self._has_room() else late[late <= near]
 
-    def _settled_near(self, near: int | None, now_s: float, settled: int) -> int:
+    def _settled_near(self, near: int | None, settled: int) -> int:
         """The key to which the floor may rise: ``settled``, but not past a jump."""
         if near is None:
             self._near.clear()
             return settled
         found = LEAST
-        self._near.append((now_s, near))
-        while len(self._near) > 1 and self._near[1][0] <= now_s - SETTLED_S:
+        if not self._near or self._near[-1][1] != near:
+            self._near.append((self._settling.see(self._reader.writers()), near))
+        while len(self._near) > 1 and self._is_settled(self._near[1][0]):
             self._near.popleft()
-        if self._near[0][0] <= now_s - SETTLED_S:
+        if self._is_settled(self._near[0][0]):
             found = self._near[0][1]
         return settled if settled <= near else min(found, near)
 
@@ -172,9 +180,14 @@ class TableSource:
         """Look up the greatest key (1)."""
         now_s = self._now_s()
         self._greatest = self._reader.greatest()
-        if self._greatest is not None:
-            self._samples.append((now_s, self._greatest))
-        while self._samples and self._samples[0][0] <= now_s - SETTLED_S:
+        self._settling.answered()
+        if self._greatest is not None and now_s - self._sampled_s >= _SAMPLE_S:
+            # After the greatest key: whoever was given a smaller one is among them.
+            time_s = self._settling.see(self._reader.writers())
+            self._sampled_s = now_s
+            if not self._samples or self._samples[-1][1] != self._greatest:
+                self._samples.append((time_s, self._greatest))
+        while self._samples and self._is_settled(self._samples[0][0]):
             self._settled = max(self._settled, self._samples.popleft()[1])
         self._away = None
         if self._greatest is not None and self._greatest < self._floor:
@@ -182,6 +195,22 @@ class TableSource:
                 f"the greatest {self._key} of {self._table} is {self._greatest}, and it was read up to {self._floor}: "
                 "was the table made again? Expected another --name for a new table"
             )
+
+    def _is_settled(self, time_s: float) -> bool:
+        if not self._settling.has_passed(time_s):
+            return False
+        writer = self._settling.held_by(time_s)
+        if writer is None or self._has_room():
+            return writer is None
+        if writer != self._held_said:
+            self._held_said = writer
+            log.warning(
+                "a transaction does not end: rows that it writes to the table may be missed from now on",
+                table=self._table,
+                transaction=writer,
+                rows_above=len(self._seen),
+            )
+        return True
 
     def _batch(self, rows: Sequence[TableRow]) -> SourceBatch | None:
         if not rows:

@@ -38,6 +38,8 @@ class MemoryTable:
     def __init__(self) -> None:
         self.visible: set[int] = set()
         self.away = False
+        self.open: set[str] = set()
+        """The transactions that write."""
 
     def greatest(self) -> int | None:
         if self.away:
@@ -52,6 +54,9 @@ class MemoryTable:
 
     def rows_of(self, keys: list[int]) -> list[TableRow]:
         return [row(key) for key in sorted(keys)[:3]]
+
+    def writers(self) -> frozenset[str]:
+        return frozenset(self.open)
 
     def close(self) -> None:
         pass

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import structlog
 from followed_tables import Followed, MemoryTable, shown
 
 from helpers.thorough import thorough
@@ -12,7 +13,8 @@ from streams.ingest.follow.positions import TablePosition
 from streams.ingest.follow.row_writer import RowWriter
 from streams.ingest.follow.tables import table_source
 from streams.ingest.follow.tables.seen_keys import SeenKeys
-from streams.ingest.follow.tables.table_source import POSITION, SETTLED_S
+from streams.ingest.follow.tables.settling import SETTLED_S
+from streams.ingest.follow.tables.table_source import POSITION
 from streams.kafka.api import PermanentError
 
 
@@ -61,6 +63,62 @@ def test_the_floor_rises_and_keys_are_forgotten(rows: RowWriter) -> None:
     assert isinstance(stored, TablePosition)
     assert 230 <= stored.floor <= 240
     assert followed.source.backlog.left == 0
+
+
+@pytest.mark.parametrize("jump", [0, 5_000_000])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_rows_of_a_transaction_of_an_hour_are_read(restarts: bool, jump: int, rows: RowWriter) -> None:
+    """The database says that it has not ended. Others that begin later and end do not matter."""
+    table = MemoryTable()
+    followed = Followed(table, rows)
+    table.visible = {1} | ({jump} if jump else set())
+    followed.read()
+    table.open = {"3/7"}  # it was given the keys 10 and 11
+    for n in range(720):
+        table.visible.add(12 + n)
+        table.open = {"3/7", f"4/{n}"}
+        assert followed.read(5.0) == [f"c-{12 + n}"]
+        if restarts and n == 400:
+            followed.restart()
+    table.visible |= {10, 11}
+    table.open = set()
+    assert followed.read() == ["c-10", "c-11"]
+    for _ in range(40):
+        followed.read()
+    assert followed.source._floor >= 700
+    assert len(followed.source._samples) < 70
+
+
+def test_a_transaction_that_never_ends_stops_no_table(rows: RowWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_source, "MOST_SEEN", 200)
+    table = MemoryTable()
+    followed = Followed(table, rows)
+    table.open = {"3/7"}
+    with structlog.testing.capture_logs() as logs:
+        for n in range(1, 1_000):
+            table.visible.add(n)
+            followed.read(5.0)
+    assert len(followed.outs) == 999
+    assert len(followed.source._seen) <= 200
+    [said] = [each for each in logs if each["log_level"] == "warning"]
+    assert (said["transaction"], said["table"]) == ("3/7", "acc")
+
+
+def test_a_database_that_stood_still_may_commit_afterwards(rows: RowWriter) -> None:
+    table = MemoryTable()
+    followed = Followed(table, rows)
+    table.visible = {1, 2, 4}
+    followed.read()
+    for _ in range(50):
+        table.away = True
+        assert followed.read() == []
+        table.away = False
+        assert followed.read(0.1) == []
+    table.visible.add(3)
+    assert followed.read() == ["c-3"]
+    for _ in range(32):
+        followed.read()
+    assert followed.source._floor == 4
 
 
 def test_no_row_is_read_while_too_many_may_have_smaller_keys_behind(
