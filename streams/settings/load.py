@@ -114,7 +114,8 @@ def _option(name: str) -> str:
 
 def _faults_of_tls(settings: Settings, given: GivenSettings) -> Iterator[str]:
     """The faults of files that TLS needs; without one, the library is not loaded, which takes longer than the rest."""
-    if settings.security in ("PLAINTEXT", "SASL_PLAINTEXT") and settings.schema_registry_ca_file is None:
+    files_of_tls = (settings.schema_registry_ca_file, settings.ingest_tls_cert_file)
+    if settings.security in ("PLAINTEXT", "SASL_PLAINTEXT") and not any(files_of_tls):
         return
     import ssl
 
@@ -123,6 +124,11 @@ def _faults_of_tls(settings: Settings, given: GivenSettings) -> Iterator[str]:
     except ssl.SSLError as error:
         files = [name for name in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file") if name in given.sources]
         yield f"{', '.join(map(given.at, files))}: {_pem(error)}"
+    try:
+        settings.ingest_tls()
+    except ssl.SSLError as error:
+        own = [name for name in ("ingest_tls_cert_file", "ingest_tls_key_file") if name in given.sources]
+        yield f"{', '.join(map(given.at, own))}: {_pem(error)}, and without a password"
     try:
         settings.schema_registry_tls()
     except ssl.SSLError as error:

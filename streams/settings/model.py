@@ -225,7 +225,7 @@ class Settings(BaseModel):
     ingest_tls_cert_file: File = None
     """PEM file of the ingest service's certificate, with its chain. Default: HTTP without TLS."""
     ingest_tls_key_file: File = None
-    """PEM file of the certificate's key, if it is not in the same file."""
+    """PEM file of the certificate's key, if it is not in the same file; it has no password."""
     schema_registry_url: WebAddress = None
     """The address of the schema registry, without `/schemas`, for foreign topics in Avro and Protobuf
     ([schema-registry.md](../guides/schema-registry.md))."""
@@ -341,11 +341,12 @@ class Settings(BaseModel):
             raise ValueError(f"{security} uses no certificates; expected CALLWARDEN_SECURITY=SSL or SASL_SSL")
         return path
 
-    @field_validator("ssl_key_file")
+    @field_validator("ssl_key_file", "ingest_tls_key_file")
     @classmethod
     def _with_certificate_only(cls, path: Path | None, info: ValidationInfo) -> Path | None:
-        if path is not None and info.data.get("ssl_cert_file", path) is None:
-            raise ValueError("a key needs its certificate; expected CALLWARDEN_SSL_CERT_FILE, too")
+        certificate = str(info.field_name).replace("_key_", "_cert_")
+        if path is not None and info.data.get(certificate, path) is None:
+            raise ValueError(f"a key needs its certificate; expected {variable(certificate)}, too")
         return path
 
     @field_validator("sasl_mechanism")
@@ -453,6 +454,17 @@ class Settings(BaseModel):
     def secret(self) -> bytes:
         """What salts the keys of numbers: the key file's content, as `replay --key-file` takes it."""
         return self.key_file.read_bytes().strip() if self.key_file else b""
+
+    def ingest_tls(self) -> "ssl.SSLContext | None":
+        """What TLS of the ingest service needs, None without TLS. Raises OSError for a file that is none in PEM."""
+        if self.ingest_tls_cert_file is None:
+            return None
+        import ssl
+
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        # With a password of None a key that has one asks for it at the terminal.
+        context.load_cert_chain(self.ingest_tls_cert_file, self.ingest_tls_key_file, "")
+        return context
 
     def schema_registry_tls(self) -> "ssl.SSLContext | None":
         """What TLS to the schema registry needs, None: the system's. Raises OSError for a file without certificates."""

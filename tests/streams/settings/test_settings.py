@@ -2,13 +2,13 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from settings_faults import faults
 
+from helpers.certificates import certificate
 from helpers.warm_commands import callwarden
 from streams.cli.inputs import display_setting
 from streams.cli.settings_table import markdown, rows
@@ -255,22 +255,32 @@ def test_certificates_need_tls_and_a_key_its_certificate(given: dict[str, str], 
 
 
 def test_a_key_that_is_not_the_certificates_is_a_fault(given: dict[str, str], tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=x", "-days", "1"),
-                *("-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem"),
-            ],
-            check=True,
-            capture_output=True,
-        )
+    pem, key = map(str, certificate(tmp_path, "one"))
     given["SECURITY"] = "SSL"
-    given["SSL_CERT_FILE"] = str(tmp_path / "one.pem")
-    given["SSL_KEY_FILE"] = str(tmp_path / "two.key")
+    given["SSL_CERT_FILE"] = pem
+    given["SSL_KEY_FILE"] = str(certificate(tmp_path, "two")[1])
     (fault,) = faults()
     assert "the key with its own certificate" in fault
-    given["SSL_KEY_FILE"] = str(tmp_path / "one.key")
+    given["SSL_KEY_FILE"] = key
     assert load().ssl_context() is not None
+
+
+def test_the_ingest_services_certificate_is_checked_at_the_start(given: dict[str, str], tmp_path: Path) -> None:
+    pem, key = map(str, certificate(tmp_path, "one"))
+    given["INGEST_TLS_KEY_FILE"] = key
+    assert faults() == [
+        "CALLWARDEN_INGEST_TLS_KEY_FILE: a key needs its certificate; expected CALLWARDEN_INGEST_TLS_CERT_FILE, too"
+    ], "it would serve without TLS"
+    given["INGEST_TLS_CERT_FILE"] = pem
+    assert load().ingest_tls() is not None
+    with_password = certificate(tmp_path, "three", "-passout", "pass:secret")[1]
+    for wrong in (pem, certificate(tmp_path, "two")[1], with_password):
+        given["INGEST_TLS_KEY_FILE"] = str(wrong)
+        (fault,) = faults()
+        assert fault.startswith(
+            "CALLWARDEN_INGEST_TLS_CERT_FILE, CALLWARDEN_INGEST_TLS_KEY_FILE: not all can be read ("
+        )
+        assert fault.endswith("the key with its own certificate, and without a password")
 
 
 def test_secrets_are_not_shown(given: dict[str, str]) -> None:
