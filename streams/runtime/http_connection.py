@@ -17,7 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from streams.runtime.http_problem import PROBLEM_TYPE, problem_body
 from streams.runtime.log_limiter import LogLimiter
 
-_LINGER_S: Final = 2.0
+LINGER_S: Final = 2.0
+"""How long a connection that is closed may take to send what was answered last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class Connection(H11Protocol):
             ConnectionPhase.HEADER: self._limits.header_s,
             ConnectionPhase.REQUEST: self._limits.request_s,
             ConnectionPhase.IDLE: self._limits.idle_s,
-            ConnectionPhase.CLOSING: _LINGER_S,
+            ConnectionPhase.CLOSING: LINGER_S,
         }
         self.phase = ConnectionPhase.HEADER
         self._request: object = None
@@ -226,7 +227,7 @@ class Connection(H11Protocol):
             head = f"HTTP/1.1 {status} {status.phrase}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
             self.transport.write(head.encode() + b"Content-Type: " + PROBLEM_TYPE.encode() + b"\r\n\r\n" + body)
         self.transport.close()
-        self.phase, self.deadline_s = ConnectionPhase.CLOSING, self._all.now_s() + _LINGER_S
+        self.phase, self.deadline_s = ConnectionPhase.CLOSING, self._all.now_s() + LINGER_S
         self._all.waits(self, False)
 
     def _end_request(self) -> None:

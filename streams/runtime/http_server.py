@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import resource
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import uvicorn
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from streams.runtime.http_connection import Connection, ConnectionLimits, Connections, Refusals
 from streams.runtime.http_problem import PROBLEM_TYPE, problem_body
+from streams.runtime.http_tls import Handshake
 from streams.runtime.log_limiter import LogLimiter
 from streams.runtime.monotonic import steady_s
 
@@ -29,18 +31,11 @@ _KEPT_FREE: Final = 256
 _ACCEPT_FAILED: Final = "socket.accept() out of system resource"
 
 
-class TlsFiles(NamedTuple):
-    """The PEM files of a server's certificate and its key; ``key`` is None if it is in the same file."""
-
-    certificate: Path
-    key: Path | None
-
-
 class ServerOptions(NamedTuple):
     """How a server differs from the others; ``limits``: None is `usual_limits`, ``tls``: None is HTTP without TLS."""
 
     limits: ConnectionLimits | None = None
-    tls: TlsFiles | None = None
+    tls: ssl.SSLContext | None = None
 
 
 USUAL: Final = ServerOptions()
@@ -86,7 +81,7 @@ class HttpServer(uvicorn.Server):
         limits: ConnectionLimits | None = None,
         *,
         refused: Refusals = lambda reason: None,
-        tls: TlsFiles | None = None,
+        tls: ssl.SSLContext | None = None,
         sweep_s: float = _SWEEP_S,
         now_s: Callable[[], float] = steady_s,
     ) -> None:
@@ -98,8 +93,9 @@ class HttpServer(uvicorn.Server):
         self._log, self._sweep_s = LogLimiter(now_s), sweep_s
         self.guarded = Connections(limits, now_s, self._log, refused)
 
-        def connection(**given: Any) -> Connection:
-            return Connection(self.guarded, **given)
+        def connection(**given: Any) -> Connection | Handshake:
+            make = partial(Connection, self.guarded, **given)
+            return make() if tls is None else Handshake(self.guarded, tls, make, lambda: self.should_exit)
 
         config = uvicorn.Config(
             _within(app, limits, lambda: self.should_exit),
@@ -112,8 +108,6 @@ class HttpServer(uvicorn.Server):
             timeout_keep_alive=max(1, round(limits.idle_s)),
             timeout_graceful_shutdown=_STOP_S,
             h11_max_incomplete_event_size=limits.header_bytes,
-            ssl_certfile=tls.certificate if tls is not None else None,
-            ssl_keyfile=tls.key if tls is not None else None,
         )
         super().__init__(config)
 
@@ -127,6 +121,9 @@ class HttpServer(uvicorn.Server):
             await super().serve(sockets)
         finally:
             sweeping.cancel()
+            for each in self.guarded:
+                if isinstance(each, Handshake):  # uvicorn knows of the others, and ends them
+                    each.abort()
             loop.set_exception_handler(former)
 
     async def _sweep(self) -> None:

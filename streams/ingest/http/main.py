@@ -29,7 +29,7 @@ from streams.ingest.http.tokens import GrantedTokens
 from streams.ingest.placement import TopicPlacement
 from streams.kafka.api import TP, OffsetOutOfRange, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
-from streams.runtime.http_server import ServerOptions, TlsFiles, usual_limits
+from streams.runtime.http_server import ServerOptions, usual_limits
 from streams.runtime.http_timing import timed
 from streams.settings.load import Settings, variable
 
@@ -99,10 +99,8 @@ class Ingest:
         app = make(self._intake, self._access, pages(self._registry, self._not_ready))
         address, within_s = (settings.web_host, settings.ingest_port), settings.stop_within_ms / 1000
         limits = replace(usual_limits(), body_bytes=MAX_DROPPED_BYTES, request_s=_REQUEST_S)
-        certificate = settings.ingest_tls_cert_file
-        tls = None if certificate is None else TlsFiles(certificate, settings.ingest_tls_key_file)
         answering = timed(app, self._metrics.seconds)
-        options = ServerOptions(limits, tls)
+        options = ServerOptions(limits, settings.ingest_tls())
         await host([self._work()], answering, address, variable("ingest_port"), within_s, self._registry, options)
 
     def _not_ready(self) -> str | None:

@@ -1,6 +1,7 @@
 """A server on a free port, and what its application received; a test moves its time."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -20,7 +21,7 @@ MUCH_S = 1_000.0
 class Served:
     """A server, and the requests that its application received."""
 
-    def __init__(self, limits: ConnectionLimits) -> None:
+    def __init__(self, limits: ConnectionLimits, tls: ssl.SSLContext | None = None) -> None:
         self.now_s = 0.0
         self.hold = asyncio.Event()
         self.under_way = 0
@@ -32,7 +33,12 @@ class Served:
             Route("/large", self._large),
         ]
         self.server = HttpServer(
-            Starlette(routes=routes), limits, refused=self.refused.append, sweep_s=0.005, now_s=lambda: self.now_s
+            Starlette(routes=routes),
+            limits,
+            refused=self.refused.append,
+            tls=tls,
+            sweep_s=0.005,
+            now_s=lambda: self.now_s,
         )
         self.listening = listen("127.0.0.1", 0)
         self.address = self.listening.getsockname()
@@ -77,8 +83,8 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(connections: int = 100) -> AsyncIterator[Served]:
-    served = Served(ConnectionLimits(connections=connections))
+async def serving(connections: int = 100, tls: ssl.SSLContext | None = None) -> AsyncIterator[Served]:
+    served = Served(ConnectionLimits(connections=connections), tls)
     task = asyncio.create_task(served.server.serve([served.listening]))
     try:
         yield served

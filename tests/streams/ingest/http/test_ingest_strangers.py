@@ -5,7 +5,6 @@ import json
 import resource
 import socket
 import ssl
-import subprocess
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from ingest_service import JSON, TOKEN, Served, call, serving
 
+from helpers.certificates import certificate
 from helpers.patience import PATIENCE_S
 from streams.ingest.http import main
 
@@ -94,16 +94,9 @@ async def held_bytes(service: Served) -> float:
 
 
 async def test_with_tls_it_takes_records_and_none_in_clear(tmp_path: Path) -> None:
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=service", "-addext",
-         "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "service.key", "-out", tmp_path / "service.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    files = {
-        "ingest_tls_cert_file": str(tmp_path / "service.pem"),
-        "ingest_tls_key_file": str(tmp_path / "service.key"),
-    }
-    trusting = ssl.create_default_context(cafile=str(tmp_path / "service.pem"))
+    pem, key = map(str, certificate(tmp_path))
+    files = {"ingest_tls_cert_file": pem, "ingest_tls_key_file": key}
+    trusting = ssl.create_default_context(cafile=pem)
     async with serving(tmp_path, tls=trusting, **files) as service:
         assert (await service.post(call(1)))[0] == 202
         assert len(service.topics.of("cdr")) == 1
