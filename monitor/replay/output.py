@@ -12,7 +12,7 @@ import orjson
 from monitor.policy.model import Policy
 from monitor.policy.serialize import to_plain
 from monitor.replay.outcome import Outcome
-from monitor.text.private_files import make_folder, open_private
+from monitor.text.private_files import make_folder, make_private, open_private
 from schemas import codec
 from schemas.outputs import JudgedWindow, Rejected
 
@@ -21,14 +21,16 @@ FILES: Final = (
     *("enforcement.jsonl", "alerts.jsonl", "shadow.jsonl", "late.jsonl", "rejected.jsonl", "windows.jsonl", MEASURES),
     *("summary.json", "policy.json"),
 )
-"""All that a replay writes to its folder, or deletes there."""
+"""All that a replay writes to its folder, or deletes there, except `UNFINISHED`."""
+UNFINISHED: Final = "unfinished"
+"""An empty file in the folder until the replay has ended: what is there may be in part that of an earlier replay."""
 
 
 class WindowFile:
     """``windows.jsonl``, written during the replay, because the windows may not fit in memory."""
 
     def __init__(self, folder: Path) -> None:
-        make_folder(folder)
+        _begin(folder)
         self.path = folder / "windows.jsonl"
         self._file = open_private(self.path)
 
@@ -49,7 +51,7 @@ class MeasureFile:
     """``measures.jsonl``, written during the replay, because the measures may not fit in memory."""
 
     def __init__(self, folder: Path) -> None:
-        make_folder(folder)
+        _begin(folder)
         self._file = open_private(folder / MEASURES)
 
     def __enter__(self) -> "MeasureFile":
@@ -71,7 +73,7 @@ def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list
     Rejected and late records contain telephone numbers, so only the owner can read new files. ``windows`` also writes
     the windows of the outcome; omit it if a `WindowFile` has written them.
     """
-    make_folder(folder)
+    _begin(folder)
     lines: dict[str, Iterable[bytes]] = {
         "enforcement.jsonl": map(codec.encode, outcome.enforcement),
         "alerts.jsonl": map(codec.encode, outcome.alerts),
@@ -94,7 +96,13 @@ def write(outcome: Outcome, policy: Policy, folder: Path, windows: bool) -> list
         with open_private(folder / name) as file:
             file.write(orjson.dumps(value, option=pretty))
         paths.append(folder / name)
+    (folder / UNFINISHED).unlink()
     return paths
+
+
+def _begin(folder: Path) -> None:
+    make_folder(folder)
+    make_private(folder / UNFINISHED)
 
 
 def rejected_line(file: str, line: int, reason: str, raw: bytes) -> Rejected:

@@ -68,6 +68,8 @@ def read_replay(directory: Path) -> Replay:
     """The replay in ``directory``. Raises `NotAReplayError`. Memory: about 2 KB a decision, samples of the rest."""
     if not (directory / "enforcement.jsonl").is_file():
         raise NotAReplayError(f"{directory}: holds no enforcement.jsonl; name the --out directory of a replay")
+    if (directory / "unfinished").exists():  # its files may be of two replays
+        raise NotAReplayError(f"{directory}: holds a replay that did not end (the file `unfinished`); run it again")
     decisions = list(lines(directory / "enforcement.jsonl", Enforcement))
     alerts: dict[str, Alert] = {}
     for alert in lines(directory / "alerts.jsonl", Alert):

@@ -51,6 +51,17 @@ def must_not_be_read(option: str, written: Iterable[Path], read: Iterable[str | 
             )
 
 
+def must_be_apart(option: str, path: Path, others: Iterable[Path]) -> None:
+    """End the command with exit status 2 if ``option`` names one of the ``others`` that the command writes.
+
+    Links are the file that they lead to. Files that do not exist yet are compared by name.
+    """
+    identity = _identity(path)
+    for other in others:
+        if os.path.realpath(path) == os.path.realpath(other) or (identity and identity == _identity(other)):
+            fail(f"{path}: the command writes {other}, which is the same file; choose another {option}")
+
+
 def _identity(path: str | Path) -> tuple[int, int] | None:
     """The device and inode of a regular file; None if there is none."""
     try:

@@ -155,14 +155,17 @@ def run(
 
 
 def _check_outputs(out: Path, metrics: Path | None, read: Sequence[str | Path]) -> None:
-    """End the command before it writes anything if that would replace a file of ``read``, or the file of settings."""
+    """End the command before it writes anything if that would replace a file of ``read``, the file of settings, or
+    another output."""
     from monitor.replay.output import FILES
-    from streams.cli.outputs import must_not_be_read
+    from streams.cli.outputs import must_be_apart, must_not_be_read
     from streams.settings.sources import settings_file
 
-    inputs = [settings_file(), *read]
-    must_not_be_read("--out", [out / name for name in FILES], inputs)
-    must_not_be_read("--metrics", [metrics] if metrics else [], inputs)
+    inputs, outputs = [settings_file(), *read], [out / name for name in FILES]
+    must_not_be_read("--out", outputs, inputs)
+    if metrics is not None:
+        must_not_be_read("--metrics", [metrics], inputs)
+        must_be_apart("--metrics", metrics, outputs)
 
 
 def _judge_files(
@@ -201,15 +204,15 @@ def _judge_files(
 
 
 def _write_decisions(outcome: "Outcome", ruled: "Policy", out: Path, *, windows: bool, measures: bool) -> None:
-    """Write the decisions to ``out``, and delete what would pass for output of this run: an earlier one wrote it."""
+    """Delete what would pass for output of this run, as an earlier one wrote it, and write the decisions to ``out``."""
     from monitor.replay.output import MEASURES, write
     from streams.cli.outputs import writing
 
     with writing(out):
-        write(outcome, ruled, out, windows=False)
         for name, written in (("windows.jsonl", windows), (MEASURES, measures)):
             if not written:
                 (out / name).unlink(missing_ok=True)
+        write(outcome, ruled, out, windows=False)
 
 
 def _switches(given: list[str]) -> "list[PolicyVersion]":

@@ -19,13 +19,16 @@ def run(
 
     Exit status: 2 DIR holds no replay.
     """
+    from monitor.replay.output import FILES
     from monitor.report.page import make
     from monitor.report.read import NotAReplayError
     from streams.cli.inputs import display_setting
+    from streams.cli.outputs import must_not_be_read
 
-    display = display_setting()
+    display, page = display_setting(), out or directory / "report.html"
+    must_not_be_read("--out", [page], [directory / name for name in FILES])
     try:
-        made = make(directory, out or directory / "report.html", display)
+        made = make(directory, page, display)
     except NotAReplayError as error:
         typer.echo(f"callwarden report: {error}", err=True)
         raise typer.Exit(2) from error

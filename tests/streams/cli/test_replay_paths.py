@@ -179,3 +179,35 @@ def test_outputs_of_an_earlier_run_and_devices_are_written_again(records: Path) 
     assert {path.name for path in out.iterdir()} == {*FILES, "metrics.txt"}
     assert output(*words, out / "metrics.txt") == (0, "")
     assert output("/dev/null", *words, "/dev/null") == (0, "")
+
+
+@pytest.mark.parametrize("written", ["enforcement.jsonl", "../out/windows.jsonl", "link"])
+def test_metrics_are_never_written_over_another_output(records: Path, written: str) -> None:
+    out = records.parent / "out"
+    out.mkdir()
+    (out / "link").symlink_to("alerts.jsonl")
+    status, error = output(records, "--out", out, "--metrics", out / written)
+    assert (status, error.count("\n")) == (2, 1)
+    assert error.startswith(f"{out / written}: the command writes {out}/")
+    assert [path.name for path in out.iterdir()] == ["link"]
+
+
+def test_a_page_is_never_written_over_the_replay_that_it_shows(records: Path) -> None:
+    out = records.parent / "out"
+    assert output(records, "--out", out)[0] == 0
+    before = (out / "alerts.jsonl").read_bytes()
+    done = callwarden("report", out, "--out", out / "alerts.jsonl")
+    assert (done.returncode, b"would overwrite or delete its input" in done.stderr) == (2, True)
+    assert (out / "alerts.jsonl").read_bytes() == before
+
+
+def test_a_replay_that_did_not_end_gives_no_report_of_two_runs(records: Path) -> None:
+    """The windows are written during the run, so they would stand beside the decisions of the run before."""
+    out, damaged = records.parent / "out", records.parent / "damaged.jsonl.gz"
+    assert output(records, "--out", out, "--windows")[0] == 0
+    damaged.write_bytes(gzip.compress(CALL * 50, mtime=0)[:40])
+    assert output(damaged, "--out", out, "--windows")[0] == 1
+    done = callwarden("report", out)
+    assert (done.returncode, b"holds a replay that did not end" in done.stderr) == (2, True), done.stderr
+    assert output(records, "--out", out, "--windows")[0] == 0
+    assert callwarden("report", out).returncode == 0
