@@ -29,8 +29,9 @@ from schemas.inputs import Cdr
 
 # For a name with several mappings, the first whose columns are all in the file's header is used.
 _OF_CALLS: Final = (
-    *("amazon-connect", "asterisk-cel", "asterisk-csv", "bandwidth", "freeswitch-csv", "freeswitch-json", "genesys"),
-    *("kamailio-acc", "kamailio-cdrs", "opensips-acc", "plivo", "tccc", "telnyx", "twilio", "twilio-events", "vonage"),
+    *("3cx", "amazon-connect", "asterisk-cel", "asterisk-csv", "bandwidth", "freeswitch-csv", "freeswitch-json"),
+    *("genesys", "kamailio-acc", "kamailio-cdrs", "opensips-acc", "plivo", "tccc", "telnyx", "twilio"),
+    *("twilio-events", "vonage"),
 )
 _MAPPINGS: Final = {
     "ftc-dnc": ("ftc-dnc-full.yaml", "ftc-dnc-day.yaml"),

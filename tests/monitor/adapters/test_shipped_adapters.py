@@ -350,7 +350,7 @@ def test_another_file_is_no_bank_file() -> None:
 # --- all --------------------------------------------------------------------------------------------------------
 def test_every_shipped_name_opens_and_describes_itself() -> None:
     assert (
-        *("amazon-connect", "asterisk-cel", "asterisk-csv", "bandwidth", "bank-calls", "freeswitch-csv"),
+        *("3cx", "amazon-connect", "asterisk-cel", "asterisk-csv", "bandwidth", "bank-calls", "freeswitch-csv"),
         *("freeswitch-json", "ftc-dnc", "genesys", "kamailio-acc", "kamailio-cdrs", "opensips-acc", "plivo", "tccc"),
         *("telnyx", "twilio", "twilio-events", "vonage"),
     ) == NAMES
