@@ -64,11 +64,16 @@ def _drop(logger: object, name: str, event: structlog.typing.EventDict) -> str:
     raise structlog.DropEvent
 
 
+def _fields(result: Result) -> dict[str, Any]:
+    # A copy: in Python 3.13.0, garbage collection empties what `vars` of an object that is gone refers to.
+    return dict(vars(result))
+
+
 def _answer(what: str, *how: str) -> Any:
     prepare()
     if what == "play":
         first, count = map(int, how)
-        return [vars(play(seed)) for seed in range(first, first + count)]
+        return [_fields(play(seed)) for seed in range(first, first + count)]
     return {name: found(name, range(int(how[0]))) for name in how[1:]}
 
 
