@@ -1,7 +1,9 @@
 """Polls the queue for changes, which other processes make too, and sends them to open pages."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -17,15 +19,16 @@ from streams.kafka.api import TransientError
 
 log = structlog.get_logger("callwarden")
 
-MOST_STREAMS: Final = 200
+_MOST_STREAMS: Final = 200
+_MOST_OF_A_USER: Final = 20
 _LOOK_S: Final = 1.5
 _AGAIN_MS: Final = 15_000
 """After this long the counts are read again: cases come near to their deadline, and postponed ones come back."""
 
 
 class ChangeWatch:
-    """The version of the queue: it grows with each change. ``streams`` counts the open pages. ``policy_proposers``: who
-    proposed the policies that wait for a second person.
+    """The version of the queue: it grows with each change. ``policy_proposers``: who proposed the policies that wait
+    for a second person.
 
     ``failure``: why the database could not be read when it was looked at last.
     """
@@ -41,7 +44,7 @@ class ChangeWatch:
         self._notice, self._noticed = notice, notice()
         self._database, self._now_ms, self._telemetry = database, now_ms, telemetry
         self.version = 0
-        self.streams = 0
+        self._streams: Counter[str] = Counter()
         self.counts: queue.QueueCounts | None = None
         self.policy_proposers: list[str] = []
         self.failure: str | None = None
@@ -50,6 +53,24 @@ class ChangeWatch:
         self._again_ms = 0
         self._changed = asyncio.Event()
         self.closed = False
+
+    @property
+    def streams(self) -> int:
+        """How many pages are open."""
+        return self._streams.total()
+
+    @contextmanager
+    def stream_of(self, subject: str) -> Iterator[bool]:
+        """A page of this user is open meanwhile; False if there are too many, or too many of this user."""
+        has_room = self.streams < _MOST_STREAMS and self._streams[subject] < _MOST_OF_A_USER
+        taken = has_room and not self.closed
+        self._streams[subject] += taken
+        try:
+            yield taken
+        finally:
+            self._streams[subject] -= taken
+            if not self._streams[subject]:
+                del self._streams[subject]
 
     async def run(self) -> None:
         """Watch until cancelled; the streams end then."""

@@ -119,6 +119,24 @@ def test_each_page_is_accessible_fits_and_reveals_nothing(browser: Any, site: st
     assert not found, "\n".join(found)
 
 
+def test_a_page_whose_news_were_refused_asks_again(browser: Any, site: str) -> None:
+    """As with 503 while too many pages are open, or of a proxy while the console starts again."""
+    source = """
+        window.asked = [];
+        const [later, Source] = [setTimeout, EventSource];
+        window.setTimeout = (work, ms) => later(work, Math.min(ms, 100));
+        window.EventSource = class extends Source {
+          constructor(url) { super(asked.push(url) < 3 ? "/no-such-page" : url); }
+        };"""
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": source})
+    try:
+        browser.get(f"{site}/queue")
+        wait(browser, "return asked.length === 3")
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+        browser.get_log("browser")  # has the answers 404
+
+
 def test_keys_switch_language_open_help_and_move(browser: Any, site: str) -> None:
     appear(browser, "en", "light", 1440)
     browser.get(f"{site}/search")

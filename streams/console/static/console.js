@@ -166,8 +166,14 @@
   // News: the server names what changed, and what waits for `changed:NAME` asks again.
   const { events } = document.body.dataset;
   if (events && $("[hx-trigger*='changed:']")) {
-    const source = new EventSource(events);
-    source.addEventListener("changed", (event) => document.body.dispatchEvent(new CustomEvent(`changed:${event.data}`)));
+    let source;
+    const listen = () => {
+      source = new EventSource(events);
+      source.addEventListener("changed", (event) => document.body.dispatchEvent(new CustomEvent(`changed:${event.data}`)));
+      // A browser connects again by itself, but not after an answer such as 503.
+      source.addEventListener("error", () => source.readyState === EventSource.CLOSED && setTimeout(listen, 30000));
+    };
+    listen();
     addEventListener("pagehide", () => source.close());
   }
 })();
