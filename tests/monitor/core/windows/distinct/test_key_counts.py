@@ -140,3 +140,5 @@ def test_the_keys_of_some_tenants_have_their_levels_alone() -> None:
     assert every.of_tenants(np.array([True])).levels == {0: 1}
     assert every.of_tenants(np.arange(8) == 7).levels == {7: 2}
     assert every.of_tenants(np.arange(8) == 5).levels == {}
+    none = every.select(slice(0))  # of tenants of whose keys the samples keep none
+    assert none.of_tenants(np.arange(8) == 7).levels == {7: 2}
