@@ -63,6 +63,12 @@ def test_an_outbound_call_of_3cx_is_read() -> None:
     }
 
 
+def test_times_may_also_be_iso8601() -> None:
+    times = {"start": "2026-03-02T01:30:00Z", "answered": "2026-03-02T02:30:09+01:00", "end": "2026-03-02T01:30:20.5Z"}
+    read = call(**times)
+    assert (read["start_ms"], read["answer_ms"], read["end_ms"]) == (0, 9_000, 20_500)
+
+
 def test_an_inbound_call_of_3cx_has_the_agent_that_it_reached() -> None:
     inbound = call(from_no="+8613800138000", to_no="Ext.960", final_dn="505", reason="TerminatedBySrc")
     assert (inbound["direction"], inbound["caller"], inbound["callee"]) == ("inbound", "+8613800138000", "Ext.960")
