@@ -20,6 +20,11 @@ from streams.runtime.log_limiter import LogLimiter
 LINGER_S: Final = 2.0
 """How long a connection that is closed may take to send what was answered last."""
 
+_FREE_CHUNKS: Final = 1_000
+_LEAST_CHUNK_BYTES: Final = 64
+"""What chunks beyond the first thousand of a request have on average; clients that stream send hundreds or more."""
+_SMALL: Final = f"it has {_FREE_CHUNKS:,} chunks; expected chunks of {_LEAST_CHUNK_BYTES} bytes or more on average"
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
@@ -48,6 +53,14 @@ class ConnectionPhase(enum.Enum):
     CLOSING = "what was sent last"
 
 
+class ClientWait(enum.Enum):
+    """What a connection waits for its client to do, and so may wait for ever."""
+
+    NOTHING = "nothing"
+    REQUEST = "to send a request"
+    REST = "to send the rest of a request, or to read its response"
+
+
 class GuardedProtocol(Protocol):
     """A connection as `Connections` sees it."""
 
@@ -69,15 +82,17 @@ Refusals = Callable[[Literal["limit", "deadline", "unreadable"]], None]
 class Connections:
     """The connections of one server.
 
-    At the limit, a new connection replaces the one that has waited longest for a request, so that a client that sends
-    its request at once is served however many connections others hold open.
+    At the limit, a new connection replaces the one that has waited longest for a request; if none waits for one, the
+    one that has waited longest for the rest of a request, or for its client to read. So a client that sends its whole
+    request at once, and reads, is served however many connections others hold open.
     """
 
     def __init__(
         self, limits: ConnectionLimits, now_s: Callable[[], float], log: LogLimiter, refused: Refusals
     ) -> None:
         self.limits, self.now_s, self.log, self.refused = limits, now_s, log, refused
-        self._waiting: dict[GuardedProtocol, None] = {}  # in the order in which they began to wait
+        # Each in the order in which they began to wait.
+        self._waiting: dict[ClientWait, dict[GuardedProtocol, None]] = {ClientWait.REQUEST: {}, ClientWait.REST: {}}
         self._open: set[GuardedProtocol] = set()
 
     def __iter__(self) -> Iterator[GuardedProtocol]:
@@ -89,28 +104,29 @@ class Connections:
     def admit(self, connection: GuardedProtocol) -> bool:
         """Whether a new connection may stay; it then waits for its first request."""
         if len(self._open) >= self.limits.connections:
-            self.log.warn("too many HTTP connections: those that send no request are closed", limit=len(self._open))
+            self.log.warn("too many HTTP connections: those that wait for clients are closed", limit=len(self._open))
             self.refused("limit")
-            longest = next(iter(self._waiting), None)
+            longest = next((each for some in self._waiting.values() for each in some), None)
             if longest is None:
                 return False
             self.remove(longest)
             longest.abort()
         self._open.add(connection)
-        self._waiting[connection] = None
+        self._waiting[ClientWait.REQUEST][connection] = None
         return True
 
-    def waits(self, connection: GuardedProtocol, waits: bool) -> None:
-        """Record whether the connection waits for a request."""
-        if not waits:
-            self._waiting.pop(connection, None)
-        elif connection in self._open:
-            self._waiting.setdefault(connection)
+    def waits(self, connection: GuardedProtocol, wait: ClientWait) -> None:
+        """Record what the connection waits for; it keeps its place if it waited for that already."""
+        for each, some in self._waiting.items():
+            if each is not wait:
+                some.pop(connection, None)
+            elif connection in self._open:
+                some.setdefault(connection)
 
     def remove(self, connection: GuardedProtocol) -> None:
         """Remove a closed connection."""
         self._open.discard(connection)
-        self._waiting.pop(connection, None)
+        self.waits(connection, ClientWait.NOTHING)
 
     def sweep(self) -> None:
         """Expire the connections whose deadline has passed."""
@@ -119,11 +135,43 @@ class Connections:
             connection.expire()
 
 
+class _StrictParser(h11.Connection):
+    """h11's parser, without what it lets pass although it is ambiguous, or costs far more than its bytes.
+
+    - A request with a length and in chunks: a proxy that goes by the length sees another end of it, and so what one of
+      its clients has sent as another client's request (RFC 9112, 6.1).
+    - A header above the limit that comes in one piece.
+    - Many tiny chunks: parsing one costs as much as a kilobyte of a body does.
+    """
+
+    def __init__(self, header_bytes: int) -> None:
+        super().__init__(h11.SERVER, header_bytes)
+        self._header_bytes, self._chunks, self._chunked_bytes = header_bytes, 0, 0
+
+    def next_event(self) -> Any:
+        """See h11. Raises RemoteProtocolError."""
+        event = super().next_event()
+        if type(event) is h11.Data:
+            self._chunks += event.chunk_start
+            self._chunked_bytes += len(event.data)
+            if self._chunks > _FREE_CHUNKS and self._chunked_bytes < self._chunks * _LEAST_CHUNK_BYTES:
+                raise h11.RemoteProtocolError(_SMALL)
+        elif type(event) is h11.Request:
+            self._chunks = self._chunked_bytes = 0
+            names = [name for name, _ in event.headers]
+            if b"transfer-encoding" in names and b"content-length" in names:
+                raise h11.RemoteProtocolError("it has both Transfer-Encoding and Content-Length; expected one of them")
+            if len(event.target) + sum(len(name) + len(value) for name, value in event.headers) > self._header_bytes:
+                raise h11.RemoteProtocolError(f"expected a header of at most {self._header_bytes:,} bytes", 431)
+        return event
+
+
 class Connection(H11Protocol):
     """uvicorn's connection with deadlines. An unreadable request is answered with a 4xx, and the connection closed."""
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
+        self.conn = _StrictParser(connections.limits.header_bytes)
         self._all, self._limits = connections, connections.limits
         self._seconds = {
             ConnectionPhase.HEADER: self._limits.header_s,
@@ -152,6 +200,10 @@ class Connection(H11Protocol):
         super().on_response_complete()
         self._look(data_came=False)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._look(data_came=False)
+
     def resume_writing(self) -> None:
         super().resume_writing()
         self._look(data_came=False)
@@ -174,7 +226,7 @@ class Connection(H11Protocol):
         kind = str(error).partition(":")[0]
         self._all.log.warn("an HTTP request that cannot be read is refused", why=kind, status=int(hint))
         self._all.refused("unreadable")
-        self._refuse(HTTPStatus(hint), "the request cannot be read")
+        self._refuse(HTTPStatus(hint), f"the request cannot be read: {kind}")
 
     def expire(self) -> None:
         """Answer with 408 if no response has begun, and close."""
@@ -209,10 +261,19 @@ class Connection(H11Protocol):
         if phase is not self.phase or cycle is not self._request:
             self.phase, self._request = phase, cycle
             self.deadline_s = self._all.now_s() + self._seconds[phase]
-        # An answered request whose body is still to come needs no connection: it gives way like one that waits.
-        answered = cycle is not None and cycle.response_complete and not self.flow.write_paused
-        is_idle = phase in (ConnectionPhase.HEADER, ConnectionPhase.IDLE)
-        self._all.waits(self, is_idle or (phase is ConnectionPhase.REQUEST and answered))
+        self._all.waits(self, self._client_wait(cycle))
+
+    def _client_wait(self, cycle: Any) -> ClientWait:
+        if self.phase in (ConnectionPhase.HEADER, ConnectionPhase.IDLE):
+            return ClientWait.REQUEST
+        if self.phase is ConnectionPhase.CLOSING:
+            return ClientWait.NOTHING
+        if self.flow.write_paused:
+            return ClientWait.REST
+        # An answered request needs no connection for the rest of its body.
+        if cycle.response_complete:
+            return ClientWait.REQUEST
+        return ClientWait.REST if cycle.more_body else ClientWait.NOTHING
 
     def _is_under_way(self, cycle: Any) -> bool:
         """Whether the response is not fully sent or not read by the client, or the request is still arriving."""
@@ -228,7 +289,7 @@ class Connection(H11Protocol):
             self.transport.write(head.encode() + b"Content-Type: " + PROBLEM_TYPE.encode() + b"\r\n\r\n" + body)
         self.transport.close()
         self.phase, self.deadline_s = ConnectionPhase.CLOSING, self._all.now_s() + LINGER_S
-        self._all.waits(self, False)
+        self._all.waits(self, ClientWait.NOTHING)
 
     def _end_request(self) -> None:
         """Drop the response of a request in progress, as if the client had disconnected."""

@@ -6,7 +6,7 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import pytest
@@ -83,6 +83,11 @@ async def test_a_client_that_does_not_read_the_answer_is_cut_off() -> None:
         writer.close()
 
 
+async def close(connections: Iterable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
+    for _, writer in connections:
+        writer.transport.abort()
+
+
 # The limit -----------------------------------------------------------------------------------------------------------
 
 
@@ -122,6 +127,37 @@ async def test_an_answered_request_whose_body_does_not_come_gives_way() -> None:
         assert set(served.refused) == {"limit"}
         for _, writer in strangers:
             writer.close()
+
+
+async def test_a_body_that_does_not_come_gives_way_once_none_waits_for_a_request() -> None:
+    began = b"POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 10\r\n\r\n12345"
+    async with serving(connections=3) as served:
+        reader, writer = await asyncio.open_connection(*served.address)
+        writer.write(began)
+        await until(lambda: [each.phase for each in served.connections()] == [ConnectionPhase.REQUEST])
+        strangers = [await asyncio.open_connection(*served.address) for _ in range(20)]
+        assert await served.healthy()
+        writer.write(b"67890")
+        assert (await reader.read()).endswith(b"\r\n\r\n10\n"), "those that sent nothing gave way first"
+        writer.close()
+        for _ in range(20):
+            strangers.append(await asyncio.open_connection(*served.address))
+            strangers[-1][1].write(began)
+            assert await served.healthy()
+        assert set(served.refused) == {"limit"}
+        await close(strangers)
+
+
+async def test_a_client_that_does_not_read_gives_way() -> None:
+    async with serving(connections=3) as served:
+        strangers = []
+        for _ in range(6):
+            strangers.append(await asyncio.open_connection(*served.address, limit=1))
+            strangers[-1][1].write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            await until(lambda: all(each.flow.write_paused for each in served.connections()))
+            assert await served.healthy()
+        assert set(served.refused) == {"limit"}
+        await close(strangers)
 
 
 async def test_where_all_are_being_served_a_new_one_is_asked_to_try_again() -> None:

@@ -14,12 +14,17 @@ RUBBISH = {
     b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n": 400,
     b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n": 400,
     b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n": 501,
+    # A proxy that goes by the length would send what follows as another client's request.
+    b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HEALTH: 400,
     b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000: 431,
+    b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 16_400 + b"\r\n\r\n": 431,  # in one piece
     b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n": 400,
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03": 400,
     b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n": 413,
     b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     + 9 * (b"2000\r\n" + 8192 * b"x" + b"\r\n"): 413,
+    # To parse them takes as much CPU time as a body of a megabyte.
+    b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + 1_001 * b"1\r\nx\r\n": 400,
 }
 
 
@@ -40,6 +45,28 @@ async def test_what_cannot_be_read_is_refused_in_a_line_and_without_a_traceback(
     [line] = logged()
     assert "cannot be read is refused" in line
     assert "138" not in line
+
+
+async def test_the_answer_says_what_was_expected(logged: Callable[[], list[str]]) -> None:
+    head = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    async with serving() as served:
+        for sent, detail in {
+            head + b"Content-Length: 5\r\n\r\n": "Transfer-Encoding and Content-Length; expected one of them",
+            head + b"X: " + b"x" * 16_400 + b"\r\n\r\n": "expected a header of at most 16,384 bytes",
+            head + b"\r\n" + 1_001 * b"1\r\nx\r\n": "expected chunks of 64 bytes or more on average",
+        }.items():
+            answer = json.loads((await served.said(sent)).partition(b"\r\n\r\n")[2])
+            assert answer["detail"].startswith("the request cannot be read: ")
+            assert answer["detail"].endswith(detail)
+    logged()
+
+
+async def test_chunks_of_the_size_that_clients_send_are_read() -> None:
+    for chunks, size in ((1_000, 1), (1_000, 64)):
+        body = chunks * (b"%x\r\n" % size + size * b"x" + b"\r\n") + b"0\r\n\r\n"
+        head = b"POST /body HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        async with serving() as served:
+            assert (await served.said(head + body)).endswith(b"\r\n\r\n%d\n" % (chunks * size))
 
 
 async def test_rubbish_behind_a_request_that_is_being_served_ends_both_and_nothing_else(
