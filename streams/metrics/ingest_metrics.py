@@ -49,7 +49,7 @@ INGESTING: tuple[MetricSpec, ...] = (
         "callwarden_ingest_held_bytes",
         "gauge",
         "bytes",
-        "Bodies of requests under way; at the limit, 64 MiB, new requests are answered with 503",
+        "Bodies of requests under way; at 64 MiB, of one token 48 MiB, new requests are answered with 503",
         (),
         ("ingest",),
     ),

@@ -1,6 +1,7 @@
 """The body of a request: read and decompressed within limits, and counted against the memory of all requests."""
 
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -18,6 +19,7 @@ MAX_DROPPED_BYTES: Final = 4 * MAX_BODY_BYTES
 MAX_HELD_BYTES: Final = 64 << 20
 """The most bytes of the bodies of all requests under way. A request holds up to twice its body."""
 
+_MOST_OF_FREE: Final = 3
 _STEP: Final = 1 << 18
 _MOST_MEMBERS: Final = 100  # of a gzip stream
 _MOST_FRAMES: Final = 10_000  # of a zstd stream
@@ -27,41 +29,59 @@ _RETRY_AFTER_S: Final = 2.0
 
 
 class HeldMemory:
-    """The memory that one request holds."""
+    """The memory that one request holds, for its token ``owner``."""
 
-    def __init__(self, budget: "MemoryBudget") -> None:
-        self._budget, self._held = budget, 0
+    def __init__(self, budget: "MemoryBudget", owner: str) -> None:
+        self._budget, self._owner, self._held = budget, owner, 0
 
     def take(self, size: int) -> None:
         """Hold so many more bytes. Raises RequestProblem."""
-        if self._budget.held + size > self._budget.most:
-            self._budget.refused += 1
-            raise RequestProblem(
-                "not-now", f"the requests under way hold {self._budget.held:,} bytes, as many as may be", _RETRY_AFTER_S
-            )
-        self._budget.held += size
+        self._budget.take(self._owner, size)
         self._held += size
 
     def release(self) -> None:
         """Hold nothing any more."""
-        self._budget.held -= self._held
+        self._budget.give_back(self._owner, self._held)
         self._held = 0
 
 
 class MemoryBudget:
-    """The memory of all requests under way, so that no number of requests exhausts that of the process."""
+    """The memory of all requests under way, so that no number of requests exhausts that of the process.
+
+    The requests of one owner may hold three times as much as is left free: alone, three quarters. So one that holds all
+    it may, with bodies that do not end, leaves room for the others.
+    """
 
     def __init__(self, most: int = MAX_HELD_BYTES) -> None:
         self.most, self.held, self.refused = most, 0, 0
+        self._of = Counter[str]()
 
     @contextmanager
-    def request(self) -> Iterator[HeldMemory]:
+    def request(self, owner: str) -> Iterator[HeldMemory]:
         """The memory of one request, held until the end of the block."""
-        memory = HeldMemory(self)
+        memory = HeldMemory(self, owner)
         try:
             yield memory
         finally:
             memory.release()
+
+    def take(self, owner: str, size: int) -> None:
+        """Hold so many more bytes for this owner. Raises RequestProblem."""
+        free, own = self.most - self.held - size, self._of[owner] + size
+        if free < 0 or own > _MOST_OF_FREE * free:
+            self.refused += 1
+            whose, held = ("", self.held) if free < 0 else (" of this token", self._of[owner])
+            why = f"the requests{whose} under way hold {held:,} bytes, as many as may be"
+            raise RequestProblem("not-now", why, _RETRY_AFTER_S)
+        self.held += size
+        self._of[owner] += size
+
+    def give_back(self, owner: str, size: int) -> None:
+        """Hold so many bytes less."""
+        self.held -= size
+        self._of[owner] -= size
+        if not self._of[owner]:
+            del self._of[owner]
 
 
 async def read_body(stream: AsyncIterator[bytes], announced: str | None, memory: HeldMemory) -> bytes:

@@ -13,7 +13,7 @@ from streams.ingest.http.body import HeldMemory, MemoryBudget, decompressed, dro
 from streams.ingest.http.decision_times import DecisionTimes
 from streams.ingest.http.formats import ReceivedRecord, split
 from streams.ingest.http.keys.key_log import digest
-from streams.ingest.http.keys.keyed_writer import KeyedRequest, KeyInFlight, OtherBody
+from streams.ingest.http.keys.keyed_writer import KeyedRequest, KeyInFlight, OtherBody, TooManyKeys
 from streams.ingest.http.letters import LetterLimits
 from streams.ingest.http.problems import EXPECTED, RequestProblem
 from streams.ingest.http.request import IngestRequest
@@ -83,7 +83,7 @@ class Intake:
                 raise RequestProblem("not-now", "Kafka has not been reached yet; retry", _RETRY_AFTER_S)
             if source is not None and source.has_events and not self._placement.takes_events:
                 raise RequestProblem("not-now", "the topic of raw events is missing; retry", _RETRY_AFTER_S)
-            with self.memory.request() as memory:
+            with self.memory.request(grant.name) as memory:
                 if source is None:
                     return await self._records(grant, key, request, memory)
                 return await self._mapped(grant, key, request, source, memory)
@@ -161,7 +161,9 @@ class Intake:
             await self._within(self._writers.plain(checked.records))
             answer, repeated = checked.answer, False
         else:
-            answer, repeated = await self._keyed(KeyedRequest(*identity, checked.records, checked.answer))
+            answer, repeated = await self._keyed(
+                KeyedRequest(*identity, checked.records, checked.answer, digest(grant.name.encode()))
+            )
         self._count(grant, checked, answer, repeated)
         return answer
 
@@ -187,6 +189,10 @@ class Intake:
         try:
             async with asyncio.timeout(WITHIN_S):
                 return await writing
+        except TooManyKeys as error:
+            raise RequestProblem(
+                "not-now", f"{error}; retry later, or ask for a larger limit", _RETRY_AFTER_S
+            ) from None
         except (TransientError, PermanentError, TimeoutError) as error:
             why = "Kafka did not acknowledge in time" if isinstance(error, TimeoutError) else "Kafka does not accept"
             raise RequestProblem(

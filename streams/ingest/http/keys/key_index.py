@@ -36,6 +36,10 @@ class KeyIndex:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def count_of(self, owner: str) -> int:
+        """How many of the keys are this owner's."""
+        return self._keys.count_of(owner)
+
     @property
     def loaded(self) -> bool:
         """Whether every key that was written before the start is known."""

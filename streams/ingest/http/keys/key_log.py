@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,13 +24,15 @@ class Claim(msgspec.Struct, frozen=True, tag_field="type", tag="claim"):
     """An instance wants to write a request. ``body`` is the body's hash, ``claim`` the claim's own id.
 
     ``writers`` are the transactional ids that may have begun to write this request, the claimant's own last.
-    ``instead_of``: the claim that this one takes over; null if the key is new.
+    ``instead_of``: the claim that this one takes over; null if the key is new. ``owner``: the hash of the token's name;
+    "" in records of earlier releases.
     """
 
     body: str
     claim: str
     writers: tuple[str, ...]
     instead_of: str | None = None
+    owner: str = ""
 
 
 class Answered(msgspec.Struct, frozen=True, tag_field="type", tag="answer"):
@@ -38,6 +41,7 @@ class Answered(msgspec.Struct, frozen=True, tag_field="type", tag="answer"):
     body: str
     claim: str
     answer: IngestAnswer
+    owner: str = ""
 
 
 KeyRecord = Claim | Answered
@@ -70,6 +74,7 @@ class HeldKey:
     writers: tuple[str, ...]
     since_s: float
     at_ms: int
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +100,16 @@ class KeyLog:
     def __init__(self) -> None:
         self._held: dict[bytes, HeldKey] = {}
         self._answered: dict[int, dict[bytes, bytes]] = {}  # by generation, about 200 bytes a key
+        self._held_of = Counter[str]()
+        self._answered_of: dict[int, Counter[str]] = {}
         self._newest_ms = 0
 
     def __len__(self) -> int:
         return len(self._held) + sum(map(len, self._answered.values()))
+
+    def count_of(self, owner: str) -> int:
+        """How many of the keys are this owner's."""
+        return self._held_of[owner] + sum(each[owner] for each in self._answered_of.values())
 
     def find(self, key: str) -> HeldKey | AnsweredKey | None:
         """What is known about a key."""
@@ -114,18 +125,28 @@ class KeyLog:
         raw = bytes.fromhex(key)
         self._forget(at_ms)
         if isinstance(record, Answered):
-            self._held.pop(raw, None)
+            self._drop_held(raw)
             answer = record.answer
             partition, offset = place
             inline = not answer.rejected and answer.decided is msgspec.UNSET
             packed = _ANSWERED.pack(
                 bytes.fromhex(record.body), answer.received, partition, _INLINE if inline else offset
             )
-            self._answered.setdefault(at_ms // _GENERATION_MS, {})[raw] = packed
+            generation = at_ms // _GENERATION_MS
+            answered = self._answered.setdefault(generation, {})
+            if raw not in answered:
+                self._answered_of.setdefault(generation, Counter())[record.owner] += 1
+            answered[raw] = packed
             return
         known = self.find(key)
         if known is None or (isinstance(known, HeldKey) and known.claim == record.instead_of):
-            self._held[raw] = HeldKey(record.body, record.claim, record.writers, now_s, at_ms)
+            self._drop_held(raw)
+            self._held[raw] = HeldKey(record.body, record.claim, record.writers, now_s, at_ms, record.owner)
+            self._held_of[record.owner] += 1
+
+    def _drop_held(self, raw: bytes) -> None:
+        if (held := self._held.pop(raw, None)) is not None:
+            self._held_of[held.owner] -= 1
 
     def _forget(self, at_ms: int) -> None:
         if at_ms // _GENERATION_MS <= self._newest_ms // _GENERATION_MS:
@@ -133,6 +154,6 @@ class KeyLog:
         self._newest_ms = at_ms
         oldest = (at_ms - KEPT_MS) // _GENERATION_MS
         for generation in [each for each in self._answered if each < oldest]:
-            del self._answered[generation]
+            del self._answered[generation], self._answered_of[generation]
         for raw in [raw for raw, held in self._held.items() if held.at_ms < at_ms - KEPT_MS]:
-            del self._held[raw]
+            self._drop_held(raw)

@@ -52,6 +52,7 @@ TRANSACTION_S: Final = 15.0
 """The broker aborts a transaction after that time. Until then readers of the topics wait for a killed instance."""
 
 _MOST_BYTES: Final = 8 << 20  # of records in one transaction
+_MOST_OF_FREE: Final = 8  # an owner may have so many times as many keys as are free: 8/9 of all, if it is alone
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 3.0
 
 
@@ -68,17 +69,21 @@ class OtherBody(Exception):
 
 
 class TooManyKeys(TransientError):
-    """The limit of remembered keys is reached."""
+    """The limit of remembered keys is reached, by all owners or by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
-    """A request: its key and the hash of its body (`key_log.digest`), what it writes, and its answer."""
+    """A request: its key and the hash of its body (`key_log.digest`), what it writes, and its answer.
+
+    ``owner``: whose share of the keys it uses.
+    """
 
     key: str
     body: str
     records: Sequence[OutputRecord]
     answer: IngestAnswer
+    owner: str = ""
 
 
 class TransactionalCluster(Protocol):
@@ -162,10 +167,11 @@ class KeyedWriter:
 
     async def _claimed(self, request: KeyedRequest, known: HeldKey | None) -> IngestAnswer | None:
         """The answer once this request is written; None if the key is answered by another instance meanwhile."""
-        if known is None and len(self._index) >= self._most_keys:
-            raise TooManyKeys(f"{len(self._index):,} idempotency keys of the past day are kept, as many as may be")
+        if known is None:
+            self._check_share(request.owner)
         others = [each for each in known.writers if each != self._id] if known is not None else []
-        claim = Claim(request.body, uuid.uuid4().hex, (*others, self._id), known.claim if known is not None else None)
+        former = known.claim if known is not None else None
+        claim = Claim(request.body, uuid.uuid4().hex, (*others, self._id), former, request.owner)
         partition = self._partition(request.key)
         offset = (await self._append([self._record(partition, request.key, claim)]))[TP(self._index.topic, partition)]
         await (self._index.read_through(partition, offset) if offset >= 0 else self._index.read_to_end())  # 3
@@ -182,6 +188,14 @@ class KeyedWriter:
         self._queue.append(waiting)
         self._queued.set()
         return await waiting.done
+
+    def _check_share(self, owner: str) -> None:
+        """Raise TooManyKeys at the limit of all keys, and at that of one owner, which leaves room for the others."""
+        used, own = len(self._index), self._index.count_of(owner)
+        if used >= self._most_keys:
+            raise TooManyKeys(f"{used:,} idempotency keys of the past day are remembered, as many as may be")
+        if own > _MOST_OF_FREE * (free := self._most_keys - used):
+            raise TooManyKeys(f"this token has {own:,} idempotency keys of the past day, and {free:,} are left for all")
 
     async def _fence(self, writers: Sequence[str]) -> None:
         log.info("taking over a request of another instance", writers=list(writers))
@@ -243,7 +257,7 @@ class KeyedWriter:
         if not some:
             return
         outs = [record for each in some for record in each.request.records]
-        answers = [Answered(each.request.body, each.claim, each.request.answer) for each in some]
+        answers = [Answered(each.request.body, each.claim, each.request.answer, each.request.owner) for each in some]
         places = [self._partition(each.request.key) for each in some]
         outs += [self._record(at, each.request.key, one) for at, each, one in zip(places, some, answers, strict=True)]
         try:
