@@ -30,10 +30,10 @@ class Codes:
         status, headers, content = answer
         try:
             answered = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             answered = None
         said: dict[str, Any] = answered if isinstance(answered, dict) else {}
-        code = next((said[name] for name in self.names if isinstance(said.get(name), int)), None)
+        code = next((said[name] for name in self.names if type(said.get(name)) is int), None)
         if code is None:
             if status != 200:
                 raise poster.http_failure(status, headers, content)

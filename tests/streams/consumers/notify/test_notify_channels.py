@@ -90,6 +90,8 @@ async def test_a_wrong_clock_is_refused_and_reported(kind: str, there: tuple[Rec
         ("wecom", (200, {"errcode": 45009, "errmsg": "api freq out of limit"}), False, 60),
         ("wecom", (200, {"errcode": 44004, "errmsg": "empty content"}), True, None),
         ("wecom", (200, b"<html>a proxy's page</html>"), False, None),
+        ("wecom", (200, b"[" * 60_000), False, None),
+        ("wecom", (200, {"errcode": False}), False, None),
         ("wecom", (502, b"bad gateway"), False, None),
         ("webhook", (413, b"too large"), True, None),
         ("webhook", (500, b""), False, None),
