@@ -27,7 +27,7 @@ answer, or it fails. If the loser starts its producer again after the fencing, s
 
 import asyncio
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -54,6 +54,7 @@ TRANSACTION_S: Final = 15.0
 _MOST_BYTES: Final = 8 << 20  # of records in one transaction
 _MOST_OF_FREE: Final = 8  # an owner may have so many times as many keys as are free: 8/9 of all, if it is alone
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.2, 3.0
+_READS_OF_OWNER: Final = 2  # of stored answers at once
 
 
 class KeyInFlight(Exception):
@@ -129,6 +130,7 @@ class KeyedWriter:
         self._cluster, self._index, self._id = cluster, index, transactional_id
         self._append, self._read_answer, self._most_keys = append, read_answer, most_keys
         self._busy: set[str] = set()
+        self._reads: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_READS_OF_OWNER))
         self._written: dict[str, KeyedRequest] = {}  # committed, and not in the index yet
         self._queue: deque[_Waiting] = deque()
         self._queued = asyncio.Event()
@@ -209,7 +211,9 @@ class KeyedWriter:
     async def _stored(self, request: KeyedRequest, known: AnsweredKey) -> IngestAnswer:
         if known.offset is None:
             return IngestAnswer(known.received, known.received, 0)
-        return await self._read_answer(request.key, known.partition, known.offset)
+        # Each owner waits for its own: one that repeats request after request delays no other.
+        async with self._reads[request.owner]:
+            return await self._read_answer(request.key, known.partition, known.offset)
 
     async def run(self) -> None:
         """Commit until cancelled; retry while Kafka is away."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from ingest_service import JSON, NARROW, NOW_MS, TOKEN, MemoryTopics, Served, call, serving
@@ -10,6 +11,7 @@ from helpers.patience import PATIENCE_S
 from monitor.text.durations import DAY, HOUR
 from streams.ingest.http.answer import IngestAnswer
 from streams.ingest.http.keys.key_log import Answered, Claim, KeyLog, digest
+from streams.kafka.api import TP, FetchedBatch
 
 HEAD = (
     f"POST /v1/records HTTP/1.1\r\nHost: ingest\r\nAuthorization: Bearer {TOKEN}\r\n"
@@ -55,6 +57,34 @@ async def test_keys_of_one_token_leave_some_to_the_others(tmp_path: Path) -> Non
         assert (status, "as many as may be; retry later, or ask for a larger limit" in detail) == (503, True)
     async with serving(tmp_path, topics, ingest_max_keys=100) as service:
         assert (await keyed(service, 18))[0] == 202
+
+
+class SlowAnswers(MemoryTopics):
+    """It takes a while to read a stored answer."""
+
+    async def read(self, tp: TP, start: int, stop: int) -> AsyncIterator[FetchedBatch]:
+        await asyncio.sleep(0.02)
+        async for each in super().read(tp, start, stop):
+            yield each
+
+
+async def test_many_repeated_requests_are_answered_and_those_of_one_token_delay_no_other(tmp_path: Path) -> None:
+    body, key = [call(1), {}], JSON | {"Idempotency-Key": "k"}  # an answer with a rejection is stored
+    async with serving(tmp_path, SlowAnswers()) as service:
+        for token in (TOKEN, NARROW):
+            assert (await service.post(body, key, token))[0] == 202
+        ended: list[str] = []
+
+        async def repeat(token: str) -> int:
+            status, _ = await service.post(body, key, token)
+            ended.append(token)
+            return status
+
+        asked = [asyncio.create_task(repeat(TOKEN)) for _ in range(40)]
+        await asyncio.sleep(0.05)
+        asked.append(asyncio.create_task(repeat(NARROW)))
+        assert set(await asyncio.gather(*asked)) == {202}
+        assert ended.index(NARROW) < 35, "it waits for none of the others"
 
 
 def test_an_owner_has_the_keys_that_it_holds_or_that_are_answered_until_they_are_forgotten() -> None:
