@@ -42,7 +42,9 @@ def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
             return
         begun_s = now_s
         loop.call_soon_threadsafe(stopping.set)
-        threading.Thread(target=_cut_off, args=(within_s, loop), name="cut-off", daemon=True).start()
+        # Both now: Python 3.12 starts no thread once the program is past its end and waits for other threads.
+        threading.Thread(target=_say, args=(within_s, loop), name="cut-off-log", daemon=True).start()
+        threading.Thread(target=_cut_off, args=(within_s,), name="cut-off", daemon=True).start()
 
     with _signals_wake(loop):
         former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -74,15 +76,14 @@ def _signals_wake(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
             loop.remove_reader(receiving)
 
 
-def _cut_off(within_s: float, loop: asyncio.AbstractEventLoop) -> NoReturn:
-    time.sleep(within_s)
-    threading.Thread(target=_say, args=(within_s, loop), daemon=True).start()
-    time.sleep(_SAY_S)  # writing the log may hang, too
-    os._exit(CUT_OFF)
-
-
 def _say(within_s: float, loop: asyncio.AbstractEventLoop) -> NoReturn:
+    time.sleep(within_s)
     tasks = sorted(task.get_name() for task in asyncio.all_tasks(loop))
     threads = sorted(thread.name for thread in threading.enumerate() if not thread.daemon)
     log.critical("not ended in time after TERM, cut off", within_s=within_s, tasks=tasks, threads=threads)
+    os._exit(CUT_OFF)
+
+
+def _cut_off(within_s: float) -> NoReturn:
+    time.sleep(within_s + _SAY_S)  # writing the log may hang, too
     os._exit(CUT_OFF)
