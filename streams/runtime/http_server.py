@@ -121,10 +121,14 @@ class HttpServer(uvicorn.Server):
             await super().serve(sockets)
         finally:
             sweeping.cancel()
-            for each in self.guarded:
-                if isinstance(each, Handshake):  # uvicorn knows of the others, and ends them
-                    each.abort()
             loop.set_exception_handler(former)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the connections. uvicorn does not know of handshakes, and would wait for them from Python 3.12 on."""
+        for each in self.guarded:
+            if isinstance(each, Handshake):
+                each.abort()
+        await super().shutdown(sockets)
 
     async def _sweep(self) -> None:
         while True:

@@ -31,7 +31,7 @@ class Handshake(asyncio.Protocol):
         transport.pause_reading()
         self._transport = transport
         # It cannot be told before the handshake that all are being served.
-        if not self._all.admit(self):
+        if self._stopping() or not self._all.admit(self):
             transport.abort()
             return
         self._shaking = asyncio.get_running_loop().create_task(self._shake(), name="tls-handshake")

@@ -108,7 +108,7 @@ async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(
 
 
 async def test_a_handshake_under_way_does_not_keep_the_server_from_ending(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(10, contexts[0]) as served:
         reader, writer = await asyncio.open_connection(*served.address)
@@ -116,3 +116,4 @@ async def test_a_handshake_under_way_does_not_keep_the_server_from_ending(
     async with asyncio.timeout(PATIENCE_S):
         assert await reader.read() == b""
     writer.close()
+    assert not caplog.records, "it waits for nothing, and so gives up nothing"
