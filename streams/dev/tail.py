@@ -1,6 +1,6 @@
 """Follows topics for display: every partition, without a group, only committed records."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class TailedRecord(NamedTuple):
     value: bytes
 
 
-async def follow(settings: Settings, topics: Sequence[str], from_start: bool = False) -> AsyncIterator[TailedRecord]:
+async def follow(settings: Settings, topics: Sequence[str], from_start: bool = False) -> AsyncGenerator[TailedRecord]:
     """The new records of these topics, and with ``from_start`` also the existing ones, until the caller stops.
 
     The order is that of each partition. Raises TransientError and PermanentError; waits for a broker that goes away

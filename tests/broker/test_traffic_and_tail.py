@@ -167,7 +167,16 @@ async def test_tail_shows_committed_records_and_no_number_in_clear(address: str)
             await producer.send(enforcement, decision(tenant, "+8613812345678"), partition=0)
             await (producer.commit_transaction() if committed else producer.abort_transaction())
     sign = Alert(
-        "a", "acme", "short-calls", "warning", "firing", None, 0, 1_767_225_601_000, None, Reason("短", "Short")
+        "a",
+        "acme",
+        "short-calls",
+        "warning",
+        "firing",
+        None,
+        1_767_225_600_000,
+        1_767_225_601_000,
+        None,
+        Reason("短", "Short"),
     )
     with command(address, prefix, "tail", "--from-start") as callwarden:
         assert callwarden.stdout is not None
@@ -187,3 +196,32 @@ async def test_tail_shows_committed_records_and_no_number_in_clear(address: str)
     )
     assert second.startswith(f"{enforcement}: a record that cannot be read: ")
     assert third == "01-01 00:00:01  acme  预警·警示 Alert · Warning  [short-calls]  短 / Short\n"
+
+
+async def test_tail_goes_on_after_records_of_others_in_the_outputs(address: str) -> None:
+    prefix = await make_topics(address, "enforcement", "alerts")
+    far = msgspec.json.encode(
+        Alert("a", "acme", "r", "info", "firing", None, 1_767_225_600_000, 10**17, None, Reason("短", "Short"))
+    )
+    others = b"\xff\xfe", b"[" * 100_000, far
+    async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+        for other in others:
+            await producer.send_and_wait(f"{prefix}alerts", other, partition=0)
+    with command(address, prefix, "tail", "--from-start") as callwarden:
+        assert callwarden.stdout is not None
+        assert callwarden.stderr is not None
+        for _ in others:
+            assert callwarden.stdout.readline().startswith(f"{prefix}alerts: a record that cannot be read: ")
+        callwarden.send_signal(signal.SIGINT)
+        assert (callwarden.wait(PATIENCE_S), callwarden.stderr.read()) == (0, "")
+
+
+async def test_tail_ends_without_a_traceback_when_its_reader_has_ended(address: str) -> None:
+    prefix = await make_topics(address, "enforcement", "alerts")
+    with command(address, prefix, "tail", "--from-start") as callwarden:
+        assert callwarden.stdout is not None
+        assert callwarden.stderr is not None
+        callwarden.stdout.close()
+        async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+            await producer.send_and_wait(f"{prefix}enforcement", decision("acme", ""), partition=1)
+        assert (callwarden.wait(PATIENCE_S), callwarden.stderr.read()) == (1, "")

@@ -96,16 +96,14 @@ def run(
     import secrets
     import tempfile
 
-    from rich.console import Console
-
     from streams.cli.cluster_session import answers
-    from streams.cli.develop.screen import Screen
+    from streams.cli.develop.screen import PipedConsole, Screen
     from streams.cli.inputs import fail, settings_for
     from streams.dev import kafka_jars as kafkajars
     from streams.dev.kafka_node import DevKafka, NodeFailed, free_ports
     from streams.runtime.signals import until_stopped
 
-    console = Console(highlight=False)
+    console = PipedConsole(highlight=False)
     try:
         kafkajars.java()
         if kafkajars.present(tools) is None:

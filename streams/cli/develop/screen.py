@@ -1,5 +1,7 @@
 """Lines that scroll above a status line. On a terminal, lines wrap between words, and the status line stays below."""
 
+import errno
+import os
 import re
 import time
 from collections.abc import Callable, Hashable
@@ -19,6 +21,16 @@ _UNCHANGED_EVERY_S: Final = 300.0
 
 EARLIER_NOTE: Final = "时间后的 < 表示早于上方某行 / `<` after a time: it is earlier than that of a line above"
 """Explains the mark of `streams.cli.event_format`."""
+
+
+class PipedConsole(Console):
+    """Raises BrokenPipeError if the reader of standard output ends. ``Console`` exits: in a task of asyncio, that stops
+    the event loop before the clean-up.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Called while the error is handled."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 class Screen:

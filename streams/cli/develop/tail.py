@@ -22,10 +22,8 @@ def run(
 
     Exit status: 3 Kafka cannot be reached.
     """
-    from rich.console import Console
-
     from streams.cli.cluster_session import answers
-    from streams.cli.develop.screen import Screen
+    from streams.cli.develop.screen import PipedConsole, Screen
     from streams.cli.inputs import settings_for
     from streams.runtime.signals import run_until_stopped
 
@@ -33,7 +31,7 @@ def run(
 
     async def beat_and_show() -> None:
         async with beating(alive):
-            await show(Screen(Console(highlight=False)), settings, from_start, alerts)
+            await show(Screen(PipedConsole(highlight=False)), settings, from_start, alerts)
 
     with answers("tail"):
         run_until_stopped(beat_and_show())
@@ -41,25 +39,26 @@ def run(
 
 async def show(screen: "Screen", settings: "Settings", from_start: bool, alerts: bool) -> None:
     """Print each decision, and each alert if asked for, until cancelled."""
-    import msgspec
+    from contextlib import aclosing
 
     from monitor.text.masking import mask_text
-    from schemas.outputs import Alert, Enforcement
     from streams.cli.event_format import alert, decision
+    from streams.consumers.record_decoding import UndecodableRecord, alert_of, event_of
     from streams.dev.tail import follow
 
     enforcement = f"{settings.output_prefix}enforcement"
     topics = [enforcement, f"{settings.output_prefix}alerts"][: 1 + alerts]
-    async for topic, value in follow(settings, topics, from_start):
-        try:
-            if topic == enforcement:
-                event = msgspec.json.decode(value, type=Enforcement)
-                line = decision(event, settings.display, screen.is_earlier(event.data.decided_ms))
-            else:
-                sign = msgspec.json.decode(value, type=Alert)
-                line = alert(sign, settings.display, screen.is_earlier(sign.updated_ms))
-        except msgspec.DecodeError as error:
-            # Somebody else's, or a newer release's.
-            screen.line(f"{topic}: a record that cannot be read: {mask_text(str(error))}", "red")
-            continue
-        screen.line(line)
+    async with aclosing(follow(settings, topics, from_start)) as records:
+        async for topic, value in records:
+            try:
+                if topic == enforcement:
+                    event = event_of(value)
+                    line = decision(event, settings.display, screen.is_earlier(event.data.decided_ms))
+                else:
+                    sign = alert_of(value)
+                    line = alert(sign, settings.display, screen.is_earlier(sign.updated_ms))
+            except UndecodableRecord as error:
+                # Somebody else's, or a newer release's.
+                screen.line(f"{topic}: a record that cannot be read: {mask_text(str(error))}", "red")
+                continue
+            screen.line(line)
