@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import sqrt
 from os import PathLike
-from typing import BinaryIO, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from monitor.adapters.base import Adapter, InputRow
+from monitor.adapters.base import Adapter
 from monitor.policy.model import Policy
-from monitor.replay.run import replay
+from monitor.replay.run import ReplayOptions, replay
 from monitor.whatif.key_sample import KeyedHash, KeySample, Sketch, in_common, pairs_in_common
-from monitor.whatif.record_rows import rows_of
+from monitor.whatif.record_rows import inspected
 from schemas.inputs import Cdr, Tenant
 from schemas.outputs import Enforcement
 
@@ -90,7 +90,7 @@ class AcrossReport:
 class SharedUse:
     """Counts what tenants have in common, record by record. ``limit`` is the joint limit of attempts to a callee.
 
-    ``key`` is that of the hashes by which keys are sampled, see `KeyedHash`.
+    Calls that come again must be left out. ``key`` is that of the hashes by which keys are sampled, see `KeyedHash`.
     """
 
     def __init__(self, limit: int, timezone: str, key: bytes) -> None:
@@ -177,14 +177,20 @@ class SharedUse:
 
 
 def across(
-    paths: Sequence[str | PathLike[str]], policy: Policy, adapters: Sequence[Adapter | None], key: bytes
+    paths: Sequence[str | PathLike[str]],
+    policy: Policy,
+    adapters: Sequence[Adapter | None],
+    key: bytes,
+    not_after_ms: int | None = None,
 ) -> AcrossReport:
     """Judge files by the policy, which gives the bans, and report what their tenants have in common.
 
-    ``key``: see `SharedUse`. Raises what `replay` raises for files that cannot be read.
+    ``key``: see `SharedUse`. Later records than ``not_after_ms`` are rejected. Raises what `replay` raises for files
+    that cannot be read.
     """
     use = SharedUse(policy.params.callee_limit, policy.params.timezone, key)
-    outcome = replay(paths, policy, adapter=[_SeenFile(use, adapter) for adapter in adapters])
+    read = inspected(adapters, policy.lateness_ms, not_after_ms, use.add)
+    outcome = replay(paths, policy, ReplayOptions(not_after_ms=not_after_ms), adapter=read)
     return use.report(standing_bans(outcome.enforcement))
 
 
@@ -194,17 +200,3 @@ def standing_bans(events: Iterable[Enforcement]) -> list[Enforcement]:
     replaced = {one for event in events for one in (event.data.reverses, event.data.supersedes) if one}
     bans = [event for event in events if event.data.kind == "ban" and event.data.status == "final"]
     return [ban for ban in bans if ban.id not in replaced]
-
-
-class _SeenFile:
-    """An adapter that counts in ``use`` the records of the rows that it passes on."""
-
-    def __init__(self, use: SharedUse, inner: Adapter | None) -> None:
-        self._use, self._inner = use, inner
-
-    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
-        """The rows of one file."""
-        for row in rows_of(stream, self._inner):
-            if row.record is not None:
-                self._use.add(row.record)
-            yield row

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import BinaryIO, Final
+from typing import Final
 
-from monitor.adapters.base import Adapter, InputRow
+from monitor.adapters.base import Adapter
 from monitor.policy.model import Policy, Rule
 from monitor.replay.outcome import Outcome
-from monitor.replay.run import replay
-from monitor.whatif.record_rows import rows_of
+from monitor.replay.run import ReplayOptions, replay
+from monitor.whatif.record_rows import inspected
 from schemas.inputs import Cdr, Complaint
 
 SCANTY: Final = 0.8
@@ -110,16 +110,20 @@ class Preflight:
 
 
 def preflight(
-    paths: Sequence[str | PathLike[str]], policy: Policy, adapters: Sequence[Adapter | None] = ()
+    paths: Sequence[str | PathLike[str]],
+    policy: Policy,
+    adapters: Sequence[Adapter | None] = (),
+    not_after_ms: int | None = None,
 ) -> Preflight:
     """Evaluate the files like `replay`, without exemptions and regardless of modes and cool-downs.
 
-    ``adapters``: one for each file, None for a file of records (default: all are).
-    Raises what `replay` raises for files that cannot be read.
+    ``adapters``: one for each file, None for a file of records (default: all are). Later records than ``not_after_ms``
+    are rejected. Raises what `replay` raises for files that cannot be read.
     """
     counting = FieldUseCounter()
-    counted = [_CountedFile(counting, adapter) for adapter in adapters or [None] * len(paths)]
-    return preflight_of(replay(paths, without_exemptions(policy), adapter=counted), policy, counting)
+    counted = inspected(adapters or [None] * len(paths), policy.lateness_ms, not_after_ms, counting.add)
+    options = ReplayOptions(not_after_ms=not_after_ms)
+    return preflight_of(replay(paths, without_exemptions(policy), options, adapter=counted), policy, counting)
 
 
 def without_exemptions(policy: Policy) -> Policy:
@@ -192,17 +196,3 @@ class FieldUseCounter:
             filled = {tenant: self._filled[name, tenant] for tenant in totals}
             by = sum(2 * filled[tenant] >= total for tenant, total in totals.items())
             yield Filling(name, of, sum(filled.values()), sum(totals.values()), by, len(totals))
-
-
-class _CountedFile:
-    """An adapter that counts the records of the rows that it passes on: from JSON lines, or from ``inner``."""
-
-    def __init__(self, counting: FieldUseCounter, inner: Adapter | None) -> None:
-        self._counting = counting
-        self._inner = inner
-
-    def rows(self, stream: BinaryIO) -> Iterator[InputRow]:
-        """The rows of one file."""
-        for row in rows_of(stream, self._inner):
-            self._counting.add(row.record)
-            yield row

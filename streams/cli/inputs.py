@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _WRONG_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError)
 
 
+# A live source is at most this far ahead of its clock (the worker's `max_ahead`); so is a file of the run's.
+_MAX_AHEAD_MS = 300_000
 _END_OF_9999_MS = 253_402_300_800_000
 _LONGEST_TEXT = 4_096  # characters, by the contract: workers refuse a command or review with a longer one
 
@@ -115,9 +117,11 @@ def files_or_topics(
     bootstrap: str | None,
     formats: list[str] | None,
     constants: list[str] | None,
+    not_after: str | None,
 ) -> FormattedFiles:
     """The files of a command that reads files or, with ``--from-topics``, the input topics: none in that case."""
-    misplaced = {"FILE": files, "--format": formats, "--set": constants} if from_topics else {"--bootstrap": bootstrap}
+    of_files = {"FILE": files, "--format": formats, "--set": constants, "--not-after": not_after}
+    misplaced = of_files if from_topics else {"--bootstrap": bootstrap}
     if given := [option for option, value in misplaced.items() if value]:
         fail(f"{', '.join(given)}: {'not with' if from_topics else 'only with'} --from-topics")
     found = formatted_files(files or [], formats or [], constants or [])
@@ -240,3 +244,10 @@ def parse_time(option: str, text: str, *, open_end: bool = False) -> int:
     if at_ms and not MIN_MS <= at_ms < (_END_OF_9999_MS if open_end else END_MS):
         fail(f"{option} {text}: expected a time in the years 1990 to 2099; epoch times are in milliseconds")
     return at_ms
+
+
+def latest_event_ms(not_after: str | None) -> int:
+    """The time of ``--not-after``; records of a later event time are rejected."""
+    from streams.runtime.wall_clock import epoch_ms
+
+    return epoch_ms() + _MAX_AHEAD_MS if not_after is None else parse_time("--not-after", not_after, open_end=True)

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
     from monitor.whatif.backtest import Change, PolicyOutcome, Score, Scores
 
 BUILT_IN = "access-rules"
-# As replay: a record may be this far ahead of the time of the run.
-MAX_AHEAD_MS = 300_000
 
 
 def run(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE", help="Files of records, as for replay; not standard input.")
+        list[str],
+        typer.Argument(metavar="FILE", help="Files of records, as for replay; not standard input, no pipes."),
     ],
     against: Annotated[str, typer.Option(metavar="B", help="The policy to try.")],
     policy: Annotated[
@@ -42,18 +41,20 @@ def run(
         display_setting,
         fail,
         formatted_files,
-        parse_time,
+        latest_event_ms,
         policy_for,
         reading,
     )
-    from streams.runtime.wall_clock import epoch_ms
 
     policies = [
         policy_for(None if name == BUILT_IN and not Path(name).exists() else name) for name in (policy, against)
     ]
     names, adapters, _ = formatted_files(files, format_ or [], set_ or [])
     paths, display = [Path(name) for name in names], display_setting()
-    not_after_ms = parse_time("--not-after", not_after, open_end=True) if not_after else epoch_ms() + MAX_AHEAD_MS
+    not_after_ms = latest_event_ms(not_after)
+    for path in paths:
+        if str(path) == "-" or path.is_fifo() or path.is_char_device():  # it would be empty for the second policy
+            fail(f"{path}: expected a file: it is read once for each policy; save the records to a file")
     with reading(paths):
         for path in paths:
             path.open("rb").close()

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from streams.cli.inputs import FormattedFiles
     from streams.cli.judge.progress import Reporter
 
-# A live source is at most this far ahead of its clock (the worker's `max_ahead`); so is a file of the run's.
-_MAX_AHEAD_MS = 300_000
-
 
 def run(
     out: Annotated[
@@ -96,9 +93,8 @@ def run(
 
     from monitor.core.garbage_collection import reduce_garbage_collection
     from monitor.replay.run import ReplayOptions
-    from streams.cli.inputs import display_setting, fail, formatted_files, parse_time, policy_for
+    from streams.cli.inputs import display_setting, fail, formatted_files, latest_event_ms, parse_time, policy_for
     from streams.cli.judge.progress import Reporter
-    from streams.runtime.wall_clock import epoch_ms
 
     if not gc.isenabled():
         reduce_garbage_collection(batch=True)
@@ -134,13 +130,12 @@ def run(
         switch_files = [one.partition("=")[2] for one in switch or []]
         given = [policy, key_file, *switch_files, *records.mappings, *records.files]
         _check_outputs(out, metrics, ["/dev/stdin" if path == "-" else path for path in given if path is not None])
-        ahead_ms = epoch_ms() + _MAX_AHEAD_MS
         options = ReplayOptions(
             switches=switches,
             windows=windows,
             measures=measures,
             distance_options=_distance_options() if metrics else None,
-            not_after_ms=ahead_ms if not_after is None else parse_time("--not-after", not_after, open_end=True),
+            not_after_ms=latest_event_ms(not_after),
             until_ms=parse_time("--until", until, open_end=True) if until is not None else None,
             enforce_from_ms=parse_time("--enforce-from", enforce_from) if enforce_from is not None else 0,
             secret=key_file.read_bytes().strip() if key_file else b"",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from streams.cli.inputs import policy_for
-from streams.cli.options import Bootstrap, Constants, Format, FromTopics, Json, RecordFiles, WorkersPolicy
+from streams.cli.options import Bootstrap, Constants, Format, FromTopics, Json, NotAfter, RecordFiles, WorkersPolicy
 from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def across(
     policy: WorkersPolicy = None,
     format_: Format = None,
     set_: Constants = None,
+    not_after: NotAfter = None,
     as_json: Json = False,
 ) -> None:
     """Show what tenants have in common: callees, caller numbers, consents. A report for people; it decides nothing.
@@ -39,16 +40,16 @@ def across(
     Exit status: 3 Kafka cannot be reached.
     """
     from monitor.whatif.across import across as look
-    from streams.cli.inputs import files_or_topics, reading, settings_for
+    from streams.cli.inputs import files_or_topics, latest_event_ms, reading, settings_for
 
-    names, adapters, _ = files_or_topics(files, from_topics, bootstrap, format_, set_)
+    names, adapters, _ = files_or_topics(files, from_topics, bootstrap, format_, set_, not_after)
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     if from_topics:
         found = _across_topics(settings, ruled)
     else:
         with reading(names):
-            found = look(names, ruled, adapters, _key(settings))
+            found = look(names, ruled, adapters, _key(settings), latest_event_ms(not_after))
     if as_json:
         print_json(_as_json(found))
         return
@@ -80,7 +81,7 @@ def _across_topics(settings: "Settings", ruled: "Policy") -> "AcrossReport":
         async def judge(policy: "Policy") -> "Outcome":
             return await replay_topics(cluster, names, policy, options)
 
-        return await across_topics(cluster, names, judge, ruled, _key(settings))
+        return await across_topics(cluster, names, judge, ruled, _key(settings), settings.max_ahead_ms)
 
     return operate("policy across", settings, work)
 

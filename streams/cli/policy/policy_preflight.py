@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from streams.cli.inputs import policy_for
-from streams.cli.options import Bootstrap, Constants, Format, FromTopics, Json, RecordFiles, WorkersPolicy
+from streams.cli.options import Bootstrap, Constants, Format, FromTopics, Json, NotAfter, RecordFiles, WorkersPolicy
 from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def preflight(
     policy: WorkersPolicy = None,
     format_: Format = None,
     set_: Constants = None,
+    not_after: NotAfter = None,
     as_json: Json = False,
 ) -> None:
     """Show how far each optional field is filled, and how many tenants each rule would hit, before you enforce it.
@@ -37,16 +38,16 @@ def preflight(
     Exit status: 3 Kafka cannot be reached.
     """
     from monitor.whatif.preflight import preflight as look
-    from streams.cli.inputs import files_or_topics, reading, settings_for
+    from streams.cli.inputs import files_or_topics, latest_event_ms, reading, settings_for
 
-    names, adapters, _ = files_or_topics(files, from_topics, bootstrap, format_, set_)
+    names, adapters, _ = files_or_topics(files, from_topics, bootstrap, format_, set_, not_after)
     settings = settings_for({"bootstrap_servers": bootstrap, "policy": policy})
     ruled = policy_for(str(settings.policy) if settings.policy else None)
     if from_topics:
         _preflight_topics(settings_for({"bootstrap_servers": bootstrap}), ruled, as_json)
         return
     with reading(names):
-        found = look(names, ruled, adapters)
+        found = look(names, ruled, adapters, latest_event_ms(not_after))
     if as_json:
         print_json(_as_json(found))
         return
@@ -75,7 +76,7 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
 
         last = newest(await logged_policies(cluster, names, range(await partition_count(cluster, names))))
         before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
-        return before, *await preflight_topics(cluster, names, judge, before, after)
+        return before, *await preflight_topics(cluster, names, judge, before, after, settings.max_ahead_ms)
 
     before, found, changed = operate("policy preflight", settings, work)
     if as_json:

@@ -1,6 +1,7 @@
 """`callwarden backtest` on simulated data: from files and two policies to changes and scores."""
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -134,3 +135,18 @@ def test_a_faulty_policy_is_reported_with_its_place(folder: Path, tmp_path: Path
     result = run(folder / "records.jsonl", "--against", faulty)
     assert result.exit_code == 2
     assert "faulty.yaml:4:" in result.output
+
+
+def test_what_can_be_read_once_only_is_refused(folder: Path, tmp_path: Path) -> None:
+    """It would be empty for the second policy, and all decisions would seem to vanish."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for once in (pipe, "-"):
+        result = run(once, "--against", folder / "harsh.yaml")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"{once}: expected a file: ")
+
+
+def test_an_empty_not_after_is_not_the_default(folder: Path) -> None:
+    result = run(folder / "records.jsonl", "--against", folder / "harsh.yaml", "--not-after", "")
+    assert (result.exit_code, result.stderr[:11]) == (2, "--not-after")
