@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from streams.console.queries.cursors import LONGEST
+
 
 class CaseListQuery(BaseModel):
     """The filters of `/v1/cases`."""
@@ -16,7 +18,7 @@ class CaseListQuery(BaseModel):
     tier: Literal["minor", "major", "severe"] | None = None
     from_ms: int | None = Field(None, ge=0, lt=2**53, description="Decided at this time or later, epoch ms UTC.")
     until_ms: int | None = Field(None, ge=0, lt=2**53, description="Decided before this time, epoch ms UTC.")
-    after: str | None = Field(None, max_length=1_024, description="`next` of the preceding answer.")
+    after: str | None = Field(None, max_length=LONGEST, description="`next` of the preceding answer.")
     limit: int = Field(50, ge=1, le=200, description="At most so many items.")
 
 

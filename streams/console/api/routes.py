@@ -37,7 +37,7 @@ from streams.console.cases.history import find_case
 from streams.console.context import ConsoleContext, context_of
 from streams.console.identity.permissions import Permission, needs
 from streams.console.pages.path_ids import segments_after, tenant_id_of
-from streams.console.queries.cursors import LIMIT, MOST, InvalidCursor
+from streams.console.queries.cursors import LIMIT, LONGEST, MOST, InvalidCursor
 from streams.console.queries.events import list_events
 from streams.console.queries.measured import MeasuredInstant, measured_page
 from streams.console.queries.search import CaseFilter, list_cases
@@ -66,7 +66,7 @@ _NO_CASE: Final[Answers] = {404: {"description": "The console has seen no such d
 router = APIRouter(prefix="/v1", tags=["v1"], dependencies=[Depends(needs(Permission.USE_API))], responses=_ANY)
 
 Context = Annotated[ConsoleContext, Depends(context_of)]
-After = Annotated[str | None, Query(max_length=1_024, description="`next` of the preceding answer.")]
+After = Annotated[str | None, Query(max_length=LONGEST, description="`next` of the preceding answer.")]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="At most so many items.")]
 Id = Annotated[str | None, Query(min_length=1, max_length=256)]
 Ms = Annotated[int | None, Query(ge=0, lt=2**53, description="Epoch ms UTC.")]

@@ -8,7 +8,8 @@ import msgspec
 
 LIMIT: Final = 50
 MOST: Final = 200
-_LONGEST: Final = 1_024
+LONGEST: Final = 2_048
+"""Characters of a cursor: an id has up to 128 characters, each of up to 6 bytes in JSON."""
 
 
 class InvalidCursor(ValueError):
@@ -28,7 +29,7 @@ def decode_cursor(cursor: str | None, kinds: str) -> tuple[int | str, ...] | Non
     if not cursor:
         return None
     try:
-        if len(cursor) > _LONGEST:
+        if len(cursor) > LONGEST:
             raise InvalidCursor
         parts = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[int | str])
     except (InvalidCursor, binascii.Error, ValueError, msgspec.DecodeError):

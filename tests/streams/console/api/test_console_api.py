@@ -55,6 +55,15 @@ async def test_tenants_and_one_of_them(console: ConsoleHarness, client: httpx.As
     assert (await client.get("/v1/tenants/nobody")).status_code == 404
 
 
+@pytest.mark.parametrize("character", ["\x01", "\\", "\u202e", "\U0010ffff"])
+async def test_no_id_of_a_tenant_hides_those_behind_it(
+    console: ConsoleHarness, client: httpx.AsyncClient, character: str
+) -> None:
+    ids = sorted(["0", character * 128, character * 127 + "~", "\U0010fffe" * 127])
+    await console.put(*[tenant(each, T0) for each in ids])
+    assert [one["tenant_id"] for one in await everything(client, "/v1/tenants?limit=1")] == ids
+
+
 @pytest.mark.parametrize("tenant_id", ["a/b", "..", "租户 1", "a?b#c"])
 async def test_an_id_of_any_form(console: ConsoleHarness, client: httpx.AsyncClient, tenant_id: str) -> None:
     await console.put(decided(1, tenant_id, T0))
