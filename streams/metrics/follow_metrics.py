@@ -3,7 +3,7 @@
 from streams.metrics.spec import LabelSpec, MetricSpec
 
 _FOLLOWER = LabelSpec("follower", "the follower's --name")
-_REASON = LabelSpec("reason", "truncated, gone, compressed")
+_REASON = LabelSpec("reason", "of files truncated, gone, compressed; of a table replaced")
 
 FOLLOWING: tuple[MetricSpec, ...] = (
     MetricSpec(
@@ -33,8 +33,9 @@ FOLLOWING: tuple[MetricSpec, ...] = (
     MetricSpec(
         "callwarden_follow_losses_total",
         "counter",
-        "files",
-        "Files that were truncated, deleted or compressed before they were known to be read to their end",
+        "files or tables",
+        "Files that were truncated, deleted or compressed before they were known to be read to their end, "
+        "and tables that were made again",
         (_FOLLOWER, _REASON),
         ("follow",),
     ),

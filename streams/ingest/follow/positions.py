@@ -41,13 +41,24 @@ class FilePosition(msgspec.Struct, frozen=True, tag="file", omit_defaults=True):
     skipping: bool = False
 
 
+class RowMark(msgspec.Struct, frozen=True):
+    """A row of a table: its key, and a digest of the id of its record or event."""
+
+    key: int
+    digest: str
+
+
 class TablePosition(msgspec.Struct, frozen=True, tag="table"):
-    """How far a table is read: all rows up to the key ``floor``, and those above it whose keys are in ``seen``."""
+    """How far a table is read: all rows up to the key ``floor``, and those above it whose keys are in ``seen``.
+
+    ``last`` is the last row that was read and is a record or an event.
+    """
 
     table: str
     key: str
     floor: int
     seen: bytes
+    last: RowMark | None = None
 
 
 class BeganAtEnds(msgspec.Struct, frozen=True, tag="began_at_ends"):

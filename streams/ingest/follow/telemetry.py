@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from streams.ingest.follow.follow_source import Backlog, SourceBatch
 from streams.metrics.factory import counter, gauge
 
-REASONS: Final = ("truncated", "gone", "compressed")
+REASONS: Final = ("truncated", "gone", "compressed", "replaced")
 RESULTS: Final = ("record", "event", "rejected", "left_out")
 
 

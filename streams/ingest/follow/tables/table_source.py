@@ -16,7 +16,8 @@ Until then the rows below are found as those that were committed late (2), and t
 before the gap that was read `SETTLED_S` ago.
 
 The floor and the seen keys above it are the position. No clock is stored: after a start everything above the floor is
-looked up again until it is settled once more.
+looked up again until it is settled once more. The last row that was read is stored, too, and looked up again before
+the next ones: if its key is that of another row now, the table was made again, and rows may have been passed over.
 """
 
 from collections import deque
@@ -29,9 +30,10 @@ import structlog
 from monitor.adapters.errors import RowErrorCode
 from schemas.error_codes import ErrorCode
 from streams.ingest.follow.follow_source import Backlog, SourceBatch
-from streams.ingest.follow.positions import Position, TablePosition
-from streams.ingest.follow.row_writer import RowWriter
+from streams.ingest.follow.positions import Position, RowMark, TablePosition
+from streams.ingest.follow.row_writer import Rows, RowWriter
 from streams.ingest.follow.tables.row_document import RowDocument
+from streams.ingest.follow.tables.row_mark import mark_of
 from streams.ingest.follow.tables.seen_keys import LEAST, MOST_SEEN, Keys, SeenKeys
 from streams.ingest.follow.tables.settling import Settling
 from streams.ingest.follow.tables.table_rows import TableAway, TableRow, TableRows
@@ -66,6 +68,7 @@ class TableSource:
         self._table, self._key = reader.table, reader.key
         self._reader, self._form, self._rows, self._now_s = reader, form, rows, now_s
         self._floor, self._seen = LEAST, SeenKeys(np.array([], np.int64))
+        self._last: RowMark | None = None
         self._from_end, self._began = from_end, False
         self._samples: deque[tuple[float, int]] = deque()
         self._settling = Settling(now_s)
@@ -104,7 +107,7 @@ class TableSource:
         stored = positions.get(POSITION)
         self._began = isinstance(stored, TablePosition)
         if isinstance(stored, TablePosition):
-            self._floor, self._seen = stored.floor, SeenKeys.decode(stored.seen)
+            self._take(stored)
         self._samples.clear()
         self._near.clear()
         self._settled, self._again_s = LEAST, float("-inf")
@@ -132,7 +135,7 @@ class TableSource:
         if self._from_end and not self._began:
             floor = LEAST if self._greatest is None else self._greatest
             log.info("following a table from its end", table=self._table, column=self._key, greatest=self._greatest)
-            return SourceBatch(positions={POSITION: self._position(floor, self._seen)})
+            return SourceBatch(positions={POSITION: self._position(floor, self._seen, None)})
         now_s = self._now_s()
         if now_s - self._again_s >= AGAIN_S:
             settled, near = self._settled, self._seen.before_jump(self._floor)  # before the keys are looked up
@@ -215,7 +218,16 @@ class TableSource:
     def _batch(self, rows: Sequence[TableRow]) -> SourceBatch | None:
         if not rows:
             return None
-        batch = SourceBatch()
+        batch, last = SourceBatch(), self._last
+        if last is not None and self._is_replaced(last):
+            batch.losses["replaced"] += 1
+            log.error(
+                "the table was made again or restored: rows up to the key are not read, if they are others; to read "
+                "them, follow the table under another --name",
+                table=self._table,
+                column=self._key,
+                key=max(last.key, self._floor),
+            )
         for row in rows:
             origin = (("table", self._table.encode()), ("key", str(row.key).encode()))
             if row.value is None:
@@ -225,22 +237,36 @@ class TableSource:
                 )
                 continue
             batch.read_bytes += len(row.value)
-            try:
-                mapped, fault = self._rows.rows(self._form.of(row.value))
-            except UnicodeEncodeError as error:
-                mapped, fault = [], f"{RowErrorCode.NOT_TEXT}: {error.reason} in {error.encoding}"
-            except (ValueError, RecursionError):  # a column of JSON may have what no text is, or be nested too deep
-                mapped, fault = [], f"{ErrorCode.MALFORMED_JSON}: a column of the row has JSON that cannot be read"
+            mapped, fault = self._mapped(row.value)
+            last = mark_of(row.key, mapped) or last
             if fault is not None:
                 self._rows.reject(batch, row.value, fault, origin)
             for each in mapped:
                 self._rows.add(batch, each._replace(raw=row.value), origin)  # a dead letter has names of columns
         seen = self._seen.with_keys([row.key for row in rows])
-        batch.positions[POSITION] = self._position(self._floor, seen)
+        batch.positions[POSITION] = self._position(self._floor, seen, last)
         return batch
 
-    def _position(self, floor: int, seen: SeenKeys) -> TablePosition:
-        return TablePosition(self._table, self._key, floor, seen.encode())
+    def _mapped(self, value: bytes) -> Rows:
+        try:
+            return self._rows.rows(self._form.of(value))
+        except UnicodeEncodeError as error:
+            return Rows([], f"{RowErrorCode.NOT_TEXT}: {error.reason} in {error.encoding}")
+        except (ValueError, RecursionError):  # a column of JSON may have what no text is, or be nested too deep
+            return Rows([], f"{ErrorCode.MALFORMED_JSON}: a column of the row has JSON that cannot be read")
+
+    def _is_replaced(self, last: RowMark) -> bool:
+        """Whether the key of the last row that was read is that of another one now."""
+        for row in self._reader.rows_of([last.key]):
+            found = None if row.value is None else mark_of(row.key, self._mapped(row.value).rows)
+            return found is not None and found != last
+        return False
+
+    def _position(self, floor: int, seen: SeenKeys, last: RowMark | None) -> TablePosition:
+        return TablePosition(self._table, self._key, floor, seen.encode(), last)
+
+    def _take(self, position: TablePosition) -> None:
+        self._floor, self._seen, self._last = position.floor, SeenKeys.decode(position.seen), position.last
 
     def _read_through(self) -> int:
         greatest = self._seen.greatest
@@ -253,7 +279,7 @@ class TableSource:
         """See `FollowSource`."""
         position = batch.positions[POSITION]
         if isinstance(position, TablePosition):
-            self._floor, self._seen = position.floor, SeenKeys.decode(position.seen)
+            self._take(position)
             self._began = True
 
     def close(self) -> None:

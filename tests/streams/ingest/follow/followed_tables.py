@@ -1,6 +1,7 @@
 """Tables that are followed, and what was read of them."""
 
 import random
+from collections import Counter
 
 import msgspec
 import numpy as np
@@ -40,6 +41,9 @@ class MemoryTable:
         self.away = False
         self.open: set[str] = set()
         """The transactions that write."""
+        self.made = ""
+        """How the ids of its rows begin: otherwise, once the table was made again."""
+        self.at = 1772438400000
 
     def greatest(self) -> int | None:
         if self.away:
@@ -50,10 +54,10 @@ class MemoryTable:
         return np.array(sorted(key for key in self.visible if above < key <= through), np.int64)
 
     def rows(self, above: int) -> list[TableRow]:
-        return [row(key) for key in sorted(key for key in self.visible if key > above)[:7]]
+        return [self._row(key) for key in sorted(key for key in self.visible if key > above)[:7]]
 
     def rows_of(self, keys: list[int]) -> list[TableRow]:
-        return [row(key) for key in sorted(keys)[:3]]
+        return [self._row(key) for key in sorted(self.visible.intersection(keys))[:3]]
 
     def writers(self) -> frozenset[str]:
         return frozenset(self.open)
@@ -61,9 +65,9 @@ class MemoryTable:
     def close(self) -> None:
         pass
 
-
-def row(key: int) -> TableRow:
-    return TableRow(key, msgspec.json.encode({"id": key, "callid": f"c-{key}", "tenant": "acme", "at": 1772438400000}))
+    def _row(self, key: int) -> TableRow:
+        columns = {"id": key, "callid": f"{self.made}c-{key}", "tenant": "acme", "at": self.at}
+        return TableRow(key, msgspec.json.encode(columns))
 
 
 class Followed:
@@ -74,6 +78,7 @@ class Followed:
         self.now_s = 0.0
         self.from_end = False
         self.outs: list[OutputRecord] = []
+        self.losses: Counter[str] = Counter()
         self.positions: dict[str, Position] = {}
         self.source = self._made()
 
@@ -90,6 +95,7 @@ class Followed:
                 self.restart()
                 continue
             self.outs += batch.outs
+            self.losses += batch.losses
             for of, position in batch.positions.items():
                 assert position is not None
                 self.positions[of] = decode_position(encode_position(position))  # type: ignore[assignment]

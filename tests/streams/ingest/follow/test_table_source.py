@@ -197,6 +197,41 @@ def test_a_table_that_begins_again_is_not_taken_for_the_old_one(rows: RowWriter)
     assert followed.source.away is None
 
 
+@pytest.mark.parametrize("settles", [False, True])
+def test_a_table_that_was_filled_past_the_old_key_is_a_loss(settles: bool, rows: RowWriter) -> None:
+    table = MemoryTable()
+    table.visible |= set(range(1, 11))
+    followed = Followed(table, rows)
+    followed.read()
+    for _ in range(40 if settles else 0):
+        followed.read()
+    table.made = "again-"
+    table.visible = set(range(1, 14))
+    followed.restart()
+    with structlog.testing.capture_logs() as logs:
+        assert followed.read() == ["again-c-11", "again-c-12", "again-c-13"]
+    assert [each["key"] for each in logs if each["event"].startswith("the table was made again")] == [10]
+    assert followed.losses == {"replaced": 1}
+    table.visible.add(14)
+    followed.restart()
+    assert followed.read() == ["again-c-14"]
+    assert followed.losses == {"replaced": 1}, "it is said once"
+
+
+def test_a_row_whose_last_one_was_deleted_or_changed_is_no_loss(rows: RowWriter) -> None:
+    table = MemoryTable()
+    table.visible |= {1, 2}
+    followed = Followed(table, rows)
+    followed.read()
+    table.visible = {3}
+    followed.restart()
+    assert followed.read() == ["c-3"]
+    table.at += 1
+    table.visible.add(4)
+    assert followed.read() == ["c-4"]
+    assert not followed.losses
+
+
 @pytest.mark.parametrize("lost", [0.0, 0.5])
 @pytest.mark.parametrize("before", [set(), {-7}, {1, 2, 90}])
 def test_a_table_can_be_followed_from_its_end(before: set[int], lost: float, rows: RowWriter) -> None:
