@@ -57,3 +57,6 @@ async def test_no_page_reads_half_of_the_events_for_each_case(tmp_path: Path) ->
     steps = {step: statement for statement, plan in plans.items() for step in plan}
     assert any("INDEX console_event_case (case_id=?)" in step for step in steps)
     assert {step: statement for step, statement in steps.items() if "(shadow=?)" in step} == {}
+    mine = [step for statement, plan in plans.items() if "claimed_by = ?" in statement for step in plan]
+    assert mine, "the cases of the reader are counted on each page"
+    assert [step for step in mine if "(queue=?" in step] == [], "they are not looked for in the whole queue"
