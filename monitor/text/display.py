@@ -4,10 +4,11 @@ A text that repeats an id of its record shows it: `monitor.text.record_ids` coll
 """
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from monitor.text.masking import MASK, MaskIds, mask_id, mask_number, mask_reason, mask_text, visible
 
@@ -58,6 +59,14 @@ class Display:
         """The reason of a decision or an alert, see `mask_reason`; else as `text`."""
         return _cut(mask_reason(text[: _looked_at(limit)], ids, self.mask_ids), limit, len(text))
 
+    def field(self, value: Any, ids: Iterable[str] = (), limit: int = 600, *, of_reason: bool = False) -> str:
+        """A field of an event as JSON, its texts shown as by `text`, or by `reason`. Its numbers are counts and times,
+        which may have as many digits as a telephone number.
+        """
+        known, mask = tuple(ids), mask_reason if of_reason else mask_text
+        shown = _with_texts(value, lambda text: mask(text[: _looked_at(limit)], known, self.mask_ids))
+        return _cut(found := json.dumps(shown, ensure_ascii=False), limit, len(found))
+
     def raw(self, raw: str, limit: int = 400) -> str:
         """A record as it came: fields that hold numbers are hidden in any form, its ids shown as by `id`, other numbers
         masked. JSON escapes of plain characters are decoded first, because a number can hide in them."""
@@ -98,6 +107,15 @@ def _hide_party(found: re.Match[str]) -> str:
     closing = quote if quote and len(value) > 1 and value.endswith(quote) else ""
     inner = value[len(quote) : len(value) - len(closing)]
     return f"{found.group(1)}{quote}{mask_number(inner)}{closing}"
+
+
+def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """A JSON value with its texts changed, also those of keys."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(key): _with_texts(part, change) for key, part in value.items()}
+    return [_with_texts(part, change) for part in value] if isinstance(value, list) else value
 
 
 def _looked_at(limit: int) -> int:

@@ -1,6 +1,5 @@
 """Formats the result of an audit as text and as JSON, with phone numbers masked."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,7 +126,7 @@ def _ids(one: EventDifference) -> tuple[str, ...]:
 def _fields(one: EventDifference, display: Display) -> list[dict[str, str]]:
     ids, fields = _ids(one), []
     for change in one.changes:
-        show = display.reason if change.path.startswith("data.reason") else display.text
-        expected, found = (show(json.dumps(each, ensure_ascii=False), ids, _SHOWN) for each in (change.a, change.b))
+        of_reason = change.path.startswith("data.reason")
+        expected, found = (display.field(each, ids, _SHOWN, of_reason=of_reason) for each in (change.a, change.b))
         fields.append({"path": change.path, "expected": expected, "found": found})
     return fields

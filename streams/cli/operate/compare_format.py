@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from monitor.text.display import DEFAULT, Display
 from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import rfc3339
@@ -60,12 +58,16 @@ def line(event: Event, display: Display = DEFAULT) -> str:
 
 def policies(events: Iterable[Event], display: Display = DEFAULT) -> list[str]:
     """The policies under which events were decided."""
+
+    def show(name: object) -> str:
+        return display.id(str(name))
+
     named = {
-        f"{policy.get('id')} {policy.get('version')} ({str(policy.get('sha256'))[:12]})"
+        f"{show(policy.get('id'))} {show(policy.get('version'))} ({show(policy.get('sha256'))[:12]})"
         for event in events
         if isinstance(policy := event["data"].get("policy"), dict)
     }
-    return [display.text(name) for name in sorted(named)]
+    return sorted(named)
 
 
 def _section(title: str, entries: Iterable[Sequence[str]], limit: int) -> Iterator[str]:
@@ -95,11 +97,12 @@ class _Value(NamedTuple):
     ids: tuple[str, ...]
 
     def of(self, path: str, value: Any) -> str:
-        if path.endswith("_ms") and isinstance(value, int):
+        if path.endswith("_ms") and not path.endswith("window_ms") and isinstance(value, int):
             return rfc3339(value, "shortest")
-        text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        show = self.display.reason if path.startswith("data.reason") else self.display.text
-        return show(text, self.ids, _VALUE)
+        of_reason = path.startswith("data.reason")
+        if not isinstance(value, str):
+            return self.display.field(value, self.ids, _VALUE, of_reason=of_reason)
+        return (self.display.reason if of_reason else self.display.text)(value, self.ids, _VALUE)
 
 
 def _pair_json(pair: Pair) -> dict[str, Any]:

@@ -42,3 +42,14 @@ def test_an_id_is_shown_whole_unless_it_is_a_telephone_number() -> None:
         assert DEFAULT.id(one) != one
         assert Display("none").id(one) == one
     assert Display("all_digits").id("call-13812345678") == "call-•••••••••78"
+
+
+def test_a_field_of_an_event_has_its_texts_masked_and_its_numbers_as_they_are() -> None:
+    value = {"window_ms": 86_400_000, "parts": ["+8613812345678", 13_812_345_678, None, True], "13812345678": 0.5}
+    assert DEFAULT.field(value) == (
+        '{"window_ms": 86400000, "parts": ["+•••••••••••78", 13812345678, null, true], "•••••••••78": 0.5}'
+    )
+    assert DEFAULT.field("13812345678", ["13812345678"]) == '"•••••••••78"'
+    assert Display("none").field("13812345678", ["13812345678"]) == '"13812345678"'
+    assert DEFAULT.field("call 1234567", of_reason=True) == '"call 1234567"'
+    assert DEFAULT.field("x" * 50, limit=10) == '"xxxxxxxxx… (+42)'

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from monitor.text.durations import DAY
 from monitor.whatif.event_diff import Event, compare
 from streams.cli.operate.compare_format import as_json, comparison_lines, line, policies
 
@@ -62,6 +63,22 @@ def test_a_number_in_an_event_is_not_shown() -> None:
     assert "1234" not in "\n".join(comparison_lines(found, "a", "b", 20))
 
 
+def test_counts_and_times_are_shown_whatever_their_length() -> None:
+    escalations = [
+        {"count": 3, "window_ms": 30 * DAY, "events": [number], "ids": [event_id]}
+        for number, event_id in ((1_234_567, "e1"), (1_234_568, "+8613812345678"))
+    ]
+    found = compare([event("e1", escalation=escalations[0])], [event("e1", escalation=escalations[1])])
+    shown = "\n".join(comparison_lines(found, "a", "b", 20))
+    assert "1234567" in shown
+    assert "1234568" in shown
+    assert "12345678" not in shown
+    found = compare([event("e1", escalation=escalations[0])], [event("e1", escalation=None)])
+    assert f'"window_ms": {30 * DAY}' in "\n".join(comparison_lines(found, "a", "b", 20))
+    found = compare([event("e1", window_ms=DAY)], [event("e1", window_ms=2 * DAY)])
+    assert f"    window_ms: {DAY} | {2 * DAY}" in list(comparison_lines(found, "a", "b", 20))
+
+
 def test_json_is_complete() -> None:
     a = [event("e1"), event("e2", behaviour="x"), event("a3", 0), event("a3", 0)]
     b = [event("e1"), event("e2", behaviour="y"), event("b3", 500)]
@@ -81,3 +98,5 @@ def test_the_policies_of_both_sides_are_named() -> None:
         "p 1 (aaaaaaaaaaaa)",
         "q 2 (bbbbbbbbbbbb)",
     ]
+    house = {"id": "house-rules", "version": "2026-11", "sha256": "123456789" + "c" * 55}
+    assert policies([event("e1", policy=house)]) == ["house-rules 2026-11 (123456789ccc)"]
