@@ -42,9 +42,7 @@ def stop_requested(within_s: float) -> Iterator[asyncio.Event]:
             return
         begun_s = now_s
         loop.call_soon_threadsafe(stopping.set)
-        # Both now: Python 3.12 starts no thread once the program is past its end and waits for other threads.
-        threading.Thread(target=_say, args=(within_s, loop), name="cut-off-log", daemon=True).start()
-        threading.Thread(target=_cut_off, args=(within_s,), name="cut-off", daemon=True).start()
+        _end_within(within_s, loop)
 
     with _signals_wake(loop):
         former = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -74,6 +72,12 @@ def _signals_wake(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         finally:
             signal.set_wakeup_fd(former)
             loop.remove_reader(receiving)
+
+
+def _end_within(within_s: float, loop: asyncio.AbstractEventLoop) -> None:
+    # Both now: Python 3.12 starts no thread once the program is past its end and waits for other threads.
+    threading.Thread(target=_say, args=(within_s, loop), name="cut-off-log", daemon=True).start()
+    threading.Thread(target=_cut_off, args=(within_s,), name="cut-off", daemon=True).start()
 
 
 def _say(within_s: float, loop: asyncio.AbstractEventLoop) -> NoReturn:

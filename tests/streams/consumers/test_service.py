@@ -117,7 +117,7 @@ async def test_the_pages_tell_how_far_a_consumer_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_all_in_order(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.runtime.shutdown._cut_off", lambda *_: None)  # this process continues
+    monkeypatch.setattr("streams.runtime.shutdown._end_within", lambda *_: None)  # this process continues
     former = signal.getsignal(number)
     ended: list[str] = []
     port = free_port()
