@@ -84,7 +84,7 @@ async def test_a_mismatch_is_status_1_and_a_worker_does_not_start(address: str) 
         assert f"{callwarden.prefix}enforcement: {line}" in said
     status, _, refused = callwarden("worker", "--port", str(free_ports(1)[0]))
     assert status == 2
-    error = json.loads(refused)["error"]
+    error = json.loads(refused.splitlines()[-1])["error"]
     assert "topics are misconfigured" in error
     assert said.strip() in error
 

@@ -15,8 +15,8 @@ CASES = {
                 [
                     (
                         {"follower": "pbx", "reason": "truncated"},
-                        "pbx 的文件在读完之前丢失 (truncated) / "
-                        "A file of pbx was lost before it was read to its end (truncated)",
+                        "pbx 的文件或表在读完之前丢失 (truncated) / "
+                        "A file or table of pbx was lost before it was read to its end (truncated)",
                     )
                 ],
             )
