@@ -20,10 +20,15 @@ from streams.cli.inputs import describe_os_error, fail
 
 def print_json(document: object) -> None:
     """Print the document of ``--json``: one line of UTF-8, whatever the encoding of standard output is."""
+    import json
+
     import msgspec
     import orjson
 
-    data = orjson.dumps(document, default=msgspec.to_builtins)
+    try:
+        data = orjson.dumps(document, default=msgspec.to_builtins)
+    except orjson.JSONEncodeError:  # a record of another program may have a number of more than 64 bits
+        data = json.dumps(msgspec.to_builtins(document), ensure_ascii=False).encode()
     typer.echo(data.decode() if sys.stdout.isatty() else data)
 
 

@@ -25,7 +25,7 @@ def run(
     """Compare the decisions of the workers of two output prefixes, up to where both have judged.
 
     Decisions are compared by id; then those that only one has, by tenant, rule and window. Different names of the
-    policies are not a difference.
+    policies are not a difference. A record that is not a decision is named, and counts as a difference.
 
     Exit status: 1 the decisions differ, or there is nothing to compare; 3 Kafka cannot be reached.
     """
@@ -33,7 +33,13 @@ def run(
     from monitor.whatif.event_diff import compare
     from streams.cli.cluster_session import operate
     from streams.cli.inputs import fail, parse_time, settings_for
-    from streams.cli.operate.compare_format import as_json, comparison_lines, policies
+    from streams.cli.operate.compare_format import (
+        as_json,
+        comparison_lines,
+        policies,
+        unreadable_lines,
+        verdict,
+    )
     from streams.kafka.topic_names import TopicNames
     from streams.topics.progress import decided, until_both
 
@@ -52,10 +58,12 @@ def run(
         fail("nothing to compare: expected a partition that both have judged", 1)
     events_a, events_b = a.between(from_ms, until_ms), b.between(from_ms, until_ms)
     found = compare(events_a, events_b, ignored={"data.policy"})
+    equal = found.equal and not a.unreadable and not b.unreadable
     sides = {prefix_a: policies(events_a, settings.display), prefix_b: policies(events_b, settings.display)}
     if json_:
         head = {"a": prefix_a, "b": prefix_b, "from_ms": from_ms, "until_ms": until_ms}
-        print_json({**head, "policies": list(sides.values()), **as_json(found)})
+        plain = as_json(found, a.unreadable, b.unreadable)
+        print_json({**head, "policies": list(sides.values()), **plain})
     else:
         judged = [ms for ms in until_ms if ms]
         first, last = (rfc3339(ms, "shortest") for ms in (min(judged), max(judged)))
@@ -64,8 +72,11 @@ def run(
             typer.echo(f"{prefix} under {', '.join(named) or 'no policy: it decided nothing'}")
         for each in comparison_lines(found, prefix_a, prefix_b, limit, settings.display):
             typer.echo(each)
-        typer.echo("the same decisions" if found.equal else "not the same")
-    if not found.equal:
+        for prefix, side in ((prefix_a, a), (prefix_b, b)):
+            for each in unreadable_lines(side.unreadable, prefix, limit, settings.display):
+                typer.echo(each)
+        typer.echo(verdict(found, len(a.unreadable) + len(b.unreadable)))
+    if not equal:
         raise typer.Exit(1)
 
 

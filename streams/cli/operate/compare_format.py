@@ -7,6 +7,8 @@ from monitor.text.display import DEFAULT, Display
 from monitor.text.record_ids import ids_of
 from monitor.text.timestamps import rfc3339
 from monitor.whatif.event_diff import Comparison, Event, Pair, RuleComparison, decided_ms
+from schemas.inputs import END_MS, MIN_MS
+from streams.topics.progress import UnreadableEvent
 
 _VALUE = 120
 _COUNTS = tuple(RuleComparison.__slots__)
@@ -30,10 +32,29 @@ def comparison_lines(found: Comparison, a: str, b: str, limit: int, display: Dis
         yield from _section(f"more than once in {name}", ([display.id(one)] for one in repeated), limit)
 
 
-def as_json(found: Comparison) -> dict[str, Any]:
+def unreadable_lines(
+    records: Sequence[UnreadableEvent], side: str, limit: int, display: Display = DEFAULT
+) -> Iterator[str]:
+    """The lines on the records of a side that are not events, at most ``limit``."""
+    places = ([f"{one.topic}-{one.partition} offset {one.offset}: {display.text(one.why)}"] for one in records)
+    yield from _section(f"cannot be read in {side}", places, limit)
+
+
+def verdict(found: Comparison, unreadable: int) -> str:
+    """The final sentence. ``unreadable`` is the number of records of both sides that are not events."""
+    if not found.equal:
+        return "not the same"
+    if unreadable:
+        return f"the same decisions, but {unreadable:,} record{'s' if unreadable > 1 else ''} cannot be read"
+    return "the same decisions"
+
+
+def as_json(
+    found: Comparison, unreadable_a: Sequence[UnreadableEvent] = (), unreadable_b: Sequence[UnreadableEvent] = ()
+) -> dict[str, Any]:
     """The same with every difference, for machines."""
     return {
-        "equal": found.equal,
+        "equal": found.equal and not unreadable_a and not unreadable_b,
         "same": found.same,
         "rules": [
             {"rule_id": rule, "tier": tier or None, **{name: getattr(of_rule, name) for name in _COUNTS}}
@@ -45,6 +66,8 @@ def as_json(found: Comparison) -> dict[str, Any]:
         "only_b": [_brief(event) for event in found.only_b],
         "repeated_a": found.repeated_a,
         "repeated_b": found.repeated_b,
+        "unreadable_a": [_unreadable_json(one) for one in unreadable_a],
+        "unreadable_b": [_unreadable_json(one) for one in unreadable_b],
     }
 
 
@@ -97,7 +120,8 @@ class _Value(NamedTuple):
     ids: tuple[str, ...]
 
     def of(self, path: str, value: Any) -> str:
-        if path.endswith("_ms") and not path.endswith("window_ms") and isinstance(value, int):
+        is_time = path.endswith("_ms") and not path.endswith("window_ms")
+        if is_time and isinstance(value, int) and MIN_MS <= value < END_MS:
             return rfc3339(value, "shortest")
         of_reason = path.startswith("data.reason")
         if not isinstance(value, str):
@@ -112,6 +136,10 @@ def _pair_json(pair: Pair) -> dict[str, Any]:
         "wording": pair.wording,
         "differences": [{"field": one.path, "a": one.a, "b": one.b} for one in pair.differences],
     }
+
+
+def _unreadable_json(record: UnreadableEvent) -> dict[str, Any]:
+    return {**record._asdict(), "why": DEFAULT.text(record.why)}
 
 
 def _brief(event: Event) -> dict[str, Any]:

@@ -100,3 +100,11 @@ def test_the_policies_of_both_sides_are_named() -> None:
     ]
     house = {"id": "house-rules", "version": "2026-11", "sha256": "123456789" + "c" * 55}
     assert policies([event("e1", policy=house)]) == ["house-rules 2026-11 (123456789ccc)"]
+
+
+def test_times_and_numbers_of_another_program_s_event_end_no_comparison() -> None:
+    a, b = event("e1", review_by_ms=10**18, reviewed=10**30), event("e1", review_by_ms=True, reviewed=1)
+    found = compare([a], [b])
+    lines = list(comparison_lines(found, "a", "b", 20))
+    assert "    review_by_ms: 1000000000000000000 | true" in lines
+    assert f"    reviewed: {10**30} | 1" in lines

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from streams.cli import cluster_session
 from streams.cli.app import build
+from streams.cli.outputs import print_json
 from streams.kafka.topic_admin import ExistingTopic
 from streams.savepoint.archive import ArchiveHeader, write
 from streams.topics.partition_state import PartitionState
@@ -169,3 +170,8 @@ def test_an_attack_lists_each_tenant_of_each_kind(tmp_path: Path) -> None:
     assert found["kinds"][0]["tenants"] == [
         {"seed": 1, "caught": None, "after_ms": None, "rules": [], "shadow_rules": []}
     ]
+
+
+def test_a_number_of_more_than_64_bits_in_another_program_s_record_is_printed(capfdbinary: Any) -> None:
+    print_json({"a": 10**30, "b": "中", "c": ("x",)})
+    assert json.loads(capfdbinary.readouterr().out) == {"a": 10**30, "b": "中", "c": ["x"]}
