@@ -1,4 +1,4 @@
-"""Stops a command that runs until a signal."""
+"""Stops a command that runs until a signal, or one that has files to delete first."""
 
 import asyncio
 import signal
@@ -21,6 +21,25 @@ def until_stopped() -> Iterator[None]:
         pass
     finally:
         signal.signal(signal.SIGTERM, former)
+
+
+@contextmanager
+def through_clean_up() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the process with their usual status, but through the clean-up of the block.
+
+    A signal that is ignored, such as SIGHUP under `nohup`, stays ignored.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
+    former = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def run_until_stopped(work: Coroutine[Any, Any, None]) -> None:

@@ -44,10 +44,11 @@ def attack(
     from tempfile import TemporaryDirectory
 
     from monitor.whatif.attack import attack as tried
+    from streams.runtime.signals import through_clean_up
 
     ruled = policy_for(policy)
     try:
-        with TemporaryDirectory(prefix="callwarden-attack-") as folder:
+        with through_clean_up(), TemporaryDirectory(prefix="callwarden-attack-") as folder:
             report = tried(ruled, range(seed, seed + seeds), Path(folder), days=days, optional=optional)
     except OSError as error:
         fail(f"temporary files: {error}", 1)

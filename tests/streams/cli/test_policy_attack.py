@@ -1,11 +1,17 @@
 """`callwarden policy attack`: its exit status, and the table of the built-in policy in the documents."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from helpers.patience import PATIENCE_S
 from streams.cli.app import build
 
 ROOT = Path(__file__).parents[3]
@@ -31,6 +37,23 @@ def test_the_exit_status_says_whether_someone_is_wronged_or_unseen(
     )
     assert done.exit_code == status, done.output
     assert printed in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_run_that_is_stopped_leaves_no_calls_behind(number: signal.Signals, tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "streams.cli", "policy", "attack", "--seeds", "10000"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            while not any(tmp_path.glob("*/*")) and running.poll() is None:
+                time.sleep(0.01)
+            running.send_signal(number)
+            assert running.wait(PATIENCE_S) == 128 + number
+        finally:
+            running.kill()
+        assert running.stderr is not None
+        assert "Traceback" not in running.stderr.read()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.thorough
