@@ -3,15 +3,18 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 from monitor.policy.model import Policy
 from monitor.replay.outcome import Outcome
 from monitor.replay.run import replay
 from monitor.simulate.attack.platform import ALL_KINDS, DrawnTenant, draw_platform
 from monitor.simulate.attack.streams import TenantKind
+from monitor.simulate.settings import DEFAULT_START_MS, SHANGHAI_MS
 from schemas.outputs import Enforcement
 
 Caught = Literal["final", "review", "shadow", "nothing"]
@@ -104,12 +107,14 @@ def attack(
 ) -> AttackReport:
     """Judge a platform of each seed by the policy. ``folder`` holds one platform's calls at a time.
 
-    ``optional`` False: platforms that leave the optional fields empty. ``progress`` is called with each seed done.
+    The days of a platform are those of the policy's time zone. ``optional`` False: platforms that leave the optional
+    fields empty. ``progress`` is called with each seed done.
     """
     found = {kind.name: KindResult(kind) for kind in kinds}
+    start_ms = _midnight_ms(policy.params.timezone)
     for seed in seeds:
         path = folder / f"platform-{seed}.jsonl"
-        tenants = draw_platform(seed, days, path, kinds=kinds, optional=optional)
+        tenants = draw_platform(seed, days, path, kinds=kinds, start_ms=start_ms, optional=optional)
         outcome = replay([path], policy)
         path.unlink()
         for result in results_of(tenants, outcome, seed):
@@ -117,6 +122,12 @@ def attack(
         if progress:
             progress(seed)
     return AttackReport(policy, tuple(seeds), days, tuple(found.values()))
+
+
+def _midnight_ms(timezone: str) -> int:
+    """The midnight in that zone with which the first day of the platforms begins."""
+    day = datetime.fromtimestamp((DEFAULT_START_MS + SHANGHAI_MS) / 1000, UTC)
+    return round(day.replace(tzinfo=ZoneInfo(timezone)).timestamp() * 1000)
 
 
 def results_of(tenants: Iterable[DrawnTenant], outcome: Outcome, seed: int) -> Iterable[TenantResult]:

@@ -21,7 +21,7 @@ class TalkPart(NamedTuple):
 class CallStream:
     """Calls of one kind. Shares are of attempts unless the name says so; the attempts left over are not answered.
 
-    ``daily`` attempts begin between the hours ``opens`` and ``closes`` of a day in Shanghai (``closes`` may pass 24);
+    ``daily`` attempts begin between the hours ``opens`` and ``closes`` of a day (``closes`` may pass 24);
     a number of ``bursts`` puts them into that many spans of ``burst_s``, equally far apart. ``days`` says on which
     days, ``first_day`` from which on; each day has ``growth`` times the calls of the day before.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.inputs import fail, policy_for
+from streams.cli.inputs import describe_os_error, fail, policy_for
 from streams.cli.options import Json
 from streams.cli.outputs import print_json
 
@@ -51,7 +51,7 @@ def attack(
         with through_clean_up(), TemporaryDirectory(prefix="callwarden-attack-") as folder:
             report = tried(ruled, range(seed, seed + seeds), Path(folder), days=days, optional=optional)
     except OSError as error:
-        fail(f"temporary files: {error}", 1)
+        fail(f"temporary files: {describe_os_error(error)[0]}; TMPDIR names another folder", 1)
     if as_json:
         print_json(_as_json(report))
     else:

@@ -52,6 +52,25 @@ def test_the_time_runs_from_the_first_unwanted_call(tmp_path: Path) -> None:
     )
 
 
+NIGHT = """\
+id: tried
+version: "1"
+extends: none
+defaults: {{timezone: {zone}}}
+rules:
+- {{id: night, behaviour: blind_calling, metric: out_of_hours_ratio, above: 0.5, window: 24h, step: 1h}}
+"""
+
+
+def test_the_platforms_days_are_those_of_the_policys_time_zone(tmp_path: Path) -> None:
+    """Else the nights of one zone are the days of another: night callers were missed, and honest tenants wronged."""
+    found = {}
+    for zone in ("Asia/Shanghai", "America/New_York", "Asia/Kolkata", "UTC"):
+        report = tried(loads(NIGHT.format(zone=zone), "tried.yaml"), tmp_path, "night-caller", "sales-desk")
+        found[zone] = [[result.caught for result in each.results] for each in report.kinds]
+    assert all(caught == [["final"] * 2, ["nothing"] * 2] for caught in found.values()), found
+
+
 def test_the_same_seeds_give_the_same_report(tmp_path: Path) -> None:
     first, again = (tried(policy("enforce"), tmp_path, "blind-dialler", "dispatcher") for _ in range(2))
     assert first.kinds == again.kinds
