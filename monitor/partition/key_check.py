@@ -9,7 +9,7 @@ from monitor.byte_rows import picked
 from monitor.decoding.input_topics import CARRIES
 from monitor.partition.partitioner import Partitioner, partition_of
 from monitor.text.masking import mask_id
-from schemas.inputs import Cdr
+from schemas.inputs import Cdr, Record
 
 if TYPE_CHECKING:
     from monitor.decoding.decoded_rows import DecodedRows
@@ -43,15 +43,18 @@ class KeyCheck:
                     for row, tenant in zip(rows.tolist(), decoded.calls.tenant.tolist(), strict=True):
                         if fault := self._fault(decoded.names[tenant], keys[row]):
                             faults[row] = fault
-        carried = CARRIES[topic]
         others = np.array([row for row, _ in decoded.others], np.intp)
         for (row, record), key in zip(decoded.others, picked(keys, others), strict=True):
-            if type(record) not in carried:
-                faults[row] = self._wrong_topic(topic, str(type(record).__struct_config__.tag))
-            elif fault := self._fault(record.tenant_id, key):
+            if fault := self.fault(topic, record, key):
                 faults[row] = fault
         if faults:
             decoded.reject(faults)
+
+    def fault(self, topic: str, record: Record, key: bytes | None) -> str | None:
+        """Why one record is rejected, None if it is not."""
+        if type(record) not in CARRIES[topic]:
+            return self._wrong_topic(topic, str(type(record).__struct_config__.tag))
+        return self._fault(record.tenant_id, key)
 
     def _fault(self, tenant_id: str, key: bytes | None) -> str | None:
         if key != tenant_id.encode():

@@ -44,7 +44,8 @@ class TopicReplayOptions:
     stops where the logs' clocks allow no more: the result is what workers that have caught up have decided. Otherwise
     the logs are taken as ended, and everything is decided, as in a replay of files. ``distance_options`` measures the
     tenants' distances at the end. ``first``: offsets of input partitions before which records are not read, as if they
-    had been deleted.
+    had been deleted. ``ends``: where reading stops, from `current_ends`; by default where the logs end now. Replays
+    that are compared need the same, because more records come meanwhile.
     """
 
     secret: bytes = b""
@@ -55,6 +56,7 @@ class TopicReplayOptions:
     follow: bool = True
     distance_options: DistanceOptions | None = None
     first: Mapping[TP, int] = field(default_factory=dict)
+    ends: Mapping[TP, int] | None = None
 
     @classmethod
     def from_settings(cls, settings: "Settings") -> "TopicReplayOptions":
@@ -84,13 +86,9 @@ async def replay_topics(
     for topic, there in (await cluster.partitions(names.inputs)).items():
         if there > count and warn is not None:
             warn(f"{topic} has {there} partitions; only {count} are judged; see {GROWN_PAGE}")
-    inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
-    clocks = [TP(names.output("clock"), number) for number in range(count)]
+    inputs, clocks = _logs(names, count)
     starts = await cluster.starts([*inputs, *clocks])
-    # The ends of the clock log are read last: it then has every entry on the records read of the inputs, except those
-    # that a running worker has in memory or in an open transaction.
-    ends = await cluster.ends(inputs)
-    ends |= await cluster.ends(clocks)
+    ends = await current_ends(cluster, names, count) if options.ends is None else options.ends
     run, recorded = _Run(policy, count, progress), False
     for number in range(count):
         place = PartitionIdentity(number, count, options.partitioner)
@@ -125,6 +123,21 @@ async def replay_topics(
             seen.append(measure_distances(partition.shard, distance_options, now_ms))
         outcome.seen = merge_distances(seen, distance_options)
     return outcome
+
+
+async def current_ends(cluster: Cluster, names: TopicNames, count: int) -> dict[TP, int]:
+    """The ends of the input topics and of the clock log, which have ``count`` partitions."""
+    inputs, clocks = _logs(names, count)
+    # The ends of the clock log are read last: it then has every entry on the records read of the inputs, except those
+    # that a running worker has in memory or in an open transaction.
+    ends = await cluster.ends(inputs)
+    return ends | await cluster.ends(clocks)
+
+
+def _logs(names: TopicNames, count: int) -> tuple[list[TP], list[TP]]:
+    """The partitions of the inputs, topic by topic, and of the clock log."""
+    inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
+    return inputs, [TP(names.output("clock"), number) for number in range(count)]
 
 
 async def partitions_of(cluster: Cluster, names: TopicNames) -> int:

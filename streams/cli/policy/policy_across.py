@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from monitor.policy.model import Policy
-    from monitor.replay.outcome import Outcome
     from monitor.text.display import Display
     from monitor.whatif.across import AcrossReport
     from streams.kafka.cluster import KafkaCluster
@@ -72,16 +71,13 @@ def _across_topics(settings: "Settings", ruled: "Policy") -> "AcrossReport":
     from streams.cli.cluster_session import operate
     from streams.kafka.topic_names import TopicNames
     from streams.ops.topic_preflight import across_topics
-    from streams.ops.topic_replay import TopicReplayOptions, replay_topics
+    from streams.ops.topic_replay import TopicReplayOptions
 
     names = TopicNames.from_settings(settings)
     options = replace(TopicReplayOptions.from_settings(settings), follow=False)
 
     async def work(cluster: "KafkaCluster") -> "AcrossReport":
-        async def judge(policy: "Policy") -> "Outcome":
-            return await replay_topics(cluster, names, policy, options)
-
-        return await across_topics(cluster, names, judge, ruled, _key(settings), settings.max_ahead_ms)
+        return await across_topics(cluster, names, options, ruled, _key(settings))
 
     return operate("policy across", settings, work)
 

@@ -282,16 +282,13 @@ def _changed_tiers(settings: "Settings", names: "TopicNames", before: "Policy", 
     from monitor.whatif import backtest
     from streams.cli.cluster_session import operate
     from streams.cli.judge.backtest import change_lines
-    from streams.ops.topic_replay import TopicReplayOptions, replay_topics
+    from streams.ops.topic_preflight import outcomes
+    from streams.ops.topic_replay import TopicReplayOptions
 
     options = replace(TopicReplayOptions.from_settings(settings), follow=False)
 
     async def judge(cluster: "KafkaCluster") -> "list[backtest.PolicyOutcome]":
-        found = []
-        for policy in (before, after):
-            outcome = await replay_topics(cluster, names, policy, options)
-            found.append(backtest.outcome_of(outcome, policy))
-        return found
+        return await outcomes(cluster, names, options, (before, after))
 
     changed = backtest.changes(*operate("policy apply", settings, judge))
     yield f"{len(changed):,} tenants would change tier over the records of the topics"

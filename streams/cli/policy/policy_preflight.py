@@ -10,7 +10,6 @@ from streams.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from monitor.policy.model import Policy
-    from monitor.replay.outcome import Outcome
     from monitor.text.display import Display
     from monitor.whatif.backtest import Change
     from monitor.whatif.preflight import Preflight
@@ -64,19 +63,16 @@ def _preflight_topics(settings: "Settings", after: "Policy", as_json: bool) -> N
     from streams.kafka.topic_names import TopicNames
     from streams.ops.control_client import partition_count
     from streams.ops.topic_preflight import preflight_topics
-    from streams.ops.topic_replay import TopicReplayOptions, replay_topics
+    from streams.ops.topic_replay import TopicReplayOptions
     from streams.topics.policy_log import logged_policies, newest
 
     names = TopicNames.from_settings(settings)
     options = replace(TopicReplayOptions.from_settings(settings), follow=False)
 
     async def work(cluster: "KafkaCluster") -> "tuple[Policy, Preflight, list[Change]]":
-        async def judge(policy: "Policy") -> "Outcome":
-            return await replay_topics(cluster, names, policy, options)
-
         last = newest(await logged_policies(cluster, names, range(await partition_count(cluster, names))))
         before = last.policy if last else policy_for(str(settings.policy) if settings.policy else None)
-        return before, *await preflight_topics(cluster, names, judge, before, after, settings.max_ahead_ms)
+        return before, *await preflight_topics(cluster, names, options, before, after)
 
     before, found, changed = operate("policy preflight", settings, work)
     if as_json:

@@ -147,14 +147,14 @@ async def _of_topics(task: PreviewTask, base: Policy, policy: Policy, progress: 
     # Imported here: a file needs no Kafka.
     from streams.kafka.cluster import KafkaCluster
     from streams.kafka.topic_names import TopicNames
-    from streams.ops.topic_replay import TopicReplayOptions, partitions_of, replay_topics
+    from streams.ops.topic_replay import TopicReplayOptions, current_ends, partitions_of, replay_topics
 
     settings = task.settings
     names, cluster = TopicNames.from_settings(settings), KafkaCluster(settings)
     try:
         count = await partitions_of(cluster, names)
         inputs = [TP(topic, number) for topic in names.inputs for number in range(count)]
-        starts, ends = await cluster.starts(inputs), await cluster.ends(inputs)
+        starts, ends = await cluster.starts(inputs), await current_ends(cluster, names, count)
         first: dict[TP, int] = {}
         if task.since_ms is not None:
             # Windows that end after the time need the calls before it; those only count.
@@ -167,6 +167,7 @@ async def _of_topics(task: PreviewTask, base: Policy, policy: Policy, progress: 
             enforce_from_ms=task.since_ms or 0,
             follow=False,
             first=first,
+            ends=ends,
         )
 
         async def judge(step: Step, by: Policy) -> Outcome:
