@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any, Final, TypeVar, cast
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
+from aiokafka.errors import InvalidTxnState, MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from monitor.compression import compressed
@@ -125,10 +125,12 @@ async def _named(sending: Awaitable[T], tp: TP, records: Sequence[OutputRecord])
 
 
 async def _all(waiting: Iterable[Awaitable[T]]) -> list[T]:
-    """The results of all; raises the first error once all have ended, so that none keeps running."""
+    """The results of all; raises the first error once all have ended, so that none keeps running.
+
+    A partition that the broker refuses ends the transaction, which then fails for the others: that is no cause.
+    """
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    results = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return results
+    errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    if errors:
+        raise next((error for error in errors if not isinstance(error, InvalidTxnState)), errors[0])
+    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
