@@ -55,7 +55,7 @@ enum { ATTEMPTS, LARGEST, IN_BLOCKS, UNFINISHED, FIRST };
 
 typedef struct {
     const int32_t *row; /* of each tenant, negative if it has no running counts */
-    const uint8_t *level;
+    const uint8_t *level, *later;
     int64_t *counts; /* `[row, width]` */
     uint8_t *changed;
     const int32_t *limits;
@@ -69,15 +69,15 @@ typedef struct {
     Py_ssize_t added;
 } Table;
 
-/* The slot of the key; one that is new has the attempts in the window now, and then `is_new` is set. */
-static inline Slot *claimed(Table *table, uint64_t key, int32_t whose, int *is_new)
+/* The slot of the key; one that is new has the attempts in the window now if these are `known`, else none, and `is_new` is set. */
+static inline Slot *claimed(Table *table, uint64_t key, int32_t whose, int known, int *is_new)
 {
     uint64_t at = slot_of(&table->then, key);
     Slot *slot = slot_at(&table->then, at);
     *is_new = is_free(&table->then, at);
     if (*is_new) {
         uint64_t now = slot_of(&table->now, key);
-        *slot = (Slot){key, is_free(&table->now, now) ? 0 : slot_at(&table->now, now)->count, whose};
+        *slot = (Slot){key, !known || is_free(&table->now, now) ? 0 : slot_at(&table->now, now)->count, whose};
         table->added++;
     }
     return slot;
@@ -85,10 +85,10 @@ static inline Slot *claimed(Table *table, uint64_t key, int32_t whose, int *is_n
 
 /* Takes a call back that has entered the window, if its key is new: the window has counted it already. The count of such a key
  * is stored as its complement, which is negative, until `settle`: so the next calls with that key are taken back, too. */
-static void take_back(Table *table, uint64_t key, int32_t whose)
+static void take_back(Table *table, uint64_t key, int32_t whose, int known)
 {
     int is_new;
-    Slot *slot = claimed(table, key, whose, &is_new);
+    Slot *slot = claimed(table, key, whose, known, &is_new);
     if (is_new) slot->count = ~slot->count;
     if (slot->count < ~0) slot->count++; /* the complement of one attempt less */
 }
@@ -102,15 +102,22 @@ static inline int32_t settle(Table *table, uint64_t key)
 }
 
 /* Counts a use of the key; returns how many there are then. */
-static inline int32_t use(Table *table, uint64_t key, int32_t whose)
+static inline int32_t use(Table *table, uint64_t key, int32_t whose, int known)
 {
     int is_new;
-    return ++claimed(table, key, whose, &is_new)->count;
+    return ++claimed(table, key, whose, known, &is_new)->count;
 }
 
-/* Whether it is a number with attempts at the end. */
-static int is_present_then(const Table *table, uint64_t key)
+/* Whether the window has only keys of the tenant in its groups that are kept by the sample at the end. */
+static inline int groups_known(const Running *running, int32_t tenant)
 {
+    return !running->later[running->row[tenant]];
+}
+
+/* Whether it is a number with attempts at the end, in the sample at that level. The window may have others now. */
+static int is_present_then(const Table *table, uint64_t key, int unit_bits, int level)
+{
+    if (!is_sampled(key, unit_bits, level)) return 0;
     return is_free(&table->then, slot_of(&table->then, key)) ? is_present(&table->now, key) : is_present(&table->then, key);
 }
 
@@ -121,7 +128,7 @@ static inline int64_t in_block(const Running *running, int32_t size)
 
 static void count_group(Table *groups, const Running *running, const Key *one, int32_t whose, int64_t *own)
 {
-    int32_t size = use(groups, one->group, whose);
+    int32_t size = use(groups, one->group, whose, groups_known(running, whose));
     if (size > own[LARGEST]) own[LARGEST] = size;
     own[IN_BLOCKS] += in_block(running, size) - in_block(running, size - 1);
     if (size < running->block_least && size > own[UNFINISHED]) own[UNFINISHED] = size;
@@ -129,12 +136,14 @@ static void count_group(Table *groups, const Running *running, const Key *one, i
 
 static void count_key(Table *keys, Table *groups, const Running *running, const Key *one, int32_t tenant, int64_t *own)
 {
-    int32_t whose = one->numeric ? tenant : ~tenant, times = use(keys, one->key, whose);
+    int unit_bits = running->unit_bits, level = running->level[running->row[tenant]];
+    int32_t whose = one->numeric ? tenant : ~tenant, times = use(keys, one->key, whose, 1);
     if (times == 1) {
         own[FIRST + DISTINCT]++;
         own[FIRST + NUMBERS] += one->numeric;
         if (one->numeric && running->sequences)
-            own[FIRST + SEQUENTIAL] += is_present_then(keys, one->key - 1) + is_present_then(keys, one->key + 1);
+            own[FIRST + SEQUENTIAL] += is_present_then(keys, one->key - 1, unit_bits, level)
+                                     + is_present_then(keys, one->key + 1, unit_bits, level);
         if (running->by_group) count_group(groups, running, one, tenant, own);
     }
     for (Py_ssize_t limit = 0; limit < running->limit_count; limit++)
@@ -164,10 +173,10 @@ static void add_entered(const Calls *calls, const Running *running, Table *keys,
     Key one;
     for (Py_ssize_t call = 0; call < calls->count; call++)
         if (counted_key_of(calls, running, call, from_ms, to_ms, &one))
-            take_back(keys, one.key, one.numeric ? calls->tenant[call] : ~calls->tenant[call]);
+            take_back(keys, one.key, one.numeric ? calls->tenant[call] : ~calls->tenant[call], 1);
     for (Py_ssize_t call = 0; call < calls->count; call++)
         if (counted_key_of(calls, running, call, from_ms, to_ms, &one) && settle(keys, one.key) == 0 && running->by_group)
-            take_back(groups, one.group, calls->tenant[call]);
+            take_back(groups, one.group, calls->tenant[call], groups_known(running, calls->tenant[call]));
     for (Py_ssize_t call = 0; running->by_group && call < calls->count; call++)
         if (counted_key_of(calls, running, call, from_ms, to_ms, &one) && !is_free(&groups->then, slot_of(&groups->then, one.group)))
             settle(groups, one.group);
@@ -188,7 +197,7 @@ static void count_calls(const Calls *calls, const Running *running, Table *keys,
 
 /* ---- The call ---------------------------------------------------------------------------------------------------- */
 
-enum { TENANT, END, WORD, CALLEE, NUMERIC, CALLER, BLOCK, CONSENT, ROW, LEVEL, COUNTS, CHANGED, LIMITS, THEN, THEN_WORDS, NOW,
+enum { TENANT, END, WORD, CALLEE, NUMERIC, CALLER, BLOCK, CONSENT, ROW, LEVEL, LATER, COUNTS, CHANGED, LIMITS, THEN, THEN_WORDS, NOW,
        NOW_WORDS, GROUPS, GROUPS_WORDS, GROUPS_NOW, GROUPS_NOW_WORDS, BUFFERS };
 
 static int calls_of(const Py_buffer *of, Calls *calls)
@@ -214,14 +223,16 @@ static int running_of(const Py_buffer *of, Running *running)
     Py_ssize_t rows = running->rows = of[LEVEL].len;
     running->row = of[ROW].buf;
     running->level = of[LEVEL].buf;
+    running->later = of[LATER].buf;
     running->counts = of[COUNTS].buf;
     running->changed = of[CHANGED].buf;
     running->limits = of[LIMITS].buf;
     running->tenants = of[ROW].len / 4;
     running->limit_count = of[LIMITS].len / 4;
     running->width = FIRST + SEQUENTIAL + 1 + running->limit_count;
-    if (!column_of(&of[ROW], 4, running->tenants) || !column_of(&of[LEVEL], 1, rows) || !column_of(&of[CHANGED], 1, rows)
-        || !column_of(&of[LIMITS], 4, running->limit_count) || !column_of(&of[COUNTS], 8, rows * running->width))
+    if (!column_of(&of[ROW], 4, running->tenants) || !column_of(&of[LEVEL], 1, rows) || !column_of(&of[LATER], 1, rows)
+        || !column_of(&of[CHANGED], 1, rows) || !column_of(&of[LIMITS], 4, running->limit_count)
+        || !column_of(&of[COUNTS], 8, rows * running->width))
         return 0;
     for (Py_ssize_t tenant = 0; tenant < running->tenants; tenant++)
         if (running->row[tenant] >= rows) return refused("there is no such row of counts");
@@ -258,9 +269,9 @@ static PyObject *add(PyObject *module, PyObject *args)
     long long from_ms, to_ms, entered_ms;
     Py_ssize_t room, groups_room;
     (void)module;
-    if (!PyArg_ParseTuple(args, "i(y*y*y*y*y*y*y*y*)(KK)(y*y*w*w*)(y*ppiii)(LLL)(w*y*ny*y*)(w*y*ny*y*)", &calls.set, &of[TENANT],
+    if (!PyArg_ParseTuple(args, "i(y*y*y*y*y*y*y*y*)(KK)(y*y*y*w*w*)(y*ppiii)(LLL)(w*y*ny*y*)(w*y*ny*y*)", &calls.set, &of[TENANT],
                           &of[END], &of[WORD], &of[CALLEE], &of[NUMERIC], &of[CALLER], &of[BLOCK], &of[CONSENT], &attempt,
-                          &answered, &of[ROW], &of[LEVEL], &of[COUNTS], &of[CHANGED], &of[LIMITS], &running.sequences,
+                          &answered, &of[ROW], &of[LEVEL], &of[LATER], &of[COUNTS], &of[CHANGED], &of[LIMITS], &running.sequences,
                           &running.by_group, &running.unit_bits, &calls.block_bits, &running.block_least, &from_ms, &to_ms,
                           &entered_ms, &of[THEN], &of[THEN_WORDS], &room, &of[NOW], &of[NOW_WORDS], &of[GROUPS],
                           &of[GROUPS_WORDS], &groups_room, &of[GROUPS_NOW], &of[GROUPS_NOW_WORDS]))
@@ -281,4 +292,4 @@ static PyObject *add(PyObject *module, PyObject *args)
 
 static PyMethodDef METHODS[] = {{"add", add, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};
 
-EXTENSION(_running, METHODS, 2)
+EXTENSION(_running, METHODS, 3)

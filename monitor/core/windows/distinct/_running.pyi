@@ -10,7 +10,7 @@ def add(
     set: int,
     calls: tuple[NDArray[Any], ...],
     bits: tuple[int, int],
-    running: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
+    running: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     kind: tuple[NDArray[Any], bool, bool, int, int, int],
     span: tuple[int, int, int],
     keys: _Table,

@@ -91,17 +91,21 @@ class DerivedCounts:
         keys: KeyCounts,
         before: NDArray[np.int32],
         after: NDArray[np.int32],
-        every_group: bool,
+        more_groups: KeyCounts | None,
     ) -> tuple[dict[Name, Counts], KeyCounts]:
         """The counts of the tenants ``who`` ``[k]``, not scaled, after a change of these keys, which is not made.
 
-        Also the groups of these keys, all or only those that change, with the keys that each then has; none if keys
-        are not counted by group.
+        Also the groups of these keys and ``more_groups``, each with the keys that it then has; only those that change
+        if that is None, and none if keys are not counted by group.
         """
         steps: Steps = keys.tenant, before, after
         groups = KeyCounts.empty()
         if self._groups is not None:
-            groups = (groups_of if every_group else moves)(keys, _crossed(before, after))
+            step = _crossed(before, after)
+            if more_groups is None:
+                groups = moves(keys, step)
+            else:
+                groups = KeyCounts.joined([groups_of(keys, step), more_groups]).distinct()
             steps = self._groups.ahead(groups)
             groups = replace(groups, count=steps[2])
         if self._ranks is None:

@@ -11,7 +11,7 @@ The attempts of a sampled key are all counted, so the busiest key of a sample is
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 
@@ -42,6 +42,7 @@ from monitor.core.windows.distinct.key_counts import (
     levels_of,
     sampled,
 )
+from monitor.core.windows.distinct.key_groups import groups_of
 from monitor.core.windows.distinct.key_table import KeyTable
 from monitor.core.windows.distinct.native_ahead import CountsOfKeys, SampledTenants
 from monitor.core.windows.distinct.pane_distinct_counts import (
@@ -190,20 +191,24 @@ class DistinctCounts:
         that change.
         """
         change, levels = self._change_of(who, coming, self._inside.until(before_ms))
+        later = {tenant: level for tenant, level in levels.items() if level > self.levels.get(tenant, 0)}
         before = self._table.counts_of(change.key)
         after = before + change.count
-        then = np.zeros((len(self._counts), len(who)), np.int64)
-        known = who < self._counts.shape[1]
-        then[:, known] = self._counts[:, who[known]]
+        self._grow(int(who[-1]) + 1)
+        then = self._counts.take(who, axis=1)
         steps = _steps(self._table, change, (before, after), self._limits, self._sequences)
         _add(then, np.searchsorted(who, change.tenant), steps)
         counts: dict[Name, NDArray[np.int64]] = dict(zip((DISTINCT, NUMBERS, SEQUENTIAL), then, strict=False))
         counts |= {limit: then[row] for limit, row in self._over.items()}
         groups = KeyCounts.empty()
         if self._derived is not None:
-            derived, groups = self._derived.ahead(who, change, before, after, every_group)
+            kept = (self._held(tenant).thinned({tenant: level}) for tenant, level in later.items() if self.by_group)
+            more = _unchanged_groups(kept) if every_group else None
+            derived, groups = self._derived.ahead(who, change, before, after, more)
             counts |= derived
-        return KeysAhead(replace(change, count=after), groups, counts, levels)
+            groups = groups.select((groups.count > 0) | ~np.isin(groups.tenant, list(later))) if later else groups
+        keys = replace(change, count=after).thinned(levels)
+        return KeysAhead(keys, groups, counts, by_place(levels, who), by_place(later, who).keys())
 
     @property
     def by_group(self) -> bool:
@@ -213,8 +218,7 @@ class DistinctCounts:
     @property
     def tables(self) -> tuple[NativeTable, NativeTable]:
         """The attempts of each key now, and the keys of each group, if keys are counted by group."""
-        groups = None if self._derived is None else self._derived.native_groups
-        return self._table.native, groups or EMPTY.native
+        return self._table.native, (self._derived and self._derived.native_groups) or EMPTY.native
 
     def _ahead_natively(
         self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]
@@ -223,8 +227,7 @@ class DistinctCounts:
         levels, gone = self._sampled_then(who, (*coming, *leaving))
         tenants = SampledTenants(who, by_place(levels, who))
         self._grow(int(who[-1]) + 1)
-        derived = None if self._derived is None else self._derived.now(who)
-        largest, in_blocks = (None, None) if derived is None else derived
+        largest, in_blocks = (None, None) if self._derived is None else self._derived.now(who)
         now = CountsOfKeys(self._counts[:, who], largest, in_blocks)
         groups = None if self._derived is None else self._derived.native_groups
         then = native_ahead.change(
@@ -236,7 +239,7 @@ class DistinctCounts:
         self, who: NDArray[np.intp], coming: Sequence[KeyCounts], leaving: Sequence[KeyCounts]
     ) -> tuple[KeyCounts, dict[int, int]]:
         """The distinct keys that enter and leave, ascending, each with the change in its count; and the sampling levels
-        afterwards, by place in ``who``.
+        afterwards, by tenant.
         """
         mine = np.zeros(max(self._counts.shape[1], int(who[-1]) + 1), np.bool_)
         mine[who] = True
@@ -246,7 +249,7 @@ class DistinctCounts:
         if gone:
             every = change, *(keys.negated() for keys in gone)
             change = KeyCounts.joined([replace(keys, levels={}) for keys in every]).distinct()
-        return change, by_place(levels, who)
+        return change, levels
 
     def _sampled_then(self, who: NDArray[np.intp], keys: Sequence[KeyCounts]) -> tuple[dict[int, int], list[KeyCounts]]:
         """The sampling levels of these tenants after these keys enter and leave, if above 0; and the keys in the window
@@ -331,6 +334,11 @@ class DistinctCounts:
             table.count[at] = after
         if self._derived is not None:
             self._derived.change(keys, before, after)
+
+
+def _unchanged_groups(kept: Iterable[KeyCounts]) -> KeyCounts:
+    """The groups of these keys, each with 0."""
+    return KeyCounts.joined([groups_of(keys, np.zeros(len(keys), np.int32)) for keys in kept])
 
 
 def _steps(

@@ -212,7 +212,7 @@ class EarlyDistinctCounts:
         mine = np.zeros(len(values), np.bool_)
         mine[who] = True
         coming = self._opened(mine)
-        again = self._counted_again(who, attempts, levels_of(coming))
+        again = self._counted_again(who, attempts)
         if again.any():
             ahead = self._distinct.keys_ahead(who[again], coming, self._start_ms)
             self._set(who[again], estimates(ahead.counts, ahead.levels))
@@ -230,25 +230,18 @@ class EarlyDistinctCounts:
             values[tenant, first + EXTRA] = spread(max(sampled[tenant])) - 1
             self._sampled[tenant] = sampled[tenant]
 
-    def _counted_again(self, who: NDArray[np.intp], attempts: Counts, coming: Mapping[int, int]) -> NDArray[np.bool_]:
-        """Which of these tenants, given all their attempts, are counted again, so that they get running counts.
-
-        ``coming`` are the sampling levels of the panes that are not in the window yet.
-        """
+    def _counted_again(self, who: NDArray[np.intp], attempts: Counts) -> NDArray[np.bool_]:
+        """Which of these tenants, given all their attempts, are counted again, so that they get running counts."""
         again = np.zeros(len(who), np.bool_)
         many = np.flatnonzero(attempts >= _MANY)
         # Else panes before the start may still enter, and leave again until the end: their keys would be missed.
         everything_entered = self._entered_ms >= self._start_ms or isinstance(self._distinct, PaneDistinctCounts)
         if not (len(many) and native_running.enabled and everything_entered) or TOP in self._columns:
             return again
-        apart = set() if self._running is None else set(self._running.large)
-        if not isinstance(self._distinct, PaneDistinctCounts):
-            # Keys that the sample of a pane leaves out may still enter the window, and be counted in its groups.
-            inside = self._distinct.levels
-            apart |= {tenant for tenant, level in coming.items() if level > inside.get(tenant, 0)}
+        large = set() if self._running is None else self._running.large
         for place, tenant in zip(many.tolist(), who[many].tolist(), strict=True):
             often = self._taken - self._counted_at.get(tenant, -_OFTEN) < _OFTEN
-            again[place] = often and tenant not in apart
+            again[place] = often and tenant not in large
             self._counted_at[tenant] = self._taken
         return again
 

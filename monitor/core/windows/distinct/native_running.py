@@ -17,7 +17,7 @@ from monitor.policy.metrics import KeySet
 if TYPE_CHECKING:
     from monitor.core.windows.distinct import _running
 else:
-    _running = load("monitor.core.windows.distinct._running", interface=2)
+    _running = load("monitor.core.windows.distinct._running", interface=3)
 
 enabled: bool = _running is not None and WANTED
 """Whether the extension is used; tests switch it."""
@@ -48,11 +48,13 @@ class RunningRows(NamedTuple):
     """The counts of some tenants, ``counts`` ``[row, column]``.
 
     ``row`` ``[tenant]`` is that of each tenant, -1 if it has none. ``level`` ``[row]`` is its sampling level, and
-    ``changed`` ``[row]`` marks those that have changed.
+    ``later`` ``[row]`` whether the keys in the window may not be sampled at that level yet. ``changed`` ``[row]`` marks
+    those that have changed.
     """
 
     row: NDArray[np.int32]
     level: NDArray[np.uint8]
+    later: NDArray[np.bool_]
     counts: NDArray[np.int64]
     changed: NDArray[np.bool_]
 
@@ -84,8 +86,9 @@ def add(
     """Change the counts of the tenants that have some by their calls in the window.
 
     A key that is not in ``keys.then`` has as many attempts as in ``keys.now``, less those of these calls that are in
-    the window already. The tables must have room for a key of each call of these tenants, that of groups only if keys
-    are counted by group. Returns how many keys and groups were added.
+    the window already; and so has a group, but none if its tenant is sampled later. The tables must have room for a key
+    of each call of these tenants, that of groups only if keys are counted by group. Returns how many keys and groups
+    were added.
     """
     # Keys that no rule counts are zeros of one byte.
     callee, caller, block, consent = (

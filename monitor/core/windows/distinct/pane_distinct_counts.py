@@ -2,7 +2,7 @@
 (`monitor.core.windows.distinct.distinct_counts`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -39,13 +39,15 @@ class KeysAhead(NamedTuple):
 
     ``groups`` are the groups of these keys, with the keys that each has then; empty if keys are not counted by group.
     ``counts`` ``[k]`` are those of the sample, by name; ``levels`` the sampling level of a tenant by its place, if
-    above 0.
+    above 0. The tenants at the places ``later`` are sampled at a lower level in the window as it is now, or not at all:
+    of these ``groups`` are all that have keys then.
     """
 
     keys: KeyCounts
     groups: KeyCounts
     counts: dict[Name, NDArray[np.int64]]
     levels: dict[int, int]
+    later: Collection[int]
 
 
 def estimates(counts: dict[Name, NDArray[np.int64]], levels: Mapping[int, int]) -> dict[Name, NDArray[np.int64]]:
@@ -113,7 +115,7 @@ class PaneDistinctCounts:
         then = PaneDistinctCounts(self.window_ms)
         then.enter(before_ms, keys, 0)
         groups = then._groups() if self.by_group else KeyCounts.empty()
-        return KeysAhead(keys, groups, {name: then.read(name, tenants)[who] for name in self.names}, levels)
+        return KeysAhead(keys, groups, {name: then.read(name, tenants)[who] for name in self.names}, levels, ())
 
     @property
     def by_group(self) -> bool:

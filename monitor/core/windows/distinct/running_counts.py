@@ -7,6 +7,9 @@ are kept; from then on the cost is that of its new calls.
 The attempts of a key at the end change only by new calls, not when panes enter or leave the window. A key that is not
 kept did neither enter nor leave. So before the new calls it has as many attempts as in the window, less those of these
 calls that have entered it already.
+
+A pane that is still to enter may be sampled at a higher level than the window is now. Until then the window counts keys
+in their groups that the sample will leave out. So of such tenants all groups are kept, and others have no keys.
 """
 
 from collections.abc import Sequence
@@ -29,6 +32,7 @@ from monitor.core.windows.distinct.count_names import (
     WIDEST,
     Name,
 )
+from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.distinct.key_table import KeysAtEnd
 from monitor.core.windows.distinct.native_running import CountedKeys, KeyTables, RunningRows, Span
 from monitor.core.windows.distinct.pane_distinct_counts import KeysAhead, estimates
@@ -52,8 +56,8 @@ _COLUMNS: Final[dict[Name, int]] = {
 class RunningCounts:
     """The counts ``names`` of the keys of one set, without `TOP`.
 
-    ``large`` are the tenants that had the most keys when there was no room. They get no counts again. Memory: 21 to 64
-    bytes per key and per group, so at most 4 MB for each; and 4 bytes per tenant.
+    ``large`` are the tenants that had the most keys or groups when there was no room. They get no counts again. Memory:
+    21 to 64 bytes per key and per group, so at most 4 MB for each; and 4 bytes per tenant.
     """
 
     def __init__(self, which: KeySet, names: Sequence[Name], by_group: bool) -> None:
@@ -67,13 +71,14 @@ class RunningCounts:
         self._row = np.full(1, -1, np.int32)  # its last stands for all tenants beyond
         self._who = np.empty(0, np.intp)
         self._level = np.empty(0, np.uint8)
+        self._later = np.empty(0, np.bool_)  # whether the window was not sampled at that level
         self._counts = np.empty((0, native_running.FIRST_LIMIT + len(limits)), np.int64)
         self.large: set[int] = set()
 
     @property
     def keys(self) -> int:
-        """The number of keys that are kept."""
-        return self._keys.used
+        """The number of keys that are kept, or of groups if these are more."""
+        return max(self._keys.used, self._groups.used)
 
     def of(self, who: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which of these tenants have counts."""
@@ -83,24 +88,28 @@ class RunningCounts:
     def keep(self, who: NDArray[np.intp], ahead: KeysAhead, attempts: Counts, tenants: int) -> None:
         """Keep the counts of these tenants ``[k]``, given all their attempts, of ``tenants`` tenants.
 
-        They have none yet, and the window samples their keys at the same levels. If there is no room, tenants with many
-        keys lose their counts. If these tenants have many themselves, none of them gets any now.
+        They have none yet. If there is no room, tenants with many keys lose their counts. If these tenants have many
+        themselves, none of them gets any now.
         """
-        if len(ahead.keys) > MOST_KEYS // 2:
-            keys = np.bincount(ahead.keys.tenant, minlength=int(who[-1]) + 1)[who]
+        more = max(len(ahead.keys), len(ahead.groups))
+        if more > MOST_KEYS // 2:
+            keys = _most_of_each(ahead.keys, ahead.groups, int(who[-1]) + 1)[who]
             self.large.update(who[keys == keys.max()].tolist())
             return
-        if self.keys + len(ahead.keys) > MOST_KEYS:
+        if self.keys + more > MOST_KEYS:
             self.drop_largest(MOST_KEYS // 2)
         counts = np.zeros((len(who), self._counts.shape[1]), np.int64)
         counts[:, native_running.ATTEMPTS] = attempts
         counts[:, self._columns] = np.array([ahead.counts[name] for name in self._names]).T
         level = np.zeros(len(who), np.uint8)
         level[list(ahead.levels)] = list(ahead.levels.values())
+        later = np.zeros(len(who), np.bool_)
+        later[list(ahead.later)] = True
         if len(self._row) <= tenants:
             self._row = np.append(self._row, np.full(tenants + 1 - len(self._row), -1, np.int32))
         self._row[who] = np.arange(len(self._who), len(self._who) + len(who))
         self._who, self._level = np.append(self._who, who), np.append(self._level, level)
+        self._later = np.append(self._later, later)
         self._counts = np.concatenate([self._counts, counts])
         self._keys.put(ahead.keys)
         self._groups.put(ahead.groups)
@@ -111,7 +120,8 @@ class RunningCounts:
             return
         self._row[who] = -1
         left = np.flatnonzero(self._row[self._who] >= 0)
-        self._who, self._level, self._counts = self._who[left], self._level[left], self._counts[left]
+        self._who, self._level, self._later = self._who[left], self._level[left], self._later[left]
+        self._counts = self._counts[left]
         self._row[self._who] = np.arange(len(left))
         self._keys.retain(self._row)
         self._groups.retain(self._row)
@@ -130,7 +140,7 @@ class RunningCounts:
         if not many:
             return np.empty(0, np.intp)
         changed = np.zeros(len(self._who), np.bool_)
-        rows = RunningRows(self._row, self._level, self._counts, changed)
+        rows = RunningRows(self._row, self._level, self._later, self._counts, changed)
         keys = KeyTables(self._keys.with_room(many), now[0], self._keys.room)
         groups = KeyTables(self._groups.with_room(many * self._counted.by_group), now[1], self._groups.room)
         new_keys, new_groups = native_running.add(self._counted, calls, rows, span, keys, groups)
@@ -150,11 +160,11 @@ class RunningCounts:
         return counts[:, native_running.ATTEMPTS], found
 
     def drop_largest(self, most: int) -> None:
-        """Remove the counts of the tenants with the most keys, until no more than ``most`` keys are kept.
+        """Remove the counts of the tenants with the most keys, until no more than ``most`` keys and groups are kept.
 
         To remove many at once costs as much as to remove one.
         """
-        keys = np.bincount(self._keys.keys().tenant, minlength=len(self._row))[self._who]
+        keys = _most_of_each(self._keys.keys(), self._groups.keys(), len(self._row))[self._who]
         order = np.argsort(keys, kind="stable")
         dropped = self._who[order[np.searchsorted(np.cumsum(keys[order]), most, "right") :]]
         self.large.update(dropped.tolist())
@@ -162,3 +172,9 @@ class RunningCounts:
 
     def _calls_of_tenants(self, calls: NewCalls) -> int:
         return int(np.count_nonzero(self.of(calls.tenant)))
+
+
+def _most_of_each(keys: KeyCounts, groups: KeyCounts, tenants: int) -> Counts:
+    """The keys of each tenant, or its groups if these are more: ``[tenant]``."""
+    most: Counts = np.maximum(*(np.bincount(one.tenant, minlength=tenants) for one in (keys, groups)))
+    return most

@@ -29,7 +29,7 @@ def arguments() -> dict[str, list[Any]]:
         ],
         "bits": [1 << BIT["attempts"], 1 << BIT["answered"]],
         "running": [
-            *(np.array([1, 0], np.int32), np.zeros(2, np.uint8)),
+            *(np.array([1, 0], np.int32), np.zeros(2, np.uint8), np.zeros(2, np.bool_)),
             *(np.zeros((2, native_running.FIRST_LIMIT + 1), np.int64), np.zeros(2, np.bool_)),
         ],
         "kind": [np.array([3], np.int32), True, True, 6, 7, 10],
@@ -59,8 +59,9 @@ WRONG: dict[str, tuple[str, int, Any]] = {
     "wide rows": ("running", 0, lambda row: row.astype(np.int64)),
     "fewer levels": ("running", 1, lambda level: level[:1]),
     "a level beyond 63": ("running", 1, lambda level: level + 64),
-    "counts of fewer columns": ("running", 2, lambda counts: counts[:, 1:].copy()),
-    "fewer marks": ("running", 3, lambda changed: changed[:1]),
+    "fewer rows": ("running", 2, lambda later: later[:1]),
+    "counts of fewer columns": ("running", 3, lambda counts: counts[:, 1:].copy()),
+    "fewer marks": ("running", 4, lambda changed: changed[:1]),
     "wide limits": ("kind", 0, lambda limits: limits.astype(np.int64)),
     "a unit of more than 63 bits": ("kind", 3, lambda bits: 64),
     "a block of negative bits": ("kind", 4, lambda bits: -1),
@@ -82,14 +83,14 @@ def test_arguments_that_do_not_fit_are_refused(which: str) -> None:
     given[group][place] = change(given[group][place])
     with pytest.raises(ValueError, match=r"fit|such|power of two|expected|room"):
         add(given)
-    assert not given["running"][2].any()
+    assert not given["running"][3].any()
 
 
 def test_tenants_without_counts_may_have_any_number() -> None:
     given = arguments()
     given["calls"][0] = np.array([-1, 9, 2**31 - 1], np.int32)
     assert add(given) == (0, 0)
-    assert not given["running"][2].any()
+    assert not given["running"][3].any()
 
 
 def test_groups_need_no_room_if_keys_are_not_counted_by_group() -> None:

@@ -18,7 +18,7 @@ from monitor.core.windows.distinct import native_running
 from monitor.core.windows.distinct.count_names import DISTINCT, IN_BLOCKS, PEAK, SEQUENTIAL, UNFINISHED, WIDEST, Name
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
-from monitor.core.windows.distinct.key_counts import KeyCounts, levels_of
+from monitor.core.windows.distinct.key_counts import NEIGHBOUR_BITS, KeyCounts, levels_of
 from monitor.core.windows.distinct.key_uses import KeyUses
 from monitor.core.windows.distinct.native_running import Span
 from monitor.core.windows.distinct.pane_distinct_counts import PaneDistinctCounts
@@ -135,6 +135,36 @@ class Window:
         return {tenant: (inside.get(tenant, 0), coming.get(tenant, 0)) for tenant in inside.keys() | coming.keys()}
 
 
+class SampledLater(Window):
+    """A window of the calls of one tenant. Only its last pane has so many that they are sampled, to other callees."""
+
+    def __init__(self, rng: random.Random, which: KeySet, name: Name) -> None:
+        super().__init__(rng, which, (name,), 9)
+        self.counts, self.entered_ms = DistinctCounts(9 * MINUTE, (name,)), T0
+        self.open, self.every = [NewCalls.room(0)], [NewCalls.room(0)]
+        self.span = range(T0 - 4 * MINUTE, T0 + 5 * MINUTE)
+        for start in range(T0, self.span.stop, MINUTE):
+            few = start + MINUTE < self.span.stop
+            consents = range(100, 106) if few else range(200, 300)
+            self._add(self._some(rng.randrange(20) if few else 150, consents, range(start, start + MINUTE)))
+
+    def call(self) -> NewCalls:
+        """A few calls of any open pane."""
+        until_ms = max(self.span.stop, self.entered_ms + MINUTE)
+        calls = self._some(self.rng.choice((1, 5, 20)), range(100, 112), range(self.entered_ms, until_ms))
+        self._add(calls)
+        return calls
+
+    def _some(self, count: int, consents: range, between_ms: range) -> NewCalls:
+        """Calls to some of twelve callees of each consent: half of them are in a unit, which is sampled together."""
+        some = np.random.default_rng(self.rng.getrandbits(32))
+        consent = some.integers(consents.start, consents.stop, count)
+        calls = calls_to(((consent << int(NEIGHBOUR_BITS)) + some.integers(-6, 6, count)).tolist(), 0)
+        end_ms = some.integers(between_ms.start, between_ms.stop, count)
+        numeric, key = np.ones(count, np.bool_), mix(consent.astype(np.uint64))
+        return calls._replace(end_ms=end_ms, callee_numeric=numeric, consent_key=key)
+
+
 def cramped(exact_keys: int) -> ExitStack:
     """More keys are sampled; tables are small."""
     stack = ExitStack()
@@ -163,39 +193,45 @@ def assert_counted(running: RunningCounts, window: Window, attempts: NDArray[np.
 def test_each_call_changes_the_counts_as_counting_all_keys_again_would(seed: int) -> None:
     rng = random.Random(seed)
     which, names = rng.choice(COUNTED)
-    count_on(rng, which, names, exact_keys=rng.choice((40, 40, 32_768)))
+    with cramped(exact_keys=rng.choice((40, 40, 32_768))):
+        count_on(rng, Window(rng, which, names, rng.choice((1, 4, 4, 9))))
 
 
-def count_on(rng: random.Random, which: KeySet, names: tuple[Name, ...], exact_keys: int) -> None:
+@pytest.mark.parametrize("seed", thorough(range(1_000), 200))
+def test_keys_that_a_later_sample_leaves_out_count_neither_in_groups_nor_as_neighbours(seed: int) -> None:
+    """Before the pane that is sampled, others enter that are not."""
+    rng = random.Random(seed)
+    with cramped(exact_keys=40):
+        count_on(
+            rng, SampledLater(rng, *rng.choice([("consents", WIDEST), ("consents", WIDEST), ("callees", SEQUENTIAL)]))
+        )
+
+
+def count_on(rng: random.Random, window: Window) -> None:
     """Compare the counts after each batch of calls, while tenants come and go."""
-    with cramped(exact_keys):
-        window = Window(rng, which, names, rng.choice((1, 4, 4, 9)))
-        running = RunningCounts(which, window.counts.names, window.counts.by_group)
-        attempts, kept, sampling = np.zeros(TENANTS, np.int64), set[int](), dict[int, tuple[int, int]]()
-        for _ in range(rng.randrange(1, 25)):
-            calls = window.call() if rng.random() < 0.9 else NewCalls.room(0)
-            if rng.random() < 0.4 and window.entered_ms < window.span.stop - MINUTE * window.one_pane:
-                window.enter_pane()  # with some of these calls
-            running.add(calls, Span(window.span.start, window.span.stop, window.entered_ms), window.counts.tables)
-            inside = (calls.end_ms >= window.span.start) & (calls.end_ms < window.span.stop)
-            tried = inside & (calls.word & np.uint64(1 << BIT["attempts"]) != 0)
-            attempts += np.bincount(calls.tenant[tried], minlength=TENANTS)
-            now = window.sampling()
-            changed = {tenant for tenant, _ in sampling.items() ^ now.items()} & kept
-            running.drop(
-                np.array(sorted(changed | set(rng.sample(sorted(kept), rng.choice((0, 0, 1)) if kept else 0))))
-            )
-            kept, sampling = set(np.flatnonzero(running.of(np.arange(TENANTS))).tolist()), now
+    running = RunningCounts(window.which, window.counts.names, window.counts.by_group)
+    attempts, kept, sampling = np.zeros(TENANTS, np.int64), set[int](), dict[int, tuple[int, int]]()
+    for _ in range(rng.randrange(1, 25)):
+        calls = window.call() if rng.random() < 0.9 else NewCalls.room(0)
+        if rng.random() < 0.4 and window.entered_ms < window.span.stop - MINUTE * window.one_pane:
+            window.enter_pane()  # with some of these calls
+        running.add(calls, Span(window.span.start, window.span.stop, window.entered_ms), window.counts.tables)
+        inside = (calls.end_ms >= window.span.start) & (calls.end_ms < window.span.stop)
+        tried = inside & (calls.word & np.uint64(1 << BIT["attempts"]) != 0)
+        attempts += np.bincount(calls.tenant[tried], minlength=TENANTS)
+        now = window.sampling()
+        kept = set(np.flatnonzero(running.of(np.arange(TENANTS))).tolist())
+        changed = {tenant for tenant, _ in sampling.items() ^ now.items()} & kept
+        running.drop(np.array(sorted(changed | set(rng.sample(sorted(kept), rng.choice((0, 0, 1)) if kept else 0)))))
+        kept, sampling = set(np.flatnonzero(running.of(np.arange(TENANTS))).tolist()), now
+        assert_counted(running, window, attempts, kept)
+        others = set(range(TENANTS)) - kept
+        more = np.array([one for one in sorted(others) if rng.random() < 0.4], np.intp)
+        if len(more):
+            ahead = window.counts.keys_ahead(more, window.coming(), window.span.start)
+            running.keep(more, ahead, attempts[more], TENANTS)
+            kept |= set(more.tolist())
             assert_counted(running, window, attempts, kept)
-            # Tenants whose window samples their keys at another level than it will at its end get no counts.
-            apart = set() if window.one_pane else {one for one, (inside, coming) in now.items() if coming > inside}
-            others = set(range(TENANTS)) - kept - apart
-            more = np.array([one for one in sorted(others) if rng.random() < 0.4], np.intp)
-            if len(more):
-                ahead = window.counts.keys_ahead(more, window.coming(), window.span.start)
-                running.keep(more, ahead, attempts[more], TENANTS)
-                kept |= set(more.tolist())
-                assert_counted(running, window, attempts, kept)
 
 
 def calls_to(numbers: Iterable[int], end_ms: int, consent: int = 1) -> NewCalls:
@@ -236,10 +272,7 @@ def test_a_group_in_which_one_key_leaves_for_one_that_enters_is_kept() -> None:
 
 
 @pytest.mark.parametrize("keys", [10, 100])
-def test_a_tenant_whose_keys_only_a_later_pane_samples_gets_no_counts(
-    keys: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before that pane, keys may enter the window that its sample leaves out, and be counted in their groups."""
+def test_a_tenant_whose_keys_only_a_later_pane_samples_gets_counts(keys: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.core.windows.distinct.early_distinct_counts._MANY", 0)
     with cramped(50):
         window, who, uses, table = empty_window("consents", WIDEST), np.array([0]), KeyUses(), TenantColumns()
@@ -255,7 +288,23 @@ def test_a_tenant_whose_keys_only_a_later_pane_samples_gets_no_counts(
             early.take(NewCalls.room(0), stop_ms, window.entered_ms)
             early.count(who, np.array([attempts]))
         assert early.spread(0) == (1 if keys == 10 else 4), "is sampled"
-        assert early.running_keys == (10 if keys == 10 else 0)
+        assert early.running_keys == sum(len(one) for one in window.coming())
+
+
+def test_of_a_tenant_that_is_sampled_later_only_what_its_sample_keeps_is_kept() -> None:
+    """And of others also groups whose keys all leave: the window still has them."""
+    with cramped(50):
+        window, other = empty_window("consents", WIDEST), np.ones(20, np.int32)
+        window.open += [calls_to(range(20), T0), calls_to(range(20), T0, consent=7)._replace(tenant=other)]
+        for _ in range(4):
+            window.enter_pane()
+        window.open.append(calls_to(range(100), T0 + 4 * MINUTE, consent=9))
+        ahead = window.counts.keys_ahead(np.array([0, 1]), window.coming(), window.span.start)
+    assert (list(ahead.later), ahead.levels.keys()) == ([0], {0})
+    sampled = ahead.keys.thinned(dict(ahead.levels))
+    assert sampled.key.tolist() == ahead.keys.key.tolist()
+    groups = zip(ahead.groups.key.tolist(), ahead.groups.tenant.tolist(), ahead.groups.count.tolist(), strict=True)
+    assert sorted(groups) == [(7, 1, 0), (9, 0, int(np.count_nonzero((sampled.tenant == 0) & (sampled.count > 0))))]
 
 
 def test_tenants_with_the_most_keys_lose_their_counts_when_there_are_too_many() -> None:
