@@ -27,10 +27,10 @@ def _place() -> list[Column[Any]]:
     ]
 
 
-def _of_events(name: str, *, shadow: bool) -> Index:
-    """The decisions, or the shadow decisions, by their time."""
+def _of_events(name: str, *columns: str, shadow: bool) -> Index:
+    """The decisions, or the shadow decisions, by these columns."""
     in_sqlite, in_postgresql = text(f"shadow IS {shadow:d}"), text(f"shadow IS {shadow}")
-    return Index(name, "timestamp_ms", sqlite_where=in_sqlite, postgresql_where=in_postgresql)
+    return Index(name, *columns, sqlite_where=in_sqlite, postgresql_where=in_postgresql)
 
 
 EVENTS: Final = Table(
@@ -47,11 +47,12 @@ EVENTS: Final = Table(
     *_place(),
     Index("console_event_case", "case_id"),
     Index("console_event_tenant", "tenant_id", "decided_ms"),
+    Index("console_event_history", "tenant_id", "shadow", "decided_ms", "id"),
     # Partial, and `shadow` not first in the key: SQLite takes one value of an index's first column for a few rows, and
     # would read half of the table where `case_id` leads to one.
-    _of_events("console_event_newest", shadow=False),
-    _of_events("console_event_shadow", shadow=True),
-    Index("console_event_decided", "decided_ms", "id"),
+    _of_events("console_event_newest", "timestamp_ms", shadow=False),
+    _of_events("console_event_shadow", "timestamp_ms", shadow=True),
+    _of_events("console_event_decided", "decided_ms", "id", shadow=False),
 )
 
 NAMED_IDS: Final = Table(
@@ -91,7 +92,10 @@ CASES: Final = Table(
     Column("assignee_name", AnyText),
     Column("postponed_until_ms", BigInteger, nullable=False, server_default="0"),
     Column("verdict", NUMBER),
+    # A tenant chooses how many cases it has: each list reads its page by an index, in which rows of one time have an
+    # order, too.
     Index("console_case_queue", "queue", "order_ms", "id"),
+    Index("console_case_queue_age", "queue", "decided_ms", "id"),
     Index("console_case_queue_tier", "queue", "tier", "order_ms", "id"),
     Index("console_case_queue_rule", "queue", "rule_id", "order_ms", "id"),
     Index("console_case_queue_tenant", "queue", "tenant_id", "order_ms", "id"),
@@ -99,10 +103,23 @@ CASES: Final = Table(
     Index("console_case_claimed", "claimed_by", "order_ms", "id"),
     Index("console_case_assignee", "assignee", "order_ms", "id"),
     Index("console_case_verdict", "verdict"),
-    Index("console_case_tenant", "tenant_id", "decided_ms"),
+    Index("console_case_postponed", "postponed_until_ms"),
+    Index("console_case_tenant", "tenant_id", "decided_ms", "id"),
+    Index("console_case_tenant_rule", "tenant_id", "rule_id", "decided_ms", "id"),
+    Index("console_case_tenant_status", "tenant_id", "status", "decided_ms", "id"),
     Index("console_case_decided", "decided_ms", "id"),
     Index("console_case_rule", "rule_id", "decided_ms", "id"),
     Index("console_case_status", "rule_id", "status", "decided_ms"),  # has all that the counts by rule read
+)
+
+CASE_COUNTS: Final = Table(
+    "console_case_count",
+    METADATA,
+    # How many cases of a tenant have this status and kind now (`streams.console.cases.case_counts`).
+    Column("tenant_id", AnyText, primary_key=True),
+    Column("status", String(16), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("cases", BigInteger, nullable=False),
 )
 
 REVIEWS: Final = Table(
@@ -139,7 +156,9 @@ ALERTS: Final = Table(
     Column("updated_ms", BigInteger, nullable=False),
     Column("enforcement_id", AnyText),
     Column("value", LargeBinary, nullable=False),
-    Index("console_alert_tenant", "tenant_id", "since_ms"),
+    Index("console_alert_tenant", "tenant_id", "since_ms", "alert_id"),
+    Index("console_alert_tenant_state", "tenant_id", "state"),
+    Index("console_alert_tenant_updated", "tenant_id", "updated_ms"),
     Index("console_alert_state", "state", "since_ms"),
     Index("console_alert_updated", "state", "updated_ms"),
 )
@@ -155,7 +174,7 @@ TENANTS: Final = Table(
     Column("businesses", AnyText, nullable=False),
     Column("numbers", Integer, nullable=False),
     Column("updated_ms", BigInteger, nullable=False),
-    Index("console_tenant_owner", "owner_id"),
+    Index("console_tenant_owner", "owner_id", "tenant_id"),
     Index("console_tenant_name", "name_folded"),
 )
 

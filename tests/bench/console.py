@@ -15,6 +15,7 @@ import re
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,7 @@ from monitor.text.timestamps import rfc3339
 from oracle.ledger import DAY, T0, pending
 from schemas.measures import RuleMeasure, TenantHour
 from schemas.outputs import Enforcement
+from streams.console.cases.case_counts import count_case
 from streams.console.identity.users import Role
 from streams.console.tables import CASES, EVENTS, REVIEWS, TENANTS, VERDICTS
 
@@ -85,6 +87,8 @@ def fill(connection: Connection, cases: int, now_ms: int) -> None:
                 state = {"in_force_id": upheld.id, "status": "final", "queue": None}
             rows.append({**case, **state, "review_by_ms": due_ms, "order_ms": due_ms})
         connection.execute(insert(CASES), rows)
+        for (tenant_id, status), count in Counter((row["tenant_id"], row["status"]) for row in rows).items():
+            count_case(connection, tenant_id, status, rows[0]["kind"], count)
         connection.execute(insert(EVENTS), events)
         if verdicts:
             connection.execute(insert(VERDICTS), verdicts)

@@ -25,6 +25,7 @@ from streams.reviews.signers import ReviewSigner, signers_in
 AROUND: Final = 25
 """The most decisions and alerts before the case, and the most since."""
 _MOST: Final = 100
+_SIBLINGS: Final = 20
 
 
 class HistoryLine(NamedTuple):
@@ -230,11 +231,15 @@ def _calls_of(connection: Connection, tenant_id: str, records: Sequence[NamedRec
 
 
 def _siblings(connection: Connection, row: Row[Any]) -> list[QueuedCase]:
-    """The tenant's other cases of the same rule, those that wait first."""
+    """The tenant's other cases of the same rule: those that wait, soonest to lapse first, then the newest of others."""
     c = CASES.c
     same = (c.tenant_id == row.tenant_id, c.rule_id == row.rule_id, c.id != row.id)
-    query = select(CASES).where(*same).order_by(c.queue.is_(None), c.decided_ms.desc()).limit(20)
-    return rows_of(connection, connection.execute(query).all())
+    found: list[Row[Any]] = []
+    # In the order of the index of causes: to sort them would read all of them.
+    for queue, order in (("cases", c.order_ms), ("admissions", c.order_ms), (None, c.order_ms.desc())):
+        query = select(CASES).where(*same, c.queue.is_(None) if queue is None else c.queue == queue).order_by(order)
+        found += connection.execute(query.limit(_SIBLINGS - len(found)))
+    return rows_of(connection, found)
 
 
 def _applications(connection: Connection, case: LedgerCase) -> list[Row[Any]]:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Row, select
 
 from monitor.core.decisions.consequences import STOPS
 from monitor.core.decisions.proposals import REPEATED
 from monitor.policy.model import Escalation, Policy
 from schemas.outputs import Enforcement, Kind
+from streams.console.cases.case_counts import has_final
 from streams.console.tables import CASES, EVENTS, REVIEWS
 from streams.consumers.record_decoding import event_of
 
@@ -131,12 +132,8 @@ class TenantViolations:
 
 def tenant_violations(connection: Connection, tenant_id: str, policy: Policy) -> TenantViolations:
     """The violations of a tenant and what its escalations have used, under the policy in force."""
-    c, escalations = CASES.c, {each.id: each for each in policy.escalations}
-    wanted = or_(c.status == "final", c.behaviour == REPEATED)
-    query = select(c.id, c.rule_id, c.behaviour, c.kind, c.status, c.decided_ms, c.closed_ms).where(
-        c.tenant_id == tenant_id, wanted
-    )
-    rows = connection.execute(query.order_by(c.decided_ms.desc(), c.id).limit(MOST_CASES)).all()
+    escalations = {each.id: each for each in policy.escalations}
+    rows = _newest_cases(connection, tenant_id, list(escalations))
     events = _events(connection, [row.id for row in rows])
     violations = sorted(
         (each for row in rows if (each := _violation(row, events.get(row.id, ()))) is not None),
@@ -148,9 +145,22 @@ def tenant_violations(connection: Connection, tenant_id: str, policy: Policy) ->
         if row.behaviour == REPEATED and row.rule_id in escalations and (several := events.get(row.id)):
             one = _escalation_case(connection, row, several, escalations[row.rule_id])
             decided.append(_with_used(one, several, violations, decided, case_of))
-    stopped = any(row.status == "final" and row.kind in STOPS for row in rows)
+    stopped = has_final(connection, tenant_id, STOPS)
     on_record = sum(row.status == "final" and _recorded(events.get(row.id, ())) is not None for row in rows)
     return TenantViolations(policy, on_record, tuple(violations), tuple(decided), stopped)
+
+
+def _newest_cases(connection: Connection, tenant_id: str, escalations: Sequence[str]) -> list[Row[Any]]:
+    """The tenant's newest final cases and decisions of these escalations, the newest first."""
+    c = CASES.c
+    columns = (c.id, c.rule_id, c.behaviour, c.status, c.decided_ms, c.closed_ms)
+    found: dict[str, Row[Any]] = {}
+    # Each by its index: with an OR all cases of the tenant would be read.
+    kinds = [(c.status == "final",), *((c.rule_id == each, c.behaviour == REPEATED) for each in escalations)]
+    for kind in kinds:
+        query = select(*columns).where(c.tenant_id == tenant_id, *kind).order_by(c.decided_ms.desc(), c.id.desc())
+        found |= {row.id: row for row in connection.execute(query.limit(MOST_CASES))}
+    return sorted(found.values(), key=lambda row: (row.decided_ms, row.id), reverse=True)[:MOST_CASES]
 
 
 def _events(connection: Connection, case_ids: Sequence[str]) -> dict[str, list[Enforcement]]:

@@ -4,7 +4,8 @@ from typing import Final
 
 from sqlalchemy import Connection, select
 
-from streams.console.tables import CASES, EVENTS, REVIEWS
+from streams.console.cases.case_counts import has_final
+from streams.console.tables import EVENTS, REVIEWS
 from streams.consumers.ledger.queries.cases import LedgerCase, cases_of
 from streams.consumers.record_decoding import event_of, review_of
 
@@ -39,9 +40,7 @@ def find_case(connection: Connection, event_id: str) -> str | None:
 
 def is_banned(connection: Connection, tenant_id: str) -> bool:
     """Whether a final ban of the tenant is in force. It does not know of bans of the owner's other tenants."""
-    c = CASES.c
-    query = select(c.id).where(c.tenant_id == tenant_id, c.kind == "ban", c.status == "final").limit(1)
-    return connection.execute(query).first() is not None
+    return has_final(connection, tenant_id, ("ban",))
 
 
 def decision_delay_ms(connection: Connection) -> int | None:

@@ -3,13 +3,14 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, literal, or_, select, union_all
 
 from monitor.text.durations import DAY
 from schemas.outputs import Enforcement
+from streams.console.cases.keyset import EXAMINED, later
 from streams.console.tables import CASES, EVENTS, TENANTS, VERDICTS
 from streams.consumers.record_decoding import event_of
 
@@ -19,6 +20,7 @@ PAGE: Final = 50
 RECENT_DAYS: Final = 7
 """For how long a verdict is listed after it was given."""
 _MOST_COUNTED: Final = 10_000
+MOST_OTHERS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class QueueFilter:
 
 
 class QueuedCase(NamedTuple):
-    """A row of the queue. ``others``: how many more cases of this tenant and rule wait."""
+    """A row of the queue. ``others``: how many more cases of this tenant and rule wait, at most `MOST_OTHERS`."""
 
     case: Any
     event: Enforcement
@@ -77,17 +79,27 @@ class BadCursor(ValueError):
 def page(
     connection: Connection, wanted: QueueFilter, me: str, now_ms: int, after: str | None = None, limit: int = PAGE
 ) -> QueuePage:
-    """The page after a cursor. Raises BadCursor."""
+    """The page after a cursor: soonest to lapse first, or of an age the oldest first. Raises BadCursor.
+
+    If no index has all conditions, it looks at `EXAMINED` cases: the page may have fewer than ``limit`` and yet a next
+    one.
+    """
     c = CASES.c
-    query = select(CASES).where(*_conditions(wanted, me, now_ms))
-    if after is not None:
-        order_ms, case_id = _read_cursor(after)
-        query = query.where(or_(c.order_ms > order_ms, and_(c.order_ms == order_ms, c.id > case_id)))
-        query = query.where(c.order_ms >= order_ms)  # the index begins there
-    found = connection.execute(query.order_by(c.order_ms, c.id).limit(limit + 1)).all()
+    at = c.decided_ms if wanted.min_age_ms is not None else c.order_ms
+    within = [later(at, c.id, *_read_cursor(after))] if after is not None else []
+    end: tuple[int, str] | None = None
+    if (indexed := _indexed(wanted, now_ms)) is not None:
+        examined = select(at, c.id).where(*indexed, *within).order_by(at, c.id).offset(EXAMINED - 1).limit(1)
+        if (last := connection.execute(examined).one_or_none()) is not None:
+            end = last[0], last[1]
+            within.append(~later(at, c.id, *end))
+            wanted = replace(wanted, min_age_ms=None)  # SQLite ends at one condition and reads through the other
+    query = select(CASES).where(*_conditions(wanted, me, now_ms), *within)
+    found = connection.execute(query.order_by(at, c.id).limit(limit + 1)).all()
     rows = found[:limit]
-    cursor = _cursor(rows[-1]) if len(found) > limit else None
-    return QueuePage(rows_of(connection, rows), cursor)
+    if len(found) > limit:
+        end = getattr(rows[-1], at.name), rows[-1].id
+    return QueuePage(rows_of(connection, rows), None if end is None else _cursor(*end))
 
 
 def rows_of(connection: Connection, cases: Sequence[Row[Any]]) -> list[QueuedCase]:
@@ -124,7 +136,7 @@ def shared_counts(connection: Connection, now_ms: int) -> QueueCounts:
         _count(connection, *_conditions(QueueFilter("waiting"), nobody, now_ms)),
         _count(connection, queued, CASES.c.order_ms < now_ms + DAY),
         0,
-        _count(connection, queued, CASES.c.postponed_until_ms > now_ms),
+        _count(connection, *_conditions(QueueFilter("postponed"), nobody, now_ms)),
         _count(connection, *_conditions(QueueFilter("approval"), nobody, now_ms)),
         _count(connection, CASES.c.verdict.in_(select(VERDICTS.c.number).where(VERDICTS.c.state == "sent"))),
         _count(connection, CASES.c.queue == "admissions"),
@@ -177,6 +189,31 @@ def rules_waiting(connection: Connection, most: int = 100) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def _indexed(wanted: QueueFilter, now_ms: int) -> list[ColumnElement[bool]] | None:
+    """Of the view `waiting` the conditions that an index in the order of the page has; None if these are all.
+
+    The other views have what users claimed, were given, postponed or decided.
+    """
+    c = CASES.c
+    if wanted.view != "waiting":
+        return None
+    chosen = [
+        column == value
+        for column, value in ((c.tenant_id, wanted.tenant), (c.rule_id, wanted.rule), (c.tier, wanted.tier))
+        if value is not None
+    ]
+    found = [c.queue == ("admissions" if wanted.admissions else "cases")]
+    if wanted.min_age_ms is not None:
+        found.append(c.decided_ms <= now_ms - wanted.min_age_ms)
+    elif wanted.tenant is not None and wanted.rule is not None:
+        found += chosen[:2]
+        chosen = chosen[2:]
+    else:
+        found += chosen[:1]
+        chosen = chosen[1:]
+    return found if chosen or wanted.collapsed else None
+
+
 def _conditions(wanted: QueueFilter, me: str, now_ms: int) -> list[ColumnElement[bool]]:
     c = CASES.c
     queue = "admissions" if wanted.admissions else "cases"
@@ -189,7 +226,7 @@ def _conditions(wanted: QueueFilter, me: str, now_ms: int) -> list[ColumnElement
             claimed = select(c.id).where(c.claimed_by == me, c.claimed_until_ms > now_ms)
             found = [c.queue.concat("") == queue, c.id.in_(claimed.union(select(c.id).where(c.assignee == me)))]
         case "postponed":
-            found = [c.queue == queue, c.postponed_until_ms > now_ms]
+            found = [c.queue.concat("") == queue, c.postponed_until_ms > now_ms]  # by the index of these, as above
         case "approval":
             found = [c.verdict.in_(select(VERDICTS.c.number).where(VERDICTS.c.state == "approval"))]
     if wanted.tier is not None:
@@ -223,15 +260,15 @@ def _others(connection: Connection, causes: set[tuple[str, str]]) -> dict[tuple[
     c, each, ordered = CASES.c, [], sorted(causes)
     for number, (tenant, rule) in enumerate(ordered):
         waiting = (c.tenant_id == tenant, c.rule_id == rule, c.queue.is_not(None))
-        some = select(c.id).where(*waiting).limit(_MOST_COUNTED).subquery()
+        some = select(c.id).where(*waiting).limit(MOST_OTHERS + 1).subquery()
         each.append(select(literal(number), func.count()).select_from(some))
     if not each:
         return {}
     return {ordered[number]: int(count) for number, count in connection.execute(union_all(*each))}
 
 
-def _cursor(row: Row[Any]) -> str:
-    return f"{row.order_ms}.{base64.urlsafe_b64encode(row.id.encode()).decode().rstrip('=')}"
+def _cursor(at_ms: int, case_id: str) -> str:
+    return f"{at_ms}.{base64.urlsafe_b64encode(case_id.encode()).decode().rstrip('=')}"
 
 
 def _read_cursor(text: str) -> tuple[int, str]:

@@ -6,11 +6,12 @@ from sqlalchemy import Connection, select, update
 
 from monitor.report.labels import KINDS, label
 from schemas.outputs import Enforcement
+from streams.console.cases.case_counts import count_case
 from streams.console.intake.places import check_lengths, place_of
 from streams.console.tables import ALERTS, CASES, EVENTS, NAMED_IDS, VERDICTS
 from streams.consumers.follower import FollowedRecord
 from streams.consumers.record_decoding import alert_of, event_of
-from streams.consumers.sql_common import insert_new
+from streams.consumers.sql_common import insert_new, inserted
 
 _WAITS: Final = "admission_review"
 
@@ -27,7 +28,7 @@ def store_decision(connection: Connection, record: FollowedRecord) -> None:
         return  # handled before, in a topic that was moved
     _name_evidence(connection, event, case_id)
     if earlier is None:
-        connection.execute(insert_new(connection, CASES).values(_opened(event)))
+        _open(connection, _opened(event))
     elif data.reverses is not None:
         status = "lapsed" if data.kind == "lapse" else "reversed"
         _change(connection, case_id, status=status, closed_ms=data.decided_ms, queue=None)
@@ -87,6 +88,12 @@ def _insert_event(
     return connection.execute(insert_new(connection, EVENTS).values(row).returning(EVENTS.c.id)).first() is not None
 
 
+def _open(connection: Connection, row: dict[str, Any]) -> None:
+    """Insert the row of a new case."""
+    if inserted(connection, CASES, row):
+        count_case(connection, row["tenant_id"], row["status"], row["kind"], 1)
+
+
 def _opened(event: Enforcement) -> dict[str, Any]:
     """The row of a new case. A reversal or a later decision whose first event is unknown represents the case."""
     data = event.data
@@ -126,7 +133,11 @@ def _change(connection: Connection, case_id: str, **values: Any) -> None:
         values |= {"postponed_until_ms": 0, "claimed_by": None, "claimed_name": None, "claimed_until_ms": 0}
     if values.get("review_by_ms") is not None:
         values["order_ms"] = values["review_by_ms"]
-    connection.execute(update(CASES).where(CASES.c.id == case_id).values(values))
+    c = CASES.c
+    was = connection.execute(select(c.tenant_id, c.status, c.kind).where(c.id == case_id)).one()
+    count_case(connection, was.tenant_id, was.status, was.kind, -1)
+    count_case(connection, was.tenant_id, values.get("status", was.status), values.get("kind", was.kind), 1)
+    connection.execute(update(CASES).where(c.id == case_id).values(values))
 
 
 def _end_verdicts(connection: Connection, case_id: str, event: Enforcement) -> None:

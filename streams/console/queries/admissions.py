@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, select
 
 from monitor.policy.catalogue import Catalogue, CatalogueHit
 from schemas.outputs import Enforcement
+from streams.console.cases.keyset import later
 from streams.console.queries.cursors import LIMIT, decode_cursor, encode_cursor
 from streams.console.tables import APPLICATIONS, CASES, EVENTS
 from streams.consumers.record_decoding import event_of
@@ -36,8 +37,7 @@ def waiting_applications(
         .limit(limit + 1)
     )
     if (place := decode_cursor(after, "is")) is not None:
-        at_ms, last = place
-        query = query.where(c.order_ms >= at_ms, or_(c.order_ms > at_ms, c.id > last))
+        query = query.where(later(c.order_ms, c.id, *place))
     rows = connection.execute(query).all()
     waiting = [_waiting(connection, catalogue, case_id, event_of(value)) for case_id, _, value in rows[:limit]]
     following = encode_cursor(rows[limit - 1][1], rows[limit - 1][0]) if len(rows) > limit else None

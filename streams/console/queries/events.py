@@ -1,8 +1,9 @@
 """All enforcement events, of one tenant or of all, the newest first."""
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from schemas.outputs import Enforcement
+from streams.console.cases.keyset import before
 from streams.console.queries.cursors import decode_cursor, encode_cursor
 from streams.console.tables import EVENTS
 from streams.consumers.record_decoding import event_of
@@ -19,7 +20,7 @@ def list_events(
     if from_ms is not None:
         query = query.where(e.decided_ms >= from_ms)
     if (place := decode_cursor(after, "is")) is not None:
-        query = query.where(e.decided_ms <= place[0], or_(e.decided_ms < place[0], e.id < place[1]))
+        query = query.where(before(e.decided_ms, e.id, *place))
     rows = connection.execute(query.order_by(e.decided_ms.desc(), e.id.desc()).limit(limit + 1)).all()
     following = encode_cursor(rows[limit - 1][0], rows[limit - 1][1]) if len(rows) > limit else None
     return [event_of(value) for _, _, value in rows[:limit]], following

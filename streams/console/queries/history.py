@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, select
 
 from schemas.outputs import Alert, Enforcement
+from streams.console.cases.keyset import before
 from streams.console.queries.cursors import LIMIT, InvalidCursor, decode_cursor, encode_cursor
 from streams.console.tables import ALERTS, CASES, EVENTS, REVIEWS
 from streams.consumers.record_decoding import alert_of, event_of
@@ -69,7 +70,7 @@ def _before(
     at_ms, rank, last = place
     mine = _RANK.index(source)
     if mine == rank:
-        return or_(at < at_ms, and_(at == at_ms, entry_id < last))
+        return before(at, entry_id, at_ms, last)
     return at <= at_ms if mine < int(rank) else at < at_ms
 
 
@@ -129,5 +130,5 @@ def _before_number(place: tuple[int | str, ...] | None) -> ColumnElement[bool]:
         number = str(place[2])
         if not (number.isascii() and number.isdigit() and len(number) <= _DIGITS and int(number) < 2**63):
             raise InvalidCursor("expected the `next` of an earlier answer of this list")
-        return or_(r.updated_ms < place[0], and_(r.updated_ms == place[0], r.number < int(number)))
+        return before(r.updated_ms, r.number, place[0], int(number))
     return _before(r.updated_ms, r.review_id, "review", place)

@@ -136,7 +136,7 @@ def _decided_points(
     """What decisions and alerts measured from ``from_ms`` to before ``before_ms``, by rule and time."""
     e, a, found = EVENTS.c, ALERTS.c, dict[str, dict[int, MeasuredPoint]]()
     alerts = select(a.value).where(a.tenant_id == tenant_id, a.updated_ms >= from_ms, a.updated_ms < before_ms)
-    for (value,) in connection.execute(alerts.order_by(a.since_ms.desc()).limit(POINTS)):
+    for (value,) in connection.execute(alerts.order_by(a.updated_ms.desc()).limit(POINTS)):
         alert = alert_of(value)
         if alert.measure is not None:
             at_ms, is_firing = alert.updated_ms, alert.state == "firing"

@@ -1,19 +1,21 @@
 """One tenant: who it is, how it stands, what holds its refunds, and the tenants of the same owner."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from schemas.outputs import Enforcement
+from streams.console.cases.case_counts import case_counts
 from streams.console.queries.cursors import decode_cursor, encode_cursor
 from streams.console.tables import ALERTS, CASES, EVENTS, TENANTS
 from streams.consumers.record_decoding import event_of
 
 SIBLINGS: Final = 50
 OPEN_CASES: Final = 200
+_OPEN: Final = ("pending", "final")
 _SANCTIONS: Final = ("warning", "termination", "ban")
 _RANK: Final = ("banned", "terminated", "pending", "warned", "refused", "clear", "watched")
 
@@ -32,12 +34,16 @@ class TenantIdentity:
 
 @dataclass(frozen=True, slots=True)
 class TenantStatus:
-    """How a tenant stands: a key of `monitor.report.labels.STANDINGS`, its violations, pending cases, firing alerts."""
+    """How a tenant stands: a key of `monitor.report.labels.STANDINGS`, its violations, pending cases, firing alerts.
+
+    ``open``: how many of its cases are pending or in force.
+    """
 
     standing: str
     violations: int
     pending: int
     alerts: int
+    open: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +105,14 @@ def list_tenants(
 
 def tenant_statuses(connection: Connection, tenant_ids: Sequence[str]) -> dict[str, TenantStatus]:
     """The status of each of these tenants."""
-    c = CASES.c
-    grouped = select(c.tenant_id, c.status, c.kind, func.count()).where(c.tenant_id.in_(tenant_ids))
-    counted: dict[str, list[tuple[str, str, int]]] = {tenant_id: [] for tenant_id in tenant_ids}
-    for tenant_id, status, kind, n in connection.execute(grouped.group_by(c.tenant_id, c.status, c.kind)):
-        counted[tenant_id].append((status, kind, n))
-    a = ALERTS.c
+    counted, a = case_counts(connection, tenant_ids), ALERTS.c
     alerts = select(a.tenant_id, func.count()).where(a.tenant_id.in_(tenant_ids), a.state == "firing")
     firing = {row[0]: int(row[1]) for row in connection.execute(alerts.group_by(a.tenant_id))}
     return {tenant_id: _status(counted[tenant_id], firing.get(tenant_id, 0)) for tenant_id in tenant_ids}
 
 
-def _status(counted: Iterable[tuple[str, str, int]], firing: int) -> TenantStatus:
-    counts = {(status, kind): n for status, kind, n in counted}
+def _status(counts: Mapping[tuple[str, str], int], firing: int) -> TenantStatus:
+    in_force = sum(n for (status, _), n in counts.items() if status in _OPEN)
     pending = sum(n for (status, _), n in counts.items() if status == "pending")
     violations = sum(n for (status, kind), n in counts.items() if status == "final" and kind in _SANCTIONS)
     applies = {
@@ -123,19 +124,19 @@ def _status(counted: Iterable[tuple[str, str, int]], firing: int) -> TenantStatu
         "clear": bool(counts),
     }
     standing = next((name for name in _RANK if applies.get(name)), "watched")
-    return TenantStatus(standing, violations, pending, firing)
+    return TenantStatus(standing, violations, pending, firing, in_force)
 
 
 def _open_cases(connection: Connection, tenant_id: str) -> list[OpenCase]:
     c, e = CASES.c, EVENTS.c
-    query = (
-        select(c.id, c.status, e.value)
-        .join(EVENTS, and_(e.id == c.in_force_id, e.shadow.is_(False)))
-        .where(c.tenant_id == tenant_id, c.status.in_(("pending", "final")))
-        .order_by(c.decided_ms.desc(), c.id)
-        .limit(OPEN_CASES)
-    )
-    return [OpenCase(case_id, status, event_of(value)) for case_id, status, value in connection.execute(query)]
+    found: list[Row[Any]] = []
+    for status in _OPEN:  # each by its index: both together would be sorted
+        query = select(c.decided_ms, c.id, c.status, c.in_force_id).where(c.tenant_id == tenant_id, c.status == status)
+        found += connection.execute(query.order_by(c.decided_ms.desc(), c.id.desc()).limit(OPEN_CASES))
+    newest = sorted(found, key=lambda row: (row.decided_ms, row.id), reverse=True)[:OPEN_CASES]
+    named = select(e.id, e.value).where(e.id.in_([row.in_force_id for row in newest]), e.shadow.is_(False))
+    values = {row.id: row.value for row in connection.execute(named)} if newest else {}
+    return [OpenCase(r.id, r.status, event_of(values[r.in_force_id])) for r in newest if r.in_force_id in values]
 
 
 def identities(connection: Connection, where: ColumnElement[bool], limit: int = 1) -> list[TenantIdentity]:
