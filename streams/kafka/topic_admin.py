@@ -13,6 +13,7 @@ from streams.settings.load import Settings, variable
 
 _ENDLESS: Final = "-1"
 _MESSAGE: Final = 1_048_588  # Kafka's own default; panes of the state are cut to fit it
+_HIDDEN: Final = "If there is one, Kafka's ACLs hide it: allow the user of this program Describe on it"
 _IF_MEANT: Final = "\n  If it is intended, set CALLWARDEN_INPUT_RETENTION for `topics` and for the workers"
 
 
@@ -288,7 +289,8 @@ def find_mismatches(
     for topic in wanted:
         existing = found.get(topic.topic)
         if existing is None:
-            faults.append(TopicMismatch(topic.topic, "there is no such topic", f"To fix it: {_creation(settings)}"))
+            fix = f"To fix it: {_creation(settings)}\n  {_HIDDEN}"
+            faults.append(TopicMismatch(topic.topic, "there is no such topic", fix))
             continue
         if topic.partitions is not None:
             if existing.partitions != topic.partitions:

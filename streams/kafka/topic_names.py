@@ -75,4 +75,7 @@ def require_topics(found: Container[str], topics: Iterable[str]) -> None:
     """Raise PermanentError if one of the topics was not found in the cluster."""
     if missing := [topic for topic in topics if topic not in found]:
         it = "it" if len(missing) == 1 else "them"
-        raise PermanentError(f"there is no topic {', '.join(missing)}; `callwarden topics create` creates {it}")
+        raise PermanentError(
+            f"there is no topic {', '.join(missing)}; `callwarden topics create` creates {it}. If there is one, "
+            f"Kafka's ACLs hide it: allow the user of this program Describe on {it}"
+        )

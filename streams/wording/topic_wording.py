@@ -6,7 +6,10 @@ from monitor.text.bilingual import Bilingual
 
 TOPIC_WORDING: Final = {
     "deleted": Bilingual(
-        "{topic} 不存在：它被删除了。{restored}", "{topic} does not exist: it was deleted. {restored}"
+        "{topic} 不存在：它被删除了。{restored}。"
+        "如果它存在，则是 Kafka 的 ACL 将其隐藏：请授予本程序的用户对它的 Describe 权限",
+        "{topic} does not exist: it was deleted. {restored}. If it exists, Kafka's ACLs hide it: "
+        "allow the user of this program Describe on it",
     ),
     "create_input": Bilingual(
         "用 `callwarden topics create` 创建它，它将是空的；然后对每个分区运行其错误信息给出的命令",

@@ -19,7 +19,7 @@ from helpers.patience import PATIENCE_S
 from streams.dev.kafka_node import DevKafka
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.kafka.outputs import OutputRecord
-from streams.kafka.topic_names import TopicNames
+from streams.kafka.topic_names import TopicNames, require_topics
 from streams.settings.load import SettingsError, load
 
 pytestmark = pytest.mark.services
@@ -172,6 +172,13 @@ async def test_a_worker_works_over_scram_and_tls(guarded: Guarded, tmp_path: Pat
             assert [value async for batch in cluster.read(letters, 0, 2) for value in batch.values] == [b"{"]
         assert await asyncio.to_thread(worker.terminate) == 0
         assert "correct horse" not in worker.log.read_text("utf-8")
+
+
+async def test_a_topic_that_the_user_may_not_see_is_not_just_called_missing(guarded: Guarded) -> None:
+    topic = await make_topic(guarded.node.address)
+    async with cluster_at("", **guarded.scram(sasl_user="stranger", sasl_password="let me in")) as cluster:
+        with pytest.raises(PermanentError, match="Kafka's ACLs hide it: allow the user of this program Describe on it"):
+            require_topics(await cluster.partitions([topic]), [topic])
 
 
 @pytest.mark.parametrize(
