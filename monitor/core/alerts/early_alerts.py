@@ -224,7 +224,8 @@ class EarlyAlerts:
             rule_state = self._rule_states_of[window][place]
             who = np.array(sorted(tenant for tenant in suspected[place] if tenant not in rule_state.firing), np.intp)
             for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
-                candidates = early_window.candidates(rule, mine, tenants)
+                # The bounds of the rule itself are known already, those of an override are not.
+                candidates = mine if rule is rule_state.rule else early_window.candidates(rule, mine, tenants)
                 if len(candidates):
                     suspects.append((rule_state, rule, candidates))
         narrowed = early_window.narrow([(rule, who) for _, rule, who in suspects], tenants)
