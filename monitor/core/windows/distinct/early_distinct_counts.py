@@ -154,11 +154,11 @@ class EarlyDistinctCounts:
         return name in self._columns
 
     def began(self, attempts: Counts) -> None:
-        """Record the attempts of each tenant in the window. The uses of their keys are known if no pane is open."""
+        """Record the attempts of each tenant in the window: no key had more uses in the open panes than these have."""
         values = self._table.values[: len(attempts)]
-        none_open = attempts == values[:, self.first + ATTEMPTS]
+        opened = attempts - values[:, self.first + ATTEMPTS]
         before = self._uses.before[SETS.index(self._which), : len(attempts)] if self._which in SETS else 0
-        values[:, self.first + USES] = np.where(none_open, before, _NOT_KNOWN)
+        values[:, self.first + USES] = before - opened
 
     def sample(self, opened: Mapping[int, int]) -> set[int]:
         """Record the levels of the tenants whose keys are sampled in the panes that are not yet in the window.
