@@ -194,7 +194,7 @@ CONTRACT_BROKEN: dict[str, list[Change]] = {
         Change(KeyCheck, "_fault", "if not self._lies_here(tenant_id):", "if False:"),
         Change(KeyCheck, "_all_lie_here", "return self", "return True or self"),
     ],
-    "a record may lie in any topic": [Change(KeyCheck, "check", "if type(record) not in carried:", "if False:")],
+    "a record may lie in any topic": [Change(KeyCheck, "fault", "if type(record) not in CARRIES[topic]:", "if False:")],
     "what no client can read is judged by its value": [
         Change(intake, "decode_rows", "{offset: one.reason for offset, one in rows.unreadable.items()} | ", "")
     ],
