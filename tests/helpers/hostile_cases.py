@@ -38,7 +38,9 @@ def steps() -> Iterator[list[int]]:
 
 def fill(connection: Connection, cases: int) -> None:
     """That many cases of a tenant that wait, and as many each that lapsed and that are in force, all of one rule and
-    one time, with shadow decisions and alerts; all name one call, and all tenants have one owner."""
+    one time, with shadow decisions and resolved alerts; all name one call. As many other tenants of the same owner have
+    a firing alert each.
+    """
     example = decided(1, TENANT, T0, status="pending_review")
     alert = alerted(TENANT, T0, "resolved")
     event_row = {"topic": "e", "partition": 0, "offset": 0, "timestamp_ms": T0, "key": None}
@@ -71,6 +73,8 @@ def fill(connection: Connection, cases: int) -> None:
         shadows = [f"shadow-{number:06}" for number in numbers]
         connection.execute(insert(EVENTS), [event_row | {"id": i, "case_id": i, "shadow": True} for i in shadows])
         connection.execute(insert(ALERTS), [alert_row | {"alert_id": f"alert-{number:06}"} for number in numbers])
+        others = [{"tenant_id": f"{TENANT}-{number}", "alert_id": f"firing-{number:06}"} for number in numbers]
+        connection.execute(insert(ALERTS), [alert_row | {"state": "firing"} | other for other in others])
         connection.execute(insert(TENANTS), [tenant_row | {"tenant_id": f"{TENANT}-{number}"} for number in numbers])
     for status, _ in states:
         count_case(connection, TENANT, status, "warning", cases)

@@ -56,7 +56,9 @@ def _cases() -> None:
     )
     op.create_index("console_alert_state", "console_alert", ["state", "since_ms"])
     op.create_index("console_alert_updated", "console_alert", ["state", "updated_ms"])
-    op.create_index("console_alert_tenant", "console_alert", ["tenant_id", "since_ms"])
+    op.create_index("console_alert_tenant", "console_alert", ["tenant_id", "since_ms", "alert_id"])
+    op.create_index("console_alert_tenant_state", "console_alert", ["tenant_id", "state"])
+    op.create_index("console_alert_tenant_updated", "console_alert", ["tenant_id", "updated_ms"])
     op.create_table(
         "console_application",
         sa.Column("tenant_id", sa.Text(), nullable=False),
@@ -97,11 +99,23 @@ def _cases() -> None:
     op.create_index("console_case_rule", "console_case", ["rule_id", "decided_ms", "id"])
     op.create_index("console_case_status", "console_case", ["rule_id", "status", "decided_ms"])
     op.create_index("console_case_queue", "console_case", ["queue", "order_ms", "id"])
+    op.create_index("console_case_queue_age", "console_case", ["queue", "decided_ms", "id"])
     op.create_index("console_case_queue_rule", "console_case", ["queue", "rule_id", "order_ms", "id"])
     op.create_index("console_case_queue_tenant", "console_case", ["queue", "tenant_id", "order_ms", "id"])
     op.create_index("console_case_queue_tier", "console_case", ["queue", "tier", "order_ms", "id"])
-    op.create_index("console_case_tenant", "console_case", ["tenant_id", "decided_ms"])
+    op.create_index("console_case_postponed", "console_case", ["postponed_until_ms"])
+    op.create_index("console_case_tenant", "console_case", ["tenant_id", "decided_ms", "id"])
+    op.create_index("console_case_tenant_rule", "console_case", ["tenant_id", "rule_id", "decided_ms", "id"])
+    op.create_index("console_case_tenant_status", "console_case", ["tenant_id", "status", "decided_ms", "id"])
     op.create_index("console_case_verdict", "console_case", ["verdict"])
+    op.create_table(
+        "console_case_count",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("cases", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "status", "kind"),
+    )
     op.create_table(
         "console_event",
         sa.Column("id", sa.Text(), nullable=False),
@@ -120,10 +134,14 @@ def _cases() -> None:
         sa.PrimaryKeyConstraint("id", "shadow"),
     )
     op.create_index("console_event_case", "console_event", ["case_id"])
-    for name, shadow in (("console_event_newest", False), ("console_event_shadow", True)):
+    for name, columns, shadow in (
+        ("console_event_newest", ["timestamp_ms"], False),
+        ("console_event_shadow", ["timestamp_ms"], True),
+        ("console_event_decided", ["decided_ms", "id"], False),
+    ):
         in_sqlite, in_postgresql = sa.text(f"shadow IS {shadow:d}"), sa.text(f"shadow IS {shadow}")
-        op.create_index(name, "console_event", ["timestamp_ms"], sqlite_where=in_sqlite, postgresql_where=in_postgresql)
-    op.create_index("console_event_decided", "console_event", ["decided_ms", "id"])
+        op.create_index(name, "console_event", columns, sqlite_where=in_sqlite, postgresql_where=in_postgresql)
+    op.create_index("console_event_history", "console_event", ["tenant_id", "shadow", "decided_ms", "id"])
     op.create_index("console_event_tenant", "console_event", ["tenant_id", "decided_ms"])
     op.create_table(
         "console_loss",
@@ -216,7 +234,7 @@ def _cases() -> None:
         sa.PrimaryKeyConstraint("tenant_id"),
     )
     op.create_index("console_tenant_name", "console_tenant", ["name_folded"])
-    op.create_index("console_tenant_owner", "console_tenant", ["owner_id"])
+    op.create_index("console_tenant_owner", "console_tenant", ["owner_id", "tenant_id"])
     op.create_table(
         "console_verdict",
         sa.Column("number", _NUMBER, nullable=False),

@@ -1,18 +1,16 @@
-"""What a page costs must not grow with how many cases a tenant makes, nor with their times, which it chooses, too."""
+"""The cost of a page does not grow with the number of a tenant's cases or with their times: the tenant chooses both."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from helpers.console_harness import ConsoleHarness, console_at
 from helpers.console_pages import DAY_MS, decided, pages_of, reviewed
 from helpers.hostile_cases import RULE, TENANT, fill, steps
 from monitor.text.durations import HOUR
 from oracle.ledger import T0
-from streams.console import versions
 from streams.console.cases import queue
 from streams.console.cases.case_counts import case_counts
 from streams.console.cases.queue import QueueFilter
@@ -20,7 +18,6 @@ from streams.console.identity.users import Role
 from streams.console.queries import search
 from streams.console.queries.search import CaseFilter
 from streams.console.tables import CASES
-from streams.consumers import database
 
 PATHS = (
     *("/queue", "/queue?grouped=1", "/queue?tier=severe", "/queue?tier=minor", f"/queue?rule={RULE}&tier=severe"),
@@ -95,7 +92,7 @@ async def severe(console: ConsoleHarness) -> list[Any]:
 
 
 async def of_queue(console: ConsoleHarness, wanted: QueueFilter) -> set[str]:
-    """The cases of all pages, each of which has at most 2."""
+    """The cases of all pages, two a page."""
     found: list[str] = []
     after = None
     with console.database.reading() as connection:
@@ -140,23 +137,6 @@ async def test_the_kept_counts_are_those_of_the_cases(tmp_path: Path) -> None:
     assert kept == {"nanhai": {(status, kind): n for status, kind, n in counted}, "unknown": {}}
     assert kept["nanhai"]["final", "ban"] == 1
     assert kept["nanhai"]["pending", "warning"] == 1
-
-
-async def test_tables_of_the_release_before_are_counted_when_they_are_upgraded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (old := tmp_path / "old").mkdir()
-    shutil.copy(Path(versions.__file__).with_name("0001_console.py"), old)
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "_versions", lambda _: old)
-        async with console_at(tmp_path) as console:
-            row = dict.fromkeys(("in_force_id", "rule_id", "behaviour", "kind", "status"), "x")
-            row |= {"tenant_id": "nanhai", "decided_ms": T0, "order_ms": T0}
-            rows = [row | {"id": str(number)} for number in range(3)]
-            await console.database.run(lambda connection: connection.execute(insert(CASES), rows))
-    async with console_at(tmp_path) as console:
-        with console.database.reading() as connection:
-            assert case_counts(connection, ["nanhai"]) == {"nanhai": {("x", "x"): 3}}
 
 
 async def test_more_cases_in_force_than_are_listed_are_counted(tmp_path: Path) -> None:
