@@ -57,11 +57,13 @@ _OF_A_WORKER = "left_running"
 def pytest_configure(config: pytest.Config) -> None:
     """Make the processes of tests independent of how the tests were started, and recognisable.
 
-    A shell starts background jobs (`make test &`, `nohup`, some CI systems) with SIGINT ignored, and processes inherit
-    that: a command that a test interrupts would never end.
+    A shell starts background jobs (`make test &`, some CI systems) with SIGINT ignored, `nohup` starts them with SIGHUP
+    ignored, and processes inherit that: a command that a test interrupts would never end.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # as `nohup` means it, but not inherited
     # By default, an example that takes more than 0.2 s fails, as any may on a busy machine, and how to repeat one that
     # failed is not printed.
     hypothesis.settings.register_profile("callwarden", deadline=None, print_blob=True)

@@ -11,15 +11,16 @@ import pytest
 
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s"]
 INTERRUPTED = """
-import signal, subprocess, sys
+import pytest, signal, subprocess, sys
 
-def test_an_interrupted_command_ends():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_interrupted_command_ends(number):
     # In short sleeps: Python does not see a signal that comes just before a sleep until that ends.
     command = [sys.executable, "-c", "import time; print('up', flush=True)\\nwhile True: time.sleep(0.1)"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as started:
         try:
             started.stdout.readline()
-            started.send_signal(signal.SIGINT)
+            started.send_signal(number)
             assert started.wait(600) != 0
         finally:
             started.kill()
@@ -44,7 +45,7 @@ def run(folder: Path, suite: str, *options: str) -> tuple[int, str]:
         (folder / name).write_text(text.replace(waits, "_GRACE_S = 0.0"))
     (folder / "test_suite.py").write_text(suite)
     (folder / "pytest.ini").write_text("[pytest]\naddopts = -p no:schemathesis -p no:anyio\n")
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    former = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
         done = subprocess.run(
             # In a folder of its own: it would remove those of former runs, which takes minutes on a busy machine.
@@ -56,7 +57,8 @@ def run(folder: Path, suite: str, *options: str) -> tuple[int, str]:
             check=False,
         )
     finally:
-        signal.signal(signal.SIGINT, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
     return done.returncode, done.stdout
 
 

@@ -43,10 +43,7 @@ def test_the_exit_status_says_whether_someone_is_wronged_or_unseen(
 def test_a_run_that_is_stopped_leaves_no_calls_behind(number: signal.Signals, tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "streams.cli", "policy", "attack", "--seeds", "10000"]
-    before = signal.signal(number, signal.SIG_DFL)  # `nohup` ignores some, and children inherit that
-    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    signal.signal(number, before)
-    with running:
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
         try:
             while not any(tmp_path.glob("*/*")) and running.poll() is None:
                 time.sleep(0.01)
