@@ -11,7 +11,7 @@
 #define NEVER 1e15           /* `breach_lines.NEVER` */
 #define CALLS_PER_USE 8.0    /* `breach_bounds._CALLS_PER_USE` */
 #define MOST_ESTIMATE 2      /* `early_distinct_counts._MOST_ESTIMATE` */
-#define NOT_KNOWN (INT64_C(1) << 40) /* `early_distinct_counts._NOT_KNOWN`, negated */
+#define NOT_KNOWN (INT64_C(1) << 40) /* `early_distinct_counts._NOT_KNOWN` */
 #define CHANGED 0            /* `early_distinct_counts.CHANGED` */
 #define ROW_BITS 32          /* `native_bounds.ROW_BITS` */
 #define MOST_PROBE 64.0      /* the last of `sure_bounds._PROBES`, each twice the one before */

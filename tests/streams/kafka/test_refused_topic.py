@@ -1,4 +1,4 @@
-"""A transaction of which the broker refuses one topic: the others fail with it, and must not hide the reason."""
+"""If the broker refuses one topic of a transaction, the other topics fail with it, and must not hide the reason."""
 
 import asyncio
 from types import SimpleNamespace

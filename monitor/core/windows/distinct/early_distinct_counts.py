@@ -36,7 +36,7 @@ _MOST_STEP: Final[dict[Name, int]] = {SEQUENTIAL: 2, IN_BLOCKS: BLOCK_LEAST}
 # count (`spread`, less 1), and the uses of keys before the last count (`KeyUses`). A new tenant has 0 in all of them.
 ATTEMPTS, LEFT, EXTRA, USES = range(4)
 _FIRST_NAME = 4
-_NOT_KNOWN = -(1 << 40)  # the uses before the first count: calls came before
+_NOT_KNOWN = 1 << 40  # the upper bound of a largest count whose sampling has changed: no window has as many calls
 CHANGED: Final = 0
 """What `spread` is for a tenant whose sampling changed since the last count."""
 # Tenants with so many attempts that are counted again within so many early evaluations with new calls, 10 s or more,
@@ -60,7 +60,7 @@ def largest_after(name: Name, count: Counts, used: Counts, spread: Counts) -> Co
     after: Counts = count + used
     if name == WIDEST and (spread != 1).any():  # small samples are not scaled
         after = np.where((spread != 1) & (after > SURE_FROM), after * spread, after)
-    return np.where(spread == CHANGED, -_NOT_KNOWN, after)
+    return np.where(spread == CHANGED, _NOT_KNOWN, after)
 
 
 def keys_to_finish(unfinished: Counts, left: Counts, spread: Counts) -> Counts:
