@@ -1,5 +1,6 @@
 """`callwarden topics` on a real broker: creates missing topics, leaves existing ones, and reports mismatches."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -39,13 +40,23 @@ class Callwarden:
 
 
 async def configure(address: str, topic: str, **configs: str) -> None:
+    """Replaces the settings of a topic, and waits until the broker reports them."""
+    named = {name.replace("_", "."): value for name, value in configs.items()}
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
-        named = {name.replace("_", "."): value for name, value in configs.items()}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, named)])
+        # The controller answers before the broker has applied the change.
+        async with asyncio.timeout(PATIENCE_S):
+            while not named.items() <= (await _settings(admin, topic)).items():
+                await asyncio.sleep(0.05)
     finally:
         await admin.close()
+
+
+async def _settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str | None]:
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    return {name: value for answer in answers for resource in answer.resources for name, value, *_ in resource[4]}
 
 
 def test_topics_are_created_once_and_meet_the_requirements(address: str, tmp_path: Path) -> None:
