@@ -1,6 +1,6 @@
 """The names of the topics, the prefix of inputs or of outputs and a bare name; and the check that topics exist."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -74,8 +74,14 @@ def _inputs(prefix: str) -> dict[str, int]:
 def require_topics(found: Container[str], topics: Iterable[str]) -> None:
     """Raise PermanentError if one of the topics was not found in the cluster."""
     if missing := [topic for topic in topics if topic not in found]:
-        it = "it" if len(missing) == 1 else "them"
-        raise PermanentError(
-            f"there is no topic {', '.join(missing)}; `callwarden topics create` creates {it}. If there is one, "
-            f"Kafka's ACLs hide it: allow the user of this program Describe on {it}"
-        )
+        raise PermanentError(absence(missing, ours=True))
+
+
+def absence(missing: Sequence[str], *, ours: bool) -> str:
+    """Says that these topics were not found, and what may help. ``ours``: `callwarden topics create` creates them."""
+    it = "it" if len(missing) == 1 else "them"
+    creates = f"; `callwarden topics create` creates {it}" if ours else ""
+    return (
+        f"there is no topic {', '.join(missing)}{creates}. If there is one, Kafka's ACLs hide it: allow the user of "
+        f"this program Describe on {it}"
+    )

@@ -89,8 +89,9 @@ class Member:
         self.link.passing = world.passing
         cluster = MemoryCluster(self.link)
         options = GroupOptions("in", "group", "app", "callwarden bridge", world.from_end)
+        self.registry = CollectorRegistry()
         self.group = PartitionGroup(
-            cluster, options, lambda tp: world.handler(cluster, tp), PartitionMetrics("bridge", CollectorRegistry())
+            cluster, options, lambda tp: world.handler(cluster, tp), PartitionMetrics("bridge", self.registry)
         )
         self.task = self.process.run(self.group.run)
 
@@ -286,6 +287,30 @@ def test_a_topic_that_is_created_again_is_read_from_its_first_record(running: bo
     assert {each for each in world.written() if int(each.split(b":")[1]) > 4} == {
         b"0:%d:%d:%d" % (5 + offset, offset, half) for offset in (0, 1) for half in (0, 1)
     }
+
+
+def test_a_topic_that_is_missing_is_named_until_it_is_there_again() -> None:
+    world = Calm()
+
+    def opening() -> float | None:
+        return world.members["one"].registry.get_sample_value("callwarden_bridge_partitions", {"phase": "opening"})
+
+    async def story() -> None:
+        world.start("one")
+        await asyncio.sleep(10)
+        assert not world.why()
+        world.broker.delete("in")
+        await asyncio.sleep(60)  # the group has assigned the partitions of no topic
+        assert "there is no topic in. If there is one, Kafka's ACLs hide it" in world.why()
+        assert opening() == 1
+        world.broker.create("in", TOPICS["in"])
+        world.write(0, b"new")
+        await asyncio.sleep(60)
+        assert not world.why()
+        assert opening() == 0
+
+    play(world, story)
+    assert world.numbers(0) == [0]
 
 
 def test_an_offset_of_the_former_topic_stops_the_partition() -> None:

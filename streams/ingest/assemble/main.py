@@ -69,7 +69,7 @@ class Assemble:
             settings.assemble_tick_ms / 1000,
             self._metrics.counted,
         )
-        options = GroupOptions(names.output("raw"), group, group, "callwarden assemble")
+        options = GroupOptions(names.output("raw"), group, group, "callwarden assemble", ours=True)
         self.group = PartitionGroup(cluster, options, self._partition, PartitionMetrics("assemble", self._registry))
 
     def _partition(self, tp: TP) -> RawPartition:

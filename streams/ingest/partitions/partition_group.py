@@ -9,7 +9,14 @@ import structlog
 
 from streams.ingest.partitions.exclusive_partition import ExclusivePartition, PartitionContext, PartitionPhase
 from streams.ingest.partitions.partition_handler import NewHandler
-from streams.ingest.partitions.start_position import GroupCluster, GroupOptions, StartLookup, damaged, lost
+from streams.ingest.partitions.start_position import (
+    GroupCluster,
+    GroupOptions,
+    SourceTopicMissing,
+    StartLookup,
+    damaged,
+    lost,
+)
 from streams.ingest.partitions.telemetry import PartitionMetrics
 from streams.kafka.api import (
     TP,
@@ -50,14 +57,15 @@ class PartitionGroup:
         self._away: str | None = "has not joined the group yet"
         self._assigned = self._stopping = False
         self._foreign: str | None = None
+        self._missing: str | None = None
 
     @property
     def not_ready(self) -> str | None:
         """Why the process is not ready, in one line; None if it is."""
         if self._stopping:
             return "is stopping"
-        if self._foreign or self._away:
-            return self._foreign or self._away
+        if hindrance := self._foreign or self._missing or self._away:
+            return hindrance
         if self._consumer.unanswered_s > _UNANSWERED_S:
             return f"the broker has not answered for {self._consumer.unanswered_s:.0f} s"
         if not self._assigned:
@@ -183,13 +191,25 @@ class PartitionGroup:
         """Watch the topic and its ends until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_S)
-            self._metrics.show([each.phase.value for each in self._partitions.values()], self._lag)
-            with suppress(TransientError):
+            self._metrics.show(self._phases(), self._lag)
+            try:
                 await self._look_once()
+            except SourceTopicMissing as error:
+                # The group then assigns no partition: as if this were a member more than there are partitions.
+                if self._missing is None:
+                    log.warning("waiting", why=str(error))
+                self._missing = str(error)
+            except TransientError:  # what reads and writes reports a cluster that is away
+                continue
+
+    def _phases(self) -> list[str]:
+        """The phase of each partition; a topic that is missing counts as one that is being opened, for the alert."""
+        phases = [each.phase.value for each in self._partitions.values()]
+        return phases or [PartitionPhase.OPENING.value] * (self._missing is not None)
 
     async def _look_once(self) -> None:
         topic = await self._lookup.topic()
-        self._topic_id = self._topic_id or topic.id
+        self._missing, self._topic_id = None, self._topic_id or topic.id
         partitions = [each for each in self._partitions.values() if each.phase is PartitionPhase.RUNNING]
         for each in partitions:
             if each.topic_id not in (None, topic.id):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from streams.kafka.api import TP, Cluster, CommittedOffset, PermanentError, TopicInfo, TransientError
+from streams.kafka.topic_names import absence
 
 _LOOKS: Final = 5
 
@@ -24,13 +25,17 @@ class UnreadRecordsLost(PermanentError):
     """Records that were not read yet are gone, or may be: what to do is for an operator to say."""
 
 
+class SourceTopicMissing(TransientError):
+    """The topic that the group reads does not exist, or ACLs hide it. It may come back."""
+
+
 @dataclass(frozen=True, slots=True)
 class GroupOptions:
     """A group and what it reads.
 
     ``group`` belongs to this topic alone. The transactional ids are ``transactional_prefix``, ``-`` and the number of
     the partition. ``from_end``: where a new group begins, instead of at the first record. ``program`` is the command
-    as an operator calls it.
+    as an operator calls it. ``ours``: `callwarden topics create` creates the topic.
     """
 
     topic: str
@@ -38,6 +43,7 @@ class GroupOptions:
     transactional_prefix: str
     program: str
     from_end: bool = False
+    ours: bool = False
 
     def reset(self, partition: int, to: str) -> str:
         """How an operator sets the offset of a partition; ``to`` as kafka-consumer-groups.sh expects it."""
@@ -117,11 +123,11 @@ class StartLookup:
         return StartPosition(found.offset, str(kept), topic.id, committed=True)
 
     async def topic(self) -> TopicInfo:
-        """The topic. Raises TransientError, also if it does not exist: a deleted one may be created again."""
+        """The topic. Raises SourceTopicMissing if it does not exist, and TransientError."""
         name = self._options.topic
         found = (await self._cluster.topics([name])).get(name)
         if found is None:
-            raise TransientError(f"there is no topic {name}")
+            raise SourceTopicMissing(absence([name], ours=self._options.ours))
         return found
 
     async def _is_old(self, number: int) -> bool:
