@@ -228,3 +228,31 @@ def test_the_second_follower_of_a_name_ends_the_first(tmp_path: Path) -> None:
     assert len(world.ended) == 1
     assert "another process on" in str(world.ended[0])
     assert world.written() == dict.fromkeys(world.rows, 1)
+
+
+@pytest.mark.parametrize("away_s", [0, 60], ids=["at once", "later"])
+def test_positions_that_are_deleted_with_their_topic_are_written_again(away_s: int, tmp_path: Path) -> None:
+    world = World(1, tmp_path, deadly=False)
+
+    async def go() -> None:
+        while not world.batches:
+            world.write(1)
+            await asyncio.sleep(1)
+        world.write(5)
+        await asyncio.sleep(5)
+        partitions = world.broker.topics["callwarden.follow"]
+        world.broker.delete("callwarden.follow")
+        if away_s:
+            world.write(5)
+            await asyncio.sleep(away_s)
+        world.broker.create("callwarden.follow", partitions)
+        await asyncio.sleep(60)
+        world.process.kill()
+        world.start("second")
+        world.write(5)
+        await asyncio.sleep(10)
+
+    world.go = go  # type: ignore[method-assign]
+    world.play()
+    assert not world.ended
+    assert world.written() == dict.fromkeys(world.rows, 1)

@@ -4,7 +4,8 @@ The steps:
 
 1. Start the writer. It fences an earlier process of the same name and ends its transaction, so that the positions do
    not change any more.
-2. Read the positions to the end of the topic. Write a claim, by which a fenced process knows that it was replaced.
+2. Read the positions to the end of the topic. Write a claim, by which a fenced process knows that it was replaced. If
+   the topic has lost the claim of this process, it has lost its positions: write them again, too.
 3. Continue to read the source behind the positions.
 4. One transaction: the rows, the dead letters, and the positions behind them.
 5. If it fails, or its outcome is unknown: stop the writer and continue with step 1. The positions say what was written.
@@ -21,8 +22,8 @@ import structlog
 
 from streams.consumers.topic_reader import TopicReader
 from streams.ingest.follow.follow_source import FollowSource, SourceBatch
-from streams.ingest.follow.position_log import PositionLog
-from streams.ingest.follow.positions import CLAIM, FollowClaim
+from streams.ingest.follow.position_log import PositionLog, StoredPositions
+from streams.ingest.follow.positions import CLAIM, FollowClaim, Position
 from streams.ingest.placement import TopicPlacement
 from streams.kafka.api import Fenced, PermanentError, TransientError, Writer
 from streams.runtime.retry import Backoff
@@ -63,6 +64,7 @@ class SourceFollower:
         self._instance = uuid.uuid4().hex
         self._refreshed_s = 0.0
         self._claimed = False
+        self._written: dict[str, Position] = {}  # the positions of all transactions that were committed
         self.away: str | None = "has not reached Kafka yet"
         """Why nothing can be written; None if it can."""
 
@@ -95,34 +97,49 @@ class SourceFollower:
                     await writer.stop()
 
     async def _begin(self, writer: Writer) -> None:
+        if self._claimed:
+            await self._positions.must_be_there()  # a first start refuses instead: it knows of no position
         stored = await self._positions.read()  # 2
         claim = FollowClaim(self._instance, socket.gethostname())
-        if self._claimed:
+        lost = self._claimed and stored.claim is None
+        if lost:
+            stored = StoredPositions(None, self._written | dict(stored.positions))
+            log.error("the positions were deleted; writing them again", topic=self._positions.topic)
+        elif self._claimed:
             self._must_be_mine(stored.claim)
         if stored.claim != claim:
-            await writer.commit([self._positions.record(CLAIM, claim)], {})
+            again = [self._positions.record(*each) for each in stored.positions.items()] if lost else []
+            await writer.commit([self._positions.record(CLAIM, claim), *again], {})
             log.info("following", positions=len(stored.positions))
-        self._claimed = True
+        self._claimed, self._written = True, dict(stored.positions)
         await asyncio.to_thread(self._source.restore, stored.positions)  # 3
         self.away = None
 
     async def _step(self, writer: Writer) -> None:
-        await self._refresh()
+        if await self._refresh():
+            await self._positions.must_be_the_same()
         batch = await asyncio.to_thread(self._source.read)
         if batch is None:
             await asyncio.sleep(POLL_S)
             return
         positions = [self._positions.record(of, position) for of, position in batch.positions.items()]
         await writer.commit([*batch.outs, *positions], {})  # 4
+        for of, position in batch.positions.items():
+            if position is None:
+                self._written.pop(of, None)
+            else:
+                self._written[of] = position
         self._source.committed(batch)
         self._wrote(batch)
 
-    async def _refresh(self) -> None:
-        """Follow changes of the topics' partitions."""
+    async def _refresh(self) -> bool:
+        """Follow changes of the topics' partitions. Returns whether it was time to."""
         now_s = asyncio.get_running_loop().time()
-        if not self._placement.known or now_s - self._refreshed_s > _REFRESH_S:
-            await self._placement.refresh(self._cluster)
-            self._refreshed_s = now_s
+        if self._placement.known and now_s - self._refreshed_s <= _REFRESH_S:
+            return False
+        await self._placement.refresh(self._cluster)
+        self._refreshed_s = now_s
+        return True
 
     async def _must_be_newest(self) -> None:
         """Raises PermanentError if another process follows under this name now."""

@@ -14,9 +14,9 @@ from streams.ingest.follow.positions import (
     parse_key,
     position_key,
 )
-from streams.kafka.api import TP, PermanentError
+from streams.kafka.api import TP, PermanentError, TransientError
 from streams.kafka.outputs import OutputRecord
-from streams.kafka.topic_names import require_topics
+from streams.kafka.topic_names import absence, require_topics
 
 
 class StoredPositions(NamedTuple):
@@ -33,28 +33,41 @@ class PositionLog:
         self.topic = topic
         self._cluster, self._name = cluster, name
         self._partition = 0
+        self._topic_id = ""
 
     async def read(self) -> StoredPositions:
         """Everything that was committed under the name before a writer of its transactional id was started.
 
         Raises TransientError; PermanentError if there is no topic, or a position that cannot be read.
         """
-        counts = await self._cluster.partitions([self.topic])
-        require_topics(counts, [self.topic])
-        self._partition = partition_of(self._name.encode(), counts[self.topic], "murmur2")
+        found = await self._cluster.topics([self.topic])
+        require_topics(found, [self.topic])
+        self._topic_id = found[self.topic].id
+        self._partition = partition_of(self._name.encode(), found[self.topic].partitions, "murmur2")
         tp = TP(self.topic, self._partition)
         starts, ends = await self._cluster.starts([tp]), await self._cluster.ends([tp])
-        found: dict[str, bytes] = {}
+        records: dict[str, bytes] = {}
         async for batch in self._cluster.read(tp, starts[tp], ends[tp]):
             for key, value in zip(batch.keys, batch.values, strict=True):
                 names = parse_key(key) if key is not None else None
                 if names is None or names[0] != self._name:
                     continue
                 if value is None:
-                    found.pop(names[1], None)
+                    records.pop(names[1], None)
                 else:
-                    found[names[1]] = value
-        return self._decoded(found)
+                    records[names[1]] = value
+        return self._decoded(records)
+
+    async def must_be_there(self) -> None:
+        """Raises TransientError if there is no topic now."""
+        if not await self._cluster.topics([self.topic]):
+            raise TransientError(absence([self.topic], ours=True))
+
+    async def must_be_the_same(self) -> None:
+        """Raises TransientError if the topic is not the one that `read` has read."""
+        found = (await self._cluster.topics([self.topic])).get(self.topic)
+        if found is None or found.id != self._topic_id:
+            raise TransientError(f"the topic {self.topic} was deleted")
 
     def _decoded(self, found: dict[str, bytes]) -> StoredPositions:
         claim, positions = None, {}
