@@ -60,7 +60,7 @@ class Database:
         the package of that name beside this module.
 
         Does not connect yet. Raises PermanentError if the address cannot be parsed or the file cannot exist. A file
-        on a read-only disk is opened read-only, and so is any database with ``read_only``.
+        on a read-only disk is opened read-only, until a write finds it writable; any database is with ``read_only``.
         """
         self.name, self._read_only = name, read_only
         self._package = package or f"streams.consumers.{name}"
@@ -76,7 +76,8 @@ class Database:
         self._path = file = _file(address)
         if file is not None and (wrong := _no_place(file)):
             raise PermanentError(f"the database {self._shown}: {wrong}")
-        self._engine = _reader(file) if file is not None and (read_only or _only_read(file)) else _engine(address)
+        self._address = address
+        self._engine = self._open()
         self._served: WeakSet[Any] = WeakSet()  # connections to a server
         if self._engine.dialect.name == "postgresql":
             event.listen(self._engine, "connect", lambda connection, _: self._served.add(connection))
@@ -126,6 +127,12 @@ class Database:
 
     def _lock(self, name: str) -> AbstractContextManager[Acquire]:
         return server_lock(self._engine, name) if self._path is None else file_lock(self._path, name)
+
+    def _open(self) -> Engine:
+        file = self._path
+        if file is not None and (self._read_only or _only_read(file)):
+            return _reader(file)
+        return _engine(self._address)
 
     def forget(self) -> None:
         """Discard the idle connections; later ones are new."""
@@ -186,6 +193,10 @@ class Database:
                 raise
             if stands_by:
                 self.forget()  # only a new connection finds the new primary
+            if writing and code == sqlite3.SQLITE_READONLY:
+                # What was opened while the file was not writable stays read-only, even when the disk is repaired.
+                self._engine.dispose()
+                self._engine = self._open()
             raise TransientError(f"the database {self._shown}: {' '.join(why.split())}") from None
 
     def _upgrade(self, connection: Connection) -> None:

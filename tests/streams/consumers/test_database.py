@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -225,6 +225,31 @@ async def test_what_lies_on_a_disk_that_cannot_be_written_to_is_read(disk: Path)
         database.close()
     assert sorted(disk.iterdir()) == files
     assert read(disk) == ["one", "two"]
+
+
+@pytest.mark.parametrize("started_before", [True, False])
+async def test_a_disk_that_was_not_writable_for_a_while_is_written_to_again(disk: Path, started_before: bool) -> None:
+    def add(connection: Connection) -> None:
+        connection.execute(insert(CASES), [{"id": "two"}])
+
+    database = other = await with_cases(disk, "one")
+    with other.reading() as reader:  # keeps the side files, without which nothing connects
+        reader.execute(select(CASES.c.id)).all()
+        if started_before:
+            database.forget()
+        with not_to_be_written(disk):
+            if not started_before:
+                database = at(disk)
+            for _ in range(2):
+                with pytest.raises(TransientError, match="readonly"):
+                    await database.run(add)
+        with suppress(TransientError):  # finds out that the file is writable now
+            await database.run(add)
+        if read(disk) == ["one"]:
+            await database.run(add)
+        assert read(disk) == ["one", "two"]
+    database.close()
+    other.close()
 
 
 async def test_what_a_writer_has_just_written_is_read_by_one_who_cannot_write(disk: Path) -> None:
