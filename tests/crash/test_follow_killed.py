@@ -16,6 +16,7 @@ from crash.memory_writer import MemoryWriter
 from crash.virtual import Process, run
 from helpers.thorough import thorough
 from monitor.adapters.shipped import open_adapter
+from monitor.partition.partitioner import partition_of
 from streams.ingest.follow.files import file_set
 from streams.ingest.follow.files.file_source import FileSource
 from streams.ingest.follow.files.row_format import RowFormat
@@ -255,4 +256,27 @@ def test_positions_that_are_deleted_with_their_topic_are_written_again(away_s: i
     world.go = go  # type: ignore[method-assign]
     world.play()
     assert not world.ended
+    assert world.written() == dict.fromkeys(world.rows, 1)
+
+
+def test_positions_are_found_where_they_are_after_their_topic_was_given_more_partitions(tmp_path: Path) -> None:
+    world = World(1, tmp_path, deadly=False)
+    homes = {many: partition_of(b"pbx", many, "murmur2") for many in range(2, 9)}
+    more = next(many for many, home in homes.items() if home != homes[2])
+
+    async def go() -> None:
+        while not world.batches:
+            world.write(1)
+            await asyncio.sleep(1)
+        for name in ("second", "third"):
+            world.write(5)
+            await asyncio.sleep(60)
+            world.process.kill()
+            if name == "second":
+                world.broker.alter("callwarden.follow", more)
+            world.process = world.start(name)
+            await asyncio.sleep(30)
+
+    world.go = go  # type: ignore[method-assign]
+    world.play()
     assert world.written() == dict.fromkeys(world.rows, 1)

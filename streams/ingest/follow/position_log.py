@@ -43,20 +43,34 @@ class PositionLog:
         found = await self._cluster.topics([self.topic])
         require_topics(found, [self.topic])
         self._topic_id = found[self.topic].id
-        self._partition = partition_of(self._name.encode(), found[self.topic].partitions, "murmur2")
-        tp = TP(self.topic, self._partition)
-        starts, ends = await self._cluster.starts([tp]), await self._cluster.ends([tp])
+        # A topic that was given more partitions has the records where the name was at home before. They stay there.
+        tps = [TP(self.topic, number) for number in range(found[self.topic].partitions)]
+        starts, ends = await self._cluster.starts(tps), await self._cluster.ends(tps)
+        home, newest_ms = partition_of(self._name.encode(), len(tps), "murmur2"), -1
         records: dict[str, bytes] = {}
-        async for batch in self._cluster.read(tp, starts[tp], ends[tp]):
-            for key, value in zip(batch.keys, batch.values, strict=True):
+        for tp in tps:
+            here, written_ms = await self._records(tp, starts[tp], ends[tp])
+            if here and written_ms > newest_ms:
+                home, records, newest_ms = tp.partition, here, written_ms
+        self._partition = home
+        return self._decoded(records)
+
+    async def _records(self, tp: TP, start: int, end: int) -> tuple[dict[str, bytes], int]:
+        """The name's newest records in a partition, and when the last of them was written, epoch ms."""
+        records: dict[str, bytes] = {}
+        written_ms = -1
+        async for batch in self._cluster.read(tp, start, end):
+            columns = zip(batch.keys, batch.values, batch.timestamps_ms.tolist(), strict=True)
+            for key, value, at_ms in columns:
                 names = parse_key(key) if key is not None else None
                 if names is None or names[0] != self._name:
                     continue
+                written_ms = max(written_ms, at_ms)
                 if value is None:
                     records.pop(names[1], None)
                 else:
                     records[names[1]] = value
-        return self._decoded(records)
+        return records, written_ms
 
     async def must_be_there(self) -> None:
         """Raises TransientError if there is no topic now."""
