@@ -31,6 +31,7 @@ from streams.consumers.service import FollowedTopics, host, lag_reason, once_ava
 from streams.kafka.api import PermanentError
 from streams.kafka.cluster import KafkaCluster
 from streams.kafka.topic_names import TopicNames
+from streams.kafka.write_rights import WriteRights
 from streams.reviews.rejections import RejectedReviews
 from streams.reviews.sender_context import SenderContext, writing_to
 from streams.reviews.signatures import SIGNATURE_HEADER, KeyFileError, load_signing_key, sign
@@ -92,6 +93,8 @@ class ConsoleProcess:
         self._telemetry.registry.register(FollowedTopics(NAME, self._follower))
         writing = writing_to(cluster, f"{settings.application_id}-console")
         self._sender = OutboxSender(SenderContext(cluster, database, names, settings.partitioner, writing), epoch_ms)
+        # Without these nobody's work is kept. What only an approved change of the policy needs, the console may lack.
+        self._rights = WriteRights(cluster, [f"{names.input_prefix}reviews", names.output("actions")])
         self._verdicts = VerdictSending(
             database,
             signing(settings.console_signing_key_file),
@@ -140,7 +143,7 @@ class ConsoleProcess:
             return "the database cannot be reached yet: see the log"
         if changes.failure is not None:
             return f"the database cannot be reached: {changes.failure}"
-        return lag_reason(self._follower)
+        return self._rights.missing or lag_reason(self._follower)
 
     async def _work(self, changes: ChangeWatch) -> None:
         await once_available(self._database.migrate, _LONGEST_RETRY_S)
@@ -150,6 +153,7 @@ class ConsoleProcess:
             self._links.offer(*self._links.users)
         work = [
             self._follower.run(),
+            self._rights.run(),
             self._sender.run(),
             self._verdicts.run(),
             self._policies.run(),

@@ -74,6 +74,10 @@ class KafkaCluster:
     async def topics(self, names: Sequence[str]) -> dict[str, TopicInfo]:
         return await self.questions.topics(names)
 
+    async def not_writable(self, names: Sequence[str]) -> list[str]:
+        """See `streams.kafka.write_rights`."""
+        return await self.questions.not_writable(names)
+
     async def topic_config(self, topic: str, name: str) -> str | None:
         """The value of a configuration, such as ``cleanup.policy``. Raises TransientError and PermanentError."""
         from streams.kafka.admin import topic_config

@@ -21,6 +21,10 @@ KAFKA_WORDING: Final = {
         "{why}；该端口使用的协议是 {security}（`CALLWARDEN_SECURITY`）吗？",
         "{why}; does that port speak {security} (CALLWARDEN_SECURITY)?",
     ),
+    "no_write": Bilingual(
+        "Kafka 的 ACL 不允许写入 {topics}：请授予运行本程序的用户 Write 权限",
+        "Kafka's ACLs do not allow writing to {topics}: allow the user of this program Write on it",
+    ),
 }
 """Every sentence by its code."""
 

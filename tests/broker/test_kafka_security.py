@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest
 from broker_clusters import Member, cluster_at, end_reaches, make_topic, produce, values
 from worker_processes import fleet_of
 from worker_traffic import make_topics
@@ -20,6 +22,7 @@ from streams.dev.kafka_node import DevKafka
 from streams.kafka.api import TP, PermanentError, TransientError
 from streams.kafka.outputs import OutputRecord
 from streams.kafka.topic_names import TopicNames, require_topics
+from streams.kafka.write_rights import WriteRights
 from streams.settings.load import SettingsError, load
 
 pytestmark = pytest.mark.services
@@ -228,6 +231,38 @@ async def test_a_client_without_permissions_is_told_which_are_missing(guarded: G
             await Member(cluster.consumer([topic])).start()
         with pytest.raises(PermanentError, match=f"starting writer {topic}: not allowed: Transactional Id"):
             await cluster.writer(topic).start()
+
+
+async def allow(address: str, user: str, operation: int, topic: str) -> None:
+    """As `kafka-acls --add --allow-principal`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        topics, literal, allowed = 2, 3, 3
+        request = CreateAclsRequest(topics, topic, literal, f"User:{user}", "*", operation, allowed)
+        [(error, message)] = (await admin._send_request(request)).creation_responses
+        assert not error, message
+    finally:
+        await admin.close()
+
+
+async def test_the_topics_that_may_not_be_written_are_known_before_a_write(guarded: Guarded, address: str) -> None:
+    write, describe = 4, 8
+    topic, other = await make_topic(guarded.node.address), await make_topic(guarded.node.address)
+    for each in (topic, other):
+        await allow(guarded.node.address, "stranger", describe, each)
+    await allow(guarded.node.address, "stranger", write, other)
+    async with cluster_at("", **guarded.scram(sasl_user="stranger", sasl_password="let me in")) as cluster:
+        rights = WriteRights(cluster, [topic, other, "hidden"])
+        await rights.look()
+        assert rights.missing is not None
+        assert f"do not allow writing to {topic}:" in rights.missing
+        await allow(guarded.node.address, "stranger", write, topic)
+        async with asyncio.timeout(PATIENCE_S):
+            while rights.missing is not None:  # the node learns of it in a moment
+                await rights.look()
+    async with cluster_at(address) as unguarded:
+        assert await unguarded.not_writable([await make_topic(address), "missing"]) == []
 
 
 async def test_a_client_without_tls_on_a_tls_port_does_not_wait(

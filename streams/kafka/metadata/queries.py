@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from streams.kafka.api import TP, CommittedOffset, TopicInfo
 from streams.kafka.clients import Clients, close
 from streams.kafka.metadata.committed_offsets import committed_offsets
-from streams.kafka.metadata.topics_with_ids import describe
+from streams.kafka.metadata.topics_with_ids import describe, not_writable
 
 _ASK_S = 15.0
 _STOP_S = 5.0
@@ -60,6 +60,14 @@ class MetadataQueries:
             self._counts.pop(topic, None)
         self._counts |= {topic: info.partitions for topic, info in found.items()}
         return {topic: found[topic] for topic in names if topic in found}
+
+    async def not_writable(self, names: Collection[str]) -> list[str]:
+        """The existing ones of these topics that ACLs do not allow us to write to."""
+
+        async def look(_: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> list[str]:
+            return await not_writable(admin, names)
+
+        return await self.ask("asking which topics may be written", look)
 
     async def cluster_id(self) -> str | None:
         """The cluster's id, None if it has none."""

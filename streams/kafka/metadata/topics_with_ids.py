@@ -34,6 +34,7 @@ from streams.kafka.api import TopicInfo
 
 _ANY: Final = bytes(16)  # no id: the topic is requested by name
 _EXISTS: Final = (NoError, LeaderNotAvailableError)
+_WRITE: Final = 1 << 4  # of a topic's authorized operations
 _ABSENT: Final = (UnknownTopicOrPartitionError, TopicAuthorizationFailedError)
 
 
@@ -112,11 +113,12 @@ class _Struct(RequestStruct):  # type: ignore[misc]  # as above
 class _Request(Request[_Struct]):  # type: ignore[misc]  # as above
     API_KEY = 3
 
-    def __init__(self, topics: Collection[str]) -> None:
-        self._topics = topics
+    def __init__(self, topics: Collection[str], operations: bool = False) -> None:
+        self._topics, self._operations = topics, operations
 
     def build(self, request_struct_class: type[_Struct]) -> _Struct:
-        return request_struct_class([(_ANY, topic, {}) for topic in self._topics], False, False, False, {})
+        topics: list[tuple[bytes, str, dict[int, bytes]]] = [(_ANY, topic, {}) for topic in self._topics]
+        return request_struct_class(topics, False, False, self._operations, {})
 
     def prepare(self, versions: dict[int, tuple[int, int]]) -> _Struct:
         """As every request. Raises IncompatibleBrokerVersion if the broker is too old."""
@@ -138,3 +140,14 @@ async def describe(admin: AIOKafkaAdminClient, topics: Collection[str]) -> dict[
         elif error not in _ABSENT:
             raise error(topic)
     return found
+
+
+async def not_writable(admin: AIOKafkaAdminClient, topics: Collection[str]) -> list[str]:
+    """The existing ones of these topics that we may not write to. Raises KafkaError."""
+    answer: Any = await send_request(admin, _Request(topics, operations=True))
+    found = []
+    for code, topic, _id, _internal, _partitions, operations, _tags in answer.topics:
+        # Whoever sees a topic may describe it. A broker that does not know the operations returns a negative number.
+        if for_code(code) in _EXISTS and operations > 0 and not operations & _WRITE:
+            found.append(topic)
+    return sorted(found)
