@@ -17,7 +17,7 @@ Each crossing gives one alert, however the value swings around the threshold:
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from monitor.core.alerts.early_complaints import EarlyComplaints
 from monitor.core.alerts.early_firing import NEVER, EarlyFiring
 from monitor.core.alerts.early_window import EarlyWindow
 from monitor.core.alerts.early_windows import EarlyWindows
-from monitor.core.alerts.suspects import Suspected, Suspects
+from monitor.core.alerts.suspects import Suspects
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.decisions.pending_record import PendingRecord
 from monitor.core.decisions.pending_records import PendingRecords
@@ -46,6 +46,14 @@ _FEW_CALLS = 500  # as much work as comparing their tenants, at most
 _NOBODY: Final[frozenset[int]] = frozenset()
 _CALLS_A_TENANT = 20  # taking in so many calls costs as much as comparing a tenant
 MOST_ALERTS = 5_000  # fired or withdrawn by one evaluation: they are written in one transaction
+
+
+class _Counted(NamedTuple):
+    """A rule, by its ``place`` among those of its window, and the tenants whose keys it needs are counted."""
+
+    place: int
+    rule: Rule
+    who: Rows
 
 
 class EarlyAlerts:
@@ -174,28 +182,71 @@ class EarlyAlerts:
         due = self._firing.due(called.tolist(), self._suspects.calls, complained)
         found = self._suspects.of(called, complained | reopened, set().union(*due.values()), tenants)
         self._windows.look_up(set().union(*(some for of in found.values() for some in of.values())))
+        counted = {one: self._count(one, found[one], tenants) for one in sorted(found, key=lambda one: one.end_ms)}
+        breaking = self._suspects.settle(found)  # few of the suspects, now that their counts are exact
         # Without a change no early alert can end, so only windows with suspects have anything to do.
         changed = bool(due or reopened or self._unresolved) or self._windows.place != self._evaluated_place
-        suspected = {early_window.window for early_window in found}
+        suspected = {early_window.window for early_window in breaking}
         for window in self._rule_states_of:
             if changed or window in suspected:
-                self._evaluate_window(window, found, due, tenants)
+                left: dict[str, set[int]] = {}
+                for early_window, suspects in counted.items():
+                    if early_window.window is window and early_window in breaking:
+                        for rule_id, some in self._fire(early_window, suspects, breaking[early_window]):
+                            left.setdefault(rule_id, set()).update(some)
+                self._withdraw(window, left, due, tenants)
         self._evaluated_place = self._windows.place
-        self._suspects.settle(found)
         self._open_panes.sum_up_many()
 
     # Evaluation -------------------------------------------------------------------------------------------------
 
-    def _evaluate_window(
-        self, window: SlidingWindow, found: Suspected, due: Mapping[str, set[int]], tenants: int
+    def _count(self, early_window: EarlyWindow, suspected: Mapping[int, set[int]], tenants: int) -> list[_Counted]:
+        """Count the keys and medians that the rules of the suspects need at an end."""
+        suspects: list[_Counted] = []
+        for place in sorted(suspected):
+            rule_state = self._rule_states_of[early_window.window][place]
+            who = np.array(sorted(tenant for tenant in suspected[place] if tenant not in rule_state.firing), np.intp)
+            for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
+                # The bounds of the rule itself are known already, those of an override are not.
+                candidates = mine if rule is rule_state.rule else early_window.candidates(rule, mine, tenants)
+                if len(candidates):
+                    suspects.append(_Counted(place, rule, candidates))
+        narrowed = early_window.narrow([(rule, who) for _, rule, who in suspects], tenants)
+        suspects = [one._replace(who=who) for one, who in zip(suspects, narrowed, strict=True) if len(who)]
+        early_window.count([(rule, who) for _, rule, who in suspects], tenants)
+        return suspects
+
+    def _fire(
+        self, early_window: EarlyWindow, counted: Sequence[_Counted], breaking: Mapping[int, set[int]]
+    ) -> Iterator[tuple[str, Sequence[int]]]:
+        """Fire the alerts of those who may be ``breaking`` a rule, by its place. Yields those left over, by rule."""
+        window, end_ms, tenants = early_window.window, early_window.end_ms, len(self._index)
+        for place, rule, who in counted:
+            rule_state = self._rule_states_of[window][place]
+            mine = breaking.get(place, _NOBODY)
+            who = np.array([tenant for tenant in who.tolist() if tenant in mine and tenant not in rule_state.firing])
+            if not len(who):
+                continue
+            found = evaluate_view(early_window, rule, rule_view(early_window, rule, tenants, who), tenants)
+            breach = found.breach.tenants.tolist()
+            for row, tenant in enumerate(breach):
+                if self._room <= 0:
+                    yield rule_state.rule.id, breach[row:]
+                    break
+                if rule_state.taken_back.get(tenant, -1) >= end_ms:
+                    continue
+                measured = measure(rule, found.breach, row, found.bound[row])
+                updated_ms = min(end_ms, self._windows.range_ms(window)[1])
+                self._alerts.fire(rule_state, rule, tenant, ActiveAlert(end_ms, early=True), measured, updated_ms)
+                self._room -= 1
+                self._firing.add(rule_state.rule.id, [tenant])
+                rule_state.settled = None  # force a final evaluation, even if nothing enters or leaves the window
+
+    def _withdraw(
+        self, window: SlidingWindow, left: Mapping[str, set[int]], due: Mapping[str, set[int]], tenants: int
     ) -> None:
+        """Check the early alerts that are due, and take note of the tenants ``left`` to the next evaluation."""
         early_windows = self._windows.of(window)
-        left: dict[str, set[int]] = {}
-        for end_ms in sorted(early_windows) if found else ():
-            suspected = found.get(early_windows[end_ms])
-            if suspected:
-                for rule_id, unfired in self._evaluate_end(window, early_windows[end_ms], suspected, tenants):
-                    left.setdefault(rule_id, set()).update(unfired)
         for rule_state in self._rule_states_of[window]:  # most have nothing to do
             rule_id, reopened = rule_state.rule.id, _NOBODY
             if rule_state.reopened or rule_id in left:
@@ -214,40 +265,6 @@ class EarlyAlerts:
             self._last_end_ms[rule_id] = mine[-1]
             if some:
                 self._take_back(rule_state, some, [early_windows[end_ms] for end_ms in mine], tenants)
-
-    def _evaluate_end(
-        self, window: SlidingWindow, early_window: EarlyWindow, suspected: Mapping[int, set[int]], tenants: int
-    ) -> Iterator[tuple[str, Sequence[int]]]:
-        """Fire the alerts of the rules that are evaluated at that end. Yields the tenants left over, by rule."""
-        suspects: list[tuple[RuleState, Rule, Rows]] = []
-        for place in sorted(suspected):
-            rule_state = self._rule_states_of[window][place]
-            who = np.array(sorted(tenant for tenant in suspected[place] if tenant not in rule_state.firing), np.intp)
-            for rule, mine in rule_state.ruled(who, early_window.end_ms, tenants):
-                # The bounds of the rule itself are known already, those of an override are not.
-                candidates = mine if rule is rule_state.rule else early_window.candidates(rule, mine, tenants)
-                if len(candidates):
-                    suspects.append((rule_state, rule, candidates))
-        narrowed = early_window.narrow([(rule, who) for _, rule, who in suspects], tenants)
-        suspects = [(of, rule, who) for (of, rule, _), who in zip(suspects, narrowed, strict=True) if len(who)]
-        early_window.count([(rule, who) for _, rule, who in suspects], tenants)
-        for rule_state, rule, who in suspects:
-            found = evaluate_view(early_window, rule, rule_view(early_window, rule, tenants, who), tenants)
-            breach = found.breach.tenants.tolist()
-            for row, tenant in enumerate(breach):
-                if self._room <= 0:
-                    yield rule_state.rule.id, breach[row:]
-                    break
-                if rule_state.taken_back.get(tenant, -1) >= early_window.end_ms:
-                    continue
-                measured = measure(rule, found.breach, row, found.bound[row])
-                updated_ms = min(early_window.end_ms, self._windows.range_ms(window)[1])
-                self._alerts.fire(
-                    rule_state, rule, tenant, ActiveAlert(early_window.end_ms, early=True), measured, updated_ms
-                )
-                self._room -= 1
-                self._firing.add(rule_state.rule.id, [tenant])
-                rule_state.settled = None  # force a final evaluation, even if nothing enters or leaves the window
 
     def _take_back(
         self, rule_state: RuleState, some: set[int], early_windows: Sequence[EarlyWindow], tenants: int

@@ -19,7 +19,7 @@ from monitor.core.calls.new_calls import NewCalls
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows.distinct.key_counts import KeyCounts
 from monitor.core.windows.open_panes import OpenPanes
-from monitor.core.windows.pane import keys_of_panes
+from monitor.core.windows.pane import keys_of_calls
 from monitor.policy.metrics import KeySet
 
 _MOST = 32_768  # calls: more cost more time at each evaluation, fewer cost more time per call
@@ -117,8 +117,9 @@ class _Asked:
 
     def __init__(self, who: NDArray[np.bool_], calls: NewCalls, pane: NDArray[np.int64]) -> None:
         self.who = who
-        self._calls, self._pane = calls, pane
-        self._panes, self._pane_of = np.unique(pane, return_inverse=True) if len(pane) else (_NO_PANE, _NO_PANE)
+        self._calls = calls
+        self._starts = np.flatnonzero(np.diff(pane, prepend=pane[:1] - 1))  # of each pane: its calls are together
+        self._panes = pane[self._starts].tolist()
         self._keys: dict[KeySet, list[KeyCounts]] = {}
         self._talk: list[TalkCounts] | None = None
 
@@ -128,26 +129,31 @@ class _Asked:
         return cls(np.zeros(0, np.bool_), _NO_CALLS, _NO_PANE)
 
     def keys(self, which: KeySet, panes: range) -> Iterable[KeyCounts]:
-        """The keys of the calls in each of these panes, given by number."""
+        """The keys of the calls in each of these panes, given by number. They may repeat."""
         if which not in self._keys:
-            counted: set[KeySet] = {"callees", "callers"} if which in ("callees", "callers") else {which}
-            found = keys_of_panes(self._calls, len(self._panes), self._pane_of, counted)
-            self._keys |= {keys: found[keys] for keys in counted}
+            self._keys[which] = self._keys_of_panes(which)
         return self._of(self._keys[which], panes)
+
+    def _keys_of_panes(self, which: KeySet) -> list[KeyCounts]:
+        found = keys_of_calls(self._calls, which)
+        tenant, once = self._calls.tenant[found.rows], np.ones(len(found.rows), np.int32)
+        every = KeyCounts(found.key, tenant, once, found.numeric, group=found.group, unit_bits=found.unit_bits)
+        edges = found.rows.searchsorted([*self._starts, len(self._calls.tenant)]).tolist()
+        return [every.select(slice(*edge)) for edge in pairwise(edges)]
 
     def talk(self, panes: range) -> Iterable[TalkCounts]:
         """The talk times of the calls in each of these panes."""
         if self._talk is None:
             answered = (self._calls.word & _ANSWERED) != 0
             self._talk = []
-            for place in range(len(self._panes)):
-                rows = np.flatnonzero(answered & (self._pane_of == place))
+            for start, stop in pairwise([*self._starts.tolist(), len(answered)]):
+                rows = start + np.flatnonzero(answered[start:stop])
                 tenant, bucket, count = TalkCounts.of_groups(self._calls.tenant[rows], self._calls.talk_ms[rows])
                 self._talk.append(TalkCounts(tenant.astype(np.int32), bucket, count))
         return self._of(self._talk, panes)
 
     def _of(self, by_pane: Sequence[_T], panes: range) -> Iterator[_T]:
-        return (one for number, one in zip(self._panes.tolist(), by_pane, strict=True) if number in panes)
+        return (one for number, one in zip(self._panes, by_pane, strict=True) if number in panes)
 
 
 def _sums(calls: NewCalls, pane: NDArray[np.int64], pane_ms: int, layout: FieldLayout) -> list[CallSums]:

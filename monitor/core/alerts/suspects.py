@@ -93,14 +93,16 @@ class Suspects:
         """Let these tenants be compared at their next call."""
         self._needed[list(who)] = 0
 
-    def settle(self, found: Suspected) -> None:
-        """Compare the suspects again, whose distinct counts are exact now."""
+    def settle(self, found: Suspected) -> Suspected:
+        """Compare the suspects again, whose distinct counts are exact now. Returns those who may still break a rule."""
+        breaking: Suspected = {}
         if found and self._bounds is not None:
             who = np.array(sorted(set().union(*(some for of in found.values() for some in of.values()))), np.intp)
             for start in range(0, len(who), _AT_ONCE):
                 some = who[start : start + _AT_ONCE]
-                self._wait(some, *self._compare(self._bounds, some, None))
+                self._wait(some, *self._compare(self._bounds, some, breaking))
         self._needed[self._overridden] = 0
+        return breaking
 
     def _wait(self, who: Rows, calls: NDArray[np.int64], uses_at: NDArray[np.int64]) -> None:
         self._needed[who], self._uses_at[:, who] = calls, uses_at
@@ -154,7 +156,7 @@ class Suspects:
             self._add_overridden(one, range(tenants), found)
 
     def _compare(
-        self, bounds: BreachBounds, who: Rows, found: Suspected | None
+        self, bounds: BreachBounds, who: Rows, found: Suspected
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The calls that each of these tenants needs, and the count of `KeyUses` at which it is to be compared
         again, ``[k]`` and ``[set, k]``. Those who may break a rule now are added to ``found``.
@@ -166,11 +168,10 @@ class Suspects:
             some = self._open(one, tenants)
             if some:
                 breaking.update(some)
-                if found is not None:
-                    found.setdefault(one.early_window, {}).setdefault(one.place, set()).update(some)
+                found.setdefault(one.early_window, {}).setdefault(one.place, set()).update(some)
         if breaking:
             needed.calls[np.searchsorted(who, list(breaking))] = 1
-        if found is not None and len(self._overridden):
+        if len(self._overridden):
             every = set(who.tolist())
             for one in bounds.evaluations:
                 self._add_overridden(one, every, found)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from monitor.core.calls.columns import CountedCalls
 from monitor.core.calls.evidence import EvidenceRows, newest_of_groups, thin
 from monitor.core.calls.fields import BIT, FieldLayout, count_bits
-from monitor.core.calls.keys import BLOCK_BITS, pair_keys
+from monitor.core.calls.keys import BLOCK_BITS, U64, pair_keys
 from monitor.core.calls.new_calls import NewCalls
 from monitor.core.talk.talk_counts import TalkCounts
 from monitor.core.windows import native_sums
-from monitor.core.windows.distinct.key_counts import KeyCounts
+from monitor.core.windows.distinct.key_counts import NEIGHBOUR_BITS, KeyCounts
 from monitor.policy.metrics import KeySet
 
 KEY_SETS: Final[tuple[KeySet, ...]] = ("callees", "callers", "blocks", "reached", "consents")
 """The sets of keys of a pane, each an attribute of that name."""
 _FEW_ROWS = 1_024  # whose sums are added up in one pass, which needs a copy of them
 _TRUE = np.ones(1, np.bool_)
+_NO_GROUPS = np.empty(0, np.uint64)
 _ATTEMPT = np.uint64(1 << BIT["attempts"])
 _ANSWERED = np.uint64(1 << BIT["answered"])
 
@@ -131,31 +132,48 @@ def _sums_of_groups(calls: CountedCalls, starts: NDArray[np.intp], layout: Field
     return sums
 
 
+class SetKeys(NamedTuple):
+    """The keys of a set in the calls at ``rows``, one key each. All arrays are ``[k]``; ``group`` may be empty."""
+
+    rows: NDArray[np.intp]
+    key: U64
+    numeric: NDArray[np.bool_]
+    group: U64
+    unit_bits: np.uint64
+
+
+def keys_of_calls(calls: CountedCalls | NewCalls, which: KeySet) -> SetKeys:
+    """The keys of a set in calls."""
+    group, unit_bits = _NO_GROUPS, NEIGHBOUR_BITS
+    counts = (calls.word & (_ANSWERED if which in ("reached", "consents") else _ATTEMPT)) != 0
+    if which == "blocks":
+        counts &= calls.block_key != 0
+    elif which == "consents":
+        counts &= calls.consent_key != 0
+    rows = counts.nonzero()[0]
+    if which == "callees" or which == "reached":
+        keys, numeric = calls.callee_key[rows], calls.callee_numeric[rows]
+    elif which == "callers":
+        keys, numeric = calls.caller_key[rows], np.zeros(len(rows), np.bool_)
+    elif which == "blocks":
+        keys, numeric, unit_bits = calls.block_key[rows], np.ones(len(rows), np.bool_), BLOCK_BITS
+    else:
+        group, numeric = calls.consent_key[rows], np.zeros(len(rows), np.bool_)
+        keys = pair_keys(calls.callee_key[rows], group)
+    return SetKeys(rows, keys, numeric, group, unit_bits)
+
+
 def keys_of_panes(
     calls: CountedCalls | NewCalls, panes: int, pane_of: NDArray[np.intp], key_sets: Collection[KeySet]
 ) -> dict[KeySet, list[KeyCounts]]:
     """The keys of these sets in each of ``panes`` panes. ``pane_of`` is the pane of each call."""
     found = dict.fromkeys(KEY_SETS, [KeyCounts.empty()] * panes)
-    if not key_sets:
-        return found
-    tried = np.flatnonzero(calls.word & _ATTEMPT)
-    if "callees" in key_sets:
-        where, tenant, numeric = pane_of[tried], calls.tenant[tried], calls.callee_numeric[tried]
-        found["callees"] = KeyCounts.of_each(panes, where, calls.callee_key[tried], tenant, numeric)
-        found["callers"] = KeyCounts.of_each(panes, where, calls.caller_key[tried], tenant, np.zeros_like(numeric))
-    if "blocks" in key_sets:
-        some = tried[calls.block_key[tried] != 0]
-        keys, tenant, numeric = calls.block_key[some], calls.tenant[some], np.ones(len(some), np.bool_)
-        found["blocks"] = KeyCounts.of_each(panes, pane_of[some], keys, tenant, numeric, unit_bits=BLOCK_BITS)
-    answered = np.flatnonzero(calls.word & _ANSWERED)
-    if "reached" in key_sets:
-        keys, tenant, numeric = calls.callee_key[answered], calls.tenant[answered], calls.callee_numeric[answered]
-        found["reached"] = KeyCounts.of_each(panes, pane_of[answered], keys, tenant, numeric)
-    if "consents" in key_sets:
-        some = answered[calls.consent_key[answered] != 0]
-        group, tenant, numeric = calls.consent_key[some], calls.tenant[some], np.zeros(len(some), np.bool_)
-        pairs = pair_keys(calls.callee_key[some], group)
-        found["consents"] = KeyCounts.of_each(panes, pane_of[some], pairs, tenant, numeric, group)
+    for which in key_sets:
+        keys = keys_of_calls(calls, which)
+        tenant, group = calls.tenant[keys.rows], keys.group if which == "consents" else None
+        found[which] = KeyCounts.of_each(
+            panes, pane_of[keys.rows], keys.key, tenant, keys.numeric, group, keys.unit_bits
+        )
     return found
 
 

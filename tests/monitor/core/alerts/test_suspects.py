@@ -14,6 +14,7 @@ from helpers.shard_samples import MINUTE, T0, cdr, policy_of
 from helpers.thorough import thorough
 from monitor.core.alerts.early_window import _FEWEST_FIRST
 from monitor.core.alerts.suspects import Suspects
+from monitor.core.rules.conditions import evaluate_view
 from monitor.core.talk.running_medians import RunningMedians
 from monitor.core.windows.distinct.distinct_counts import DistinctCounts
 from monitor.core.windows.distinct.early_distinct_counts import EarlyDistinctCounts
@@ -123,9 +124,11 @@ def test_a_tenant_far_from_each_threshold_of_blocks_is_rarely_compared_or_counte
 ) -> None:
     """Three numbers are in a block at most: seven calls make ten numbers more.
 
-    Tenants with an override are compared at each call.
+    Tenants with an override are compared and evaluated at each call, others are evaluated only if they may still break
+    the rule once they are counted.
     """
     counted: list[int] = []
+    evaluated: list[int] = []
     compared: list[int] = []
     ahead, compare = DistinctCounts.ahead, Suspects._compare
     monkeypatch.setattr(
@@ -133,6 +136,12 @@ def test_a_tenant_far_from_each_threshold_of_blocks_is_rarely_compared_or_counte
     )
     monkeypatch.setattr(
         Suspects, "_compare", lambda self, bounds, who, found: compared.extend(who) or compare(self, bounds, who, found)
+    )
+    monkeypatch.setattr(
+        "monitor.core.alerts.early_alerts.evaluate_view",
+        lambda sight, ruled, view, tenants: (
+            evaluated.extend(view.tenants) or evaluate_view(sight, ruled, view, tenants)
+        ),
     )
     blocks = rule("blocks", metric="block_ratio", above=0.5, window="3h", step="1h", min_denominator=40)
     task = StreamTask(policy_of(rules=[blocks], overrides=[OVERRIDE] if overridden else []), sources=1)
@@ -144,6 +153,8 @@ def test_a_tenant_far_from_each_threshold_of_blocks_is_rarely_compared_or_counte
         task.early()
     assert len(counted) < (30 if overridden else 12)
     assert overridden or len(compared) < 40
+    assert counted
+    assert bool(evaluated) == overridden
 
 
 def task_of_medians(limit: Mapping[str, float]) -> StreamTask:
