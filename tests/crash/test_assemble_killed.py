@@ -52,7 +52,7 @@ class Instance:
         feeds = Feeds(ForeignSources(world.sources, signed=False), world.limits)
         self.counts: Counter[tuple[str, str]] = Counter()
         host = AssemblyHost(cluster, feeds, world.placement, STATE, LATE, 2.0, self.counts.update, world.loop.time)
-        options = GroupOptions(RAW, "app-assemble", "app-assemble", "callwarden assemble")
+        options = GroupOptions(RAW, "app-assemble", "app-assemble", "callwarden assemble", state=STATE)
         self.group = PartitionGroup(
             cluster, options, lambda tp: RawPartition(tp, host), PartitionMetrics("assemble", CollectorRegistry())
         )
@@ -175,3 +175,65 @@ def test_each_call_is_written_once_wherever_an_instance_dies(
     assert {point.rstrip("?!") for point in kills} >= {"commit.produce", "commit.end", "writer.start", "poll"}
     assert late
     assert codes.keys() >= {"future_event", "incomplete", "late_event", "too_many_open_calls"}
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_open_calls_that_are_deleted_with_their_topic_stop_the_partition_until_they_are_read_again(
+    running: bool, tmp_path: Path
+) -> None:
+    world = World(0, tmp_path)
+    world.calm = True
+
+    def why(name: str) -> str:
+        return world.members[name].group.not_ready or ""
+
+    def kill(name: str) -> None:
+        world.members[name].link.fall_silent()
+        world.members[name].process.kill()
+
+    async def story() -> None:
+        world.start("one")
+        began_ms = world.broker.clock.now_ms()
+        world.write("telnyx", telnyx_event("initiated", began_ms, "c-1", "acme"))
+        await asyncio.sleep(5)
+        (raw,) = [TP(RAW, number) for number in range(TOPICS[RAW]) if world.log(number)]
+        assert not why("one")
+        if not running:
+            kill("one")
+        world.broker.recreate(STATE)
+        name = "one" if running else "two"
+        if not running:
+            world.start(name)
+        await asyncio.sleep(60)
+        assert f"{STATE}, which has what was open at offset " in why(name)
+        assert "was deleted since and created again" in why(name)
+        assert f"--topic {RAW}:{raw.partition} --reset-offsets --to-datetime" in why(name)
+        kill(name)
+        world.write("telnyx", telnyx_event("hangup", began_ms + 90_000, "c-1", "acme"))
+        world.broker.group.offsets[raw], world.broker.group.notes[raw] = 0, ""  # as the operator does
+        world.start("three")
+        await asyncio.sleep(60)
+        assert not why("three")
+
+    run(world.loop, story())
+    assert not world.loop.complaints
+    assert len(world.committed(CDR)) == 1
+    world.must_be_the_log()
+
+
+def test_a_missing_topic_of_open_calls_is_named_until_it_is_there_again(tmp_path: Path) -> None:
+    world = World(0, tmp_path)
+    world.calm = True
+
+    async def story() -> None:
+        world.start("one")
+        await asyncio.sleep(5)
+        world.broker.delete(STATE)
+        await asyncio.sleep(60)
+        assert f"there is no topic {STATE}" in (world.members["one"].group.not_ready or "")
+        world.broker.create(STATE, TOPICS[STATE])
+        await asyncio.sleep(60)
+        assert not world.members["one"].group.not_ready
+
+    run(world.loop, story())
+    assert not world.loop.complaints

@@ -69,7 +69,9 @@ class Assemble:
             settings.assemble_tick_ms / 1000,
             self._metrics.counted,
         )
-        options = GroupOptions(names.output("raw"), group, group, "callwarden assemble", ours=True)
+        options = GroupOptions(
+            names.output("raw"), group, group, "callwarden assemble", ours=True, state=names.output("raw-state")
+        )
         self.group = PartitionGroup(cluster, options, self._partition, PartitionMetrics("assemble", self._registry))
 
     def _partition(self, tp: TP) -> RawPartition:

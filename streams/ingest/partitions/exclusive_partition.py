@@ -7,7 +7,8 @@ The steps of an owner, in this order:
 2. The handler restores its state, if it has any: what former owners have committed is in the log by now.
 3. Look up the group's committed offset, which the former owner's last transaction has moved. Without one, begin at the
    log's start, or at its end if so configured; that end is committed at once, in a transaction of its own. The note of
-   the offset has the topic's id: a topic that was deleted and created again stops the partition.
+   the offset has the topic's id, and that of the topic of the handler's state: if one of them was deleted and created
+   again, the partition stops.
 4. Read from there, committed records only.
 5. The handler takes them slice by slice, in a thread.
 6. One transaction: what the handler gives for these slices, and the offset after them. Without outputs the offset is
@@ -92,6 +93,7 @@ class ExclusivePartition:
         self._writer: Writer | None = None
         self._handler: PartitionHandler | None = None
         self._note, self.topic_id = "", known_topic_id
+        self.state_id: str | None = None  # None before it is opened
         self._fed = self._committed = 0  # the offsets after what was fed, and what is committed
         self._committed_s = self._active_s = 0.0
         self._working = False
@@ -219,7 +221,7 @@ class ExclusivePartition:
         self._queue.clear()
 
     def _begin_at(self, position: StartPosition) -> None:
-        self._note, self.topic_id = position.note, position.topic_id
+        self._note, self.topic_id, self.state_id = position.note, position.topic_id, position.state_id
         self.next_offset = self._fed = self._committed = position.offset
         self._committed_s = self._active_s = _now_s()
 

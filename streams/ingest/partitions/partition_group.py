@@ -12,7 +12,7 @@ from streams.ingest.partitions.partition_handler import NewHandler
 from streams.ingest.partitions.start_position import (
     GroupCluster,
     GroupOptions,
-    SourceTopicMissing,
+    GroupTopicMissing,
     StartLookup,
     damaged,
     lost,
@@ -194,7 +194,7 @@ class PartitionGroup:
             self._metrics.show(self._phases(), self._lag)
             try:
                 await self._look_once()
-            except SourceTopicMissing as error:
+            except GroupTopicMissing as error:
                 # The group then assigns no partition: as if this were a member more than there are partitions.
                 if self._missing is None:
                     log.warning("waiting", why=str(error))
@@ -208,12 +208,14 @@ class PartitionGroup:
         return phases or [PartitionPhase.OPENING.value] * (self._missing is not None)
 
     async def _look_once(self) -> None:
-        topic = await self._lookup.topic()
+        topic, state_id = await self._lookup.topic(), await self._lookup.state_id()
         self._missing, self._topic_id = None, self._topic_id or topic.id
         partitions = [each for each in self._partitions.values() if each.phase is PartitionPhase.RUNNING]
         for each in partitions:
             if each.topic_id not in (None, topic.id):
                 each.reopen("the topic was deleted and created again")
+            elif each.state_id not in (None, state_id):
+                each.reopen("the topic of its state was deleted and created again")
         ends = await self._cluster.ends([each.tp for each in partitions])
         for each in partitions:
             if self._partitions.get(each.tp.partition) is not each:

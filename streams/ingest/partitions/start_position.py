@@ -25,8 +25,8 @@ class UnreadRecordsLost(PermanentError):
     """Records that were not read yet are gone, or may be: what to do is for an operator to say."""
 
 
-class SourceTopicMissing(TransientError):
-    """The topic that the group reads does not exist, or ACLs hide it. It may come back."""
+class GroupTopicMissing(TransientError):
+    """The topic that the group reads, or that of its state, does not exist, or ACLs hide it. It may come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,8 @@ class GroupOptions:
 
     ``group`` belongs to this topic alone. The transactional ids are ``transactional_prefix``, ``-`` and the number of
     the partition. ``from_end``: where a new group begins, instead of at the first record. ``program`` is the command
-    as an operator calls it. ``ours``: `callwarden topics create` creates the topic.
+    as an operator calls it. ``ours``: `callwarden topics create` creates the topic. ``state``: the topic whose records
+    the handlers restore; None if they have no state.
     """
 
     topic: str
@@ -44,6 +45,7 @@ class GroupOptions:
     program: str
     from_end: bool = False
     ours: bool = False
+    state: str | None = None
 
     def reset(self, partition: int, to: str) -> str:
         """How an operator sets the offset of a partition; ``to`` as kafka-consumer-groups.sh expects it."""
@@ -55,28 +57,34 @@ class GroupOptions:
 
 @dataclass(frozen=True, slots=True)
 class StartPosition:
-    """The first offset to read, and the note to commit with offsets. ``committed``: the group has one already."""
+    """The first offset to read, and the note to commit with offsets. ``committed``: the group has one already.
+
+    ``state_id``: the id of the topic of the state, empty without one.
+    """
 
     offset: int
     note: str
     topic_id: str
+    state_id: str
     committed: bool
 
 
 class TopicNote:
-    """The note of a committed offset: the id of the topic, and how many partitions it had when the group began."""
+    """The note of a committed offset: the id of the topic, how many partitions it had when the group began, and the id
+    of the topic of the state, empty without one.
+    """
 
-    def __init__(self, topic_id: str, partitions: int) -> None:
-        self.topic_id, self.partitions = topic_id, partitions
+    def __init__(self, topic_id: str, partitions: int, state_id: str) -> None:
+        self.topic_id, self.partitions, self.state_id = topic_id, partitions, state_id
 
     def __str__(self) -> str:
-        return f"{self.topic_id} {self.partitions}"
+        return f"{self.topic_id} {self.partitions} {self.state_id}".rstrip()
 
     @classmethod
     def read(cls, note: str) -> "TopicNote | None":
         """None for a note of another program, such as the empty one of kafka-consumer-groups.sh."""
-        topic_id, _, partitions = note.partition(" ")
-        return cls(topic_id, int(partitions)) if partitions.isascii() and partitions.isdigit() else None
+        topic_id, partitions, state_id = (*note.split(" "), "", "")[:3]
+        return cls(topic_id, int(partitions), state_id) if partitions.isascii() and partitions.isdigit() else None
 
 
 class StartLookup:
@@ -91,21 +99,28 @@ class StartLookup:
 
         Raises TransientError, and PermanentError, among them `UnreadRecordsLost`.
         """
-        topic = await self.topic()
+        topic, state_id = await self.topic(), await self.state_id()
         found = (await self._cluster.committed([tp])).get(tp)
         start, end = (await self._cluster.starts([tp]))[tp], (await self._cluster.ends([tp]))[tp]
         if found is None:
-            offset, note = start, TopicNote(topic.id, topic.partitions)
+            offset, note = start, TopicNote(topic.id, topic.partitions, state_id)
             recreated = known_topic_id not in (None, topic.id)
             if self._options.from_end and not recreated and await self._is_old(tp.partition):
                 offset = end
-            return StartPosition(offset, str(note), topic.id, committed=False)
+            return StartPosition(offset, str(note), topic.id, state_id, committed=False)
         known = TopicNote.read(found.note)
         if known is not None and known.topic_id != topic.id:
             raise UnreadRecordsLost(
                 f"{_name(tp)}: offset {found.offset} is of a topic {tp.topic} that was deleted since and created "
                 f"again: which records of the new topic were read is unknown. To read it from its first record: "
                 f"{self._options.reset(tp.partition, '--to-earliest')}"
+            )
+        if known is not None and known.state_id not in ("", state_id):
+            raise UnreadRecordsLost(
+                f"{_name(tp)}: {self._options.state}, which has what was open at offset {found.offset}, was deleted "
+                f"since and created again. To read that again, from a time before the oldest of it: "
+                f"{self._options.reset(tp.partition, '--to-datetime YYYY-MM-DDTHH:MM:SS.sss')}; to continue without "
+                f"it, the same with --to-current"
             )
         if found.offset < start:
             raise lost(self._options, tp, found.offset, start)
@@ -119,15 +134,21 @@ class StartLookup:
                 f"{self._options.reset(tp.partition, f'--to-offset {end}')}"
             )
         self._cut_short = 0
-        kept = known or TopicNote(topic.id, topic.partitions)
-        return StartPosition(found.offset, str(kept), topic.id, committed=True)
+        note = TopicNote(topic.id, topic.partitions if known is None else known.partitions, state_id)
+        return StartPosition(found.offset, str(note), topic.id, state_id, committed=True)
 
     async def topic(self) -> TopicInfo:
-        """The topic. Raises SourceTopicMissing if it does not exist, and TransientError."""
-        name = self._options.topic
+        """The topic. Raises GroupTopicMissing if it does not exist, and TransientError."""
+        return await self._found(self._options.topic)
+
+    async def state_id(self) -> str:
+        """The id of the topic of the state, empty without one. Raises as `topic`."""
+        return "" if self._options.state is None else (await self._found(self._options.state)).id
+
+    async def _found(self, name: str) -> TopicInfo:
         found = (await self._cluster.topics([name])).get(name)
         if found is None:
-            raise SourceTopicMissing(absence([name], ours=self._options.ours))
+            raise GroupTopicMissing(absence([name], ours=self._options.ours))
         return found
 
     async def _is_old(self, number: int) -> bool:
