@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from broker_clusters import cluster_at
 from deadlines import deadline
 from worker_judge import assert_exact, read_all
 from worker_processes import PARTITIONS, Fleet, fleet_of, run_command, wait_for
-from worker_traffic import Day, Sender, Sent, make_topics, policy_file, sender_to
+from worker_traffic import Day, Sender, Sent, call_now, make_topics, policy_file, sender_to
 
 from monitor.decoding.input_topics import INPUTS
 from monitor.partition.checkpoint import DecidingSettings
@@ -72,6 +72,23 @@ def reviews_of(event: dict[str, Any]) -> list[str]:
     """The ids of the reviews that led to a decision."""
     ids: list[str] = event["data"]["evidence"]["review_ids"]
     return ids
+
+
+def last_end_ms(records: Sequence[Sent]) -> int:
+    """When the last of the calls ended, poison and late calls apart."""
+    calls = (json.loads(one.value or b"") for one in records if one.source == INPUTS.index("cdr") and not one.mark)
+    return max(int(call["end_ms"]) for call in calls)
+
+
+def blind_dialling(at_ms: int) -> list[Sent]:
+    """Calls of one tenant that end at that time and break the rule `blind-dialling`, which both policies have alike."""
+    answered = {"outcome": "answered", "answer_ms": at_ms - 3_000}
+    outcomes = [answered] * 100 + [{"outcome": "invalid_number"}] * 80 + [{"outcome": "no_answer"}] * 220
+    times = {"start_ms": at_ms - 20_000, "end_ms": at_ms}
+    return [
+        call_now("blind", f"blind-{number}", callee=f"0217788{number:04}", **times, **outcome)
+        for number, outcome in enumerate(outcomes)
+    ]
 
 
 def review_of(event: dict[str, Any]) -> Sent:
@@ -147,6 +164,9 @@ async def test_a_canary_reads_productions_topics_without_affecting_production(ad
 
             birds.running[0].kill()
             await sender.send(day.pieces[2])
+            # At any hour of the day both make this decision at the calls' clock. The others may all be about records,
+            # and those have different ids if a source was silent for one of both (contract, section 3).
+            await sender.send(blind_dialling(last_end_ms(day.pieces[2])))
             # The next worker is configured differently, and keeps the setting stored in the state.
             settings[canary]["CALLWARDEN_ENFORCE_FROM"] = ""
             birds.add()
