@@ -257,10 +257,23 @@ class Reader(Protocol):
         ...
 
 
+class GroupLoss(NamedTuple):
+    """The records from ``offset`` on that were deleted before a group had read them; the log begins at ``start``.
+
+    ``other_log``: the topic was deleted and created again, or cut off, after the group had read up to ``offset``.
+    """
+
+    tp: TP
+    offset: int
+    start: int
+    other_log: bool = False
+
+
 class GroupReader(Protocol):
     """A member of a consumer group that commits offsets. After any error it can only be stopped.
 
-    A group without committed offsets begins at the first records that the topics still have.
+    A group without committed offsets begins at the first records that the topics still have, and so does one whose
+    committed offset does not exist any more: see `take_lost`.
     """
 
     async def start(self) -> None:
@@ -272,6 +285,10 @@ class GroupReader(Protocol):
 
         Raises TransientError and PermanentError.
         """
+        ...
+
+    def take_lost(self) -> Sequence[GroupLoss]:
+        """What polls have found lost since the last call. It is found again unless ``start`` is committed."""
         ...
 
     async def commit(self, tp: TP, offset: int) -> None:

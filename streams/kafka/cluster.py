@@ -63,7 +63,7 @@ class KafkaCluster:
         """See `streams.kafka.api.GroupReader`."""
         from streams.kafka.read.group_reader import KafkaGroupReader
 
-        return KafkaGroupReader(self._clients, topics, group)
+        return KafkaGroupReader(self._clients, self.questions, topics, group)
 
     async def stamp(self, out: OutputRecord) -> int:
         return await self._stamps.stamp(out)

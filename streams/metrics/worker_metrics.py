@@ -304,6 +304,13 @@ JUDGING: tuple[MetricSpec, ...] = (
         (_AGENT,),
     ),
     MetricSpec(
+        "callwarden_agent_lost_total",
+        "counter",
+        "gaps",
+        "Times that records were deleted before an agent of another package received them",
+        (_AGENT,),
+    ),
+    MetricSpec(
         "callwarden_tenant_look_seconds",
         "gauge",
         "seconds",

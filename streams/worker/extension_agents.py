@@ -30,7 +30,7 @@ from mode import Service
 
 from schemas import codec
 from schemas.outputs import Alert, Enforcement
-from streams.kafka.api import TP, FetchedBatch, GroupReader, PermanentError, TransientError
+from streams.kafka.api import TP, FetchedBatch, GroupLoss, GroupReader, PermanentError, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.runtime.retry import Backoff
 from streams.worker.faust_app import FaustApp, TopicChannel
@@ -182,6 +182,9 @@ class ExtensionAgent:
                 while True:
                     polled = await member.poll(_POLL_S, _MOST)
                     self._metrics.reading(self.name)
+                    for lost in member.take_lost():
+                        self._report_loss(lost)
+                        await member.commit(lost.tp, lost.start)
                     for tp, fetched in polled.items():
                         given = _Given(CommittedBatch(topics[tp.topic], tp.partition, _records(topics, tp, fetched)))
                         if given.batch.records:
@@ -199,6 +202,20 @@ class ExtensionAgent:
             finally:
                 await member.stop()
             await asyncio.sleep(delay_s)
+
+    def _report_loss(self, lost: GroupLoss) -> None:
+        self._metrics.lost(self.name)
+        where = {"agent": self.name, "topic": lost.tp.topic, "partition": lost.tp.partition}
+        if lost.other_log:
+            log.error(
+                "a topic was deleted and created again, or cut off: what an agent had not received of it is lost; it "
+                "receives all records that the topic has now",
+                **where,
+                offset=lost.offset,
+                start=lost.start,
+            )
+        else:
+            log.error("records were deleted before an agent received them", **where, first=lost.offset, next=lost.start)
 
     async def end(self) -> None:
         """End the thread."""

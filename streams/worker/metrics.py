@@ -41,6 +41,7 @@ class AgentMetrics:
         self._failures = counter("callwarden_agent_failures_total", registry)
         self._batch = gauge("callwarden_agent_batch_seconds", registry)
         self._records = counter("callwarden_agent_records_total", registry)
+        self._lost = counter("callwarden_agent_lost_total", registry)
         self._since_s: dict[str, float] = {}
 
     def add(self, agent: str) -> None:
@@ -49,6 +50,7 @@ class AgentMetrics:
         self._failures.labels(agent)
         self._batch.labels(agent).set_function(lambda: self._batch_s(agent))
         self._records.labels(agent)
+        self._lost.labels(agent)
 
     def _batch_s(self, agent: str) -> float:
         since_s = self._since_s.get(agent)
@@ -67,6 +69,10 @@ class AgentMetrics:
         self._since_s.pop(agent, None)
         self._failing.labels(agent).set(0)
         self._records.labels(agent).inc(records)
+
+    def lost(self, agent: str) -> None:
+        """Record that records were deleted before the agent received them."""
+        self._lost.labels(agent).inc()
 
     def failed(self, agent: str) -> None:
         """Record that the agent failed, cannot be loaded, or cannot read its topics."""

@@ -203,6 +203,7 @@ def test_every_metric_of_the_catalogue_is_drawn_but_for_those_that_need_no_drawi
         "callwarden_agent_failures_total",
         "callwarden_agent_batch_seconds",
         "callwarden_agent_records_total",
+        "callwarden_agent_lost_total",
         "callwarden_http_connections_refused_total",  # its alert names program and instance
         "callwarden_review_keys",  # it alerts
         "callwarden_billing_events_total",

@@ -184,6 +184,26 @@ CASES = {
             ),
         ],
     ),
+    "CallwardenAgentRecordsLost": Cases(
+        [
+            Fires(
+                {
+                    'callwarden_agent_lost_total{agent="crm",instance="w"}': series,
+                    'callwarden_agent_lost_total{agent="other",instance="w"}': "0x80",
+                },
+                at,
+                [
+                    (
+                        {"agent": "crm"},
+                        "扩展 agent crm 收到之前有记录已被删除 / "
+                        "Records were deleted before the agent crm had received them",
+                    )
+                ],
+            )
+            for series, at in (("0x20 1x60", "70m"), ("_x20 1x60", "30m"))
+        ],
+        [Quiet({'callwarden_agent_lost_total{agent="crm",instance="w"}': "2x80"}, "70m")],
+    ),
     "CallwardenHttpConnectionsRefused": Cases(
         [
             Fires(

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from helpers.patience import PATIENCE_S
 from schemas import codec
 from schemas.outputs import Alert
-from streams.kafka.api import TP, FetchedBatch, TransientError
+from streams.kafka.api import TP, FetchedBatch, GroupLoss, TransientError
 from streams.kafka.topic_names import TopicNames
 from streams.worker.agents import InputAgents
 from streams.worker.extension_agents import CommittedBatch, ExtensionAgents
@@ -49,6 +49,8 @@ class Topic:
     def __init__(self, values: Sequence[bytes]) -> None:
         self.values = list(values)
         self.committed = 0
+        self.start = 0
+        self.lost: list[GroupLoss] = []
         self.fail_commits = 0
         self.groups: list[str] = []
 
@@ -61,9 +63,17 @@ class Topic:
 class Member:
     def __init__(self, topic: Topic) -> None:
         self._topic, self._at = topic, topic.committed
+        self._lost: list[GroupLoss] = []
 
     async def start(self) -> None:
-        self._at = self._topic.committed
+        self._at = max(self._topic.committed, self._topic.start)
+        self._lost = list(self._topic.lost)
+        if self._topic.committed < self._topic.start:
+            self._lost.append(GroupLoss(ALERTS, self._topic.committed, self._topic.start))
+
+    def take_lost(self) -> list[GroupLoss]:
+        lost, self._lost = self._lost, []
+        return lost
 
     async def poll(self, timeout_s: float, most: int) -> Mapping[TP, FetchedBatch]:
         if self._at >= len(self._topic.values):
@@ -301,3 +311,29 @@ async def test_the_thread_of_an_agent_ends_with_the_app() -> None:
         await until(lambda: topic.committed == 1)
         assert [thread for thread in threading.enumerate() if thread.name == "agent-crm"]
     assert not [thread for thread in threading.enumerate() if thread.name == "agent-crm"]
+
+
+async def test_records_that_were_deleted_before_an_agent_received_them_are_reported_once() -> None:
+    topic, seen = Topic([alert(0), alert(1), alert(2), alert(3)]), list[str]()
+    topic.committed, topic.start = 1, 3
+    with capture_logs() as logs:
+        for expected, number in (["a3"], 4), (["a3", "a4"], 5):
+            async with Running(topic, crm=collector(seen)) as running:
+                await until(lambda: topic.committed == len(topic.values))
+                assert seen == expected
+                lost = running.metric("lost_total")
+            topic.values.append(alert(number))
+    assert lost == 0
+    said = [each for each in logs if each["event"] == "records were deleted before an agent received them"]
+    assert [(each["topic"], each["partition"], each["first"], each["next"]) for each in said] == [(*ALERTS, 1, 3)]
+
+
+async def test_a_loss_is_reported_and_committed_although_no_record_follows() -> None:
+    topic = Topic([alert(0), alert(1)])
+    topic.start = 2
+    topic.lost = [GroupLoss(ALERTS, 9, 0, other_log=True)]
+    with capture_logs() as logs:
+        async with Running(topic, crm=collector([])) as running:
+            await until(lambda: topic.committed == 2)
+            assert running.metric("lost_total") == 2
+    assert [each["log_level"] for each in logs if each.get("partition") == 3] == ["error", "error"]
